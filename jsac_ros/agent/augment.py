@@ -1,0 +1,24 @@
+"""DrQ random shift (Kostrikov et al., 2021): the image moved by up to `pad` pixels, its edge replicated."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def random_shift(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
+    """Shifts every image of a batch by its own offset.
+
+    Equal to padding by `pad` with edge replication and cropping the original size at a random place; an index
+    clipped to the image reads the same pixel as the padded copy would, so no padded copy is made.
+
+    image: uint8 [B, H, W, C]; one offset in [-pad, pad] per sample and axis, shared by its channels.
+    """
+    if pad == 0 or image.size == 0:
+        return image
+    batch, height, width, _ = image.shape
+    offset = jax.random.randint(key, (batch, 2), -pad, pad + 1)
+    rows = jnp.clip(jnp.arange(height) + offset[:, :1], 0, height - 1)
+    columns = jnp.clip(jnp.arange(width) + offset[:, 1:], 0, width - 1)
+    image = jnp.take_along_axis(image, rows[:, :, None, None], axis=1)
+    return jnp.take_along_axis(image, columns[:, None, :, None], axis=2)

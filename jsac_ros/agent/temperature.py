@@ -1,0 +1,29 @@
+"""The temperature's update (section 3)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jsac_ros.config import AgentConfig
+
+
+def target_entropy(config: AgentConfig, actions: int) -> float:
+    """H of the temperature loss, in nats: -|A|, -|A|/2, or that of a Gaussian of a given standard deviation.
+
+    The last is |A| (log(2 pi e) / 2 + log sigma), before squashing.
+    """
+    match config.target_entropy:
+        case "minus_actions":
+            return -float(actions)
+        case "minus_half_actions":
+            return -actions / 2.0
+        case "max_std":
+            return actions * (0.5 * math.log(2.0 * math.pi * math.e) + math.log(config.target_entropy_std))
+
+
+def temperature_loss(log_alpha: jax.Array, log_prob: jax.Array, entropy: float) -> jax.Array:
+    """L(alpha) = E[-alpha (log pi(a|s) + H)], minimised over log alpha. log_prob: [B], a constant; returns []."""
+    return -jnp.exp(log_alpha) * jnp.mean(jax.lax.stop_gradient(log_prob) + entropy)

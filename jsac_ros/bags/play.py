@@ -1,0 +1,166 @@
+"""`jsac-ros play BAG`: publishes a recording with its own spacing.
+
+Bytes go out as they were recorded. What sensors said keeps its name; everything else, commands above all, is published
+under `recorded/`, so that no robot that listens moves. Topics of types that are not installed are skipped and counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+
+from jsac_ros.bags.reader import IMAGES, Bag, BagError, Topic
+from jsac_ros.config import ConfigError
+
+# A frame follows the joint states and commands of its instant by this much: DDS keeps no order between topics.
+FRAME_LAG_S = 0.003
+CLOCK_PERIOD_S = 0.025
+QUEUE = 200  # messages that a slow subscriber may be behind
+ACK_TIMEOUT_S = 5.0
+SETTLE_S = 1.0  # a publisher knows of a match before the subscriber does, and best effort forgets what came between
+_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
+_SENSORS = {
+    "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Imu",
+    "sensor_msgs/msg/LaserScan", "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/BatteryState",
+    "sensor_msgs/msg/Range", "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage",
+    "diagnostic_msgs/msg/DiagnosticArray",
+}  # fmt: skip
+
+
+def published_name(topic: Topic) -> str:
+    """Where a recorded topic may be published. A JointState can be a command: only `joint_states` is surely none."""
+    is_joint_states = topic.type == "sensor_msgs/msg/JointState" and topic.name.endswith("joint_states")
+    return topic.name if topic.type in _SENSORS or is_joint_states else f"recorded{topic.name}"
+
+
+def message_class(type_name: str) -> type | None:
+    """The installed class of "package/msg/Name", or None."""
+    match = _TYPE.fullmatch(type_name)
+    try:
+        return getattr(importlib.import_module(f"{match[1]}.msg"), match[2], None) if match else None
+    except ImportError:
+        return None
+
+
+class Playback:
+    """Publishes topics of a bag from a node: `names` maps a recorded topic to the name it is published under."""
+
+    def __init__(self, node: Node, bag: Bag, names: dict[str, str], rate: float = 1.0, clock: bool = False):
+        self._bag, self._rate, self._logger = bag, rate, node.get_logger()
+        self._publishers = {}
+        self.skipped: dict[str, int] = {}  # messages of types that are not installed, by type
+        for topic in (bag.topics[name] for name in names):
+            kind = message_class(topic.type)
+            if kind is None:
+                self.skipped[topic.type] = self.skipped.get(topic.type, 0) + topic.count
+            elif topic.count:
+                self._publishers[topic.name] = node.create_publisher(kind, names[topic.name], QoSProfile(depth=QUEUE))
+        self._clock = node.create_publisher(Clock, "/clock", 10) if clock else None
+        self.published = 0
+        self.late_ms = 0.0  # worst
+        for kind, count in self.skipped.items():
+            self._logger.warning(f"{count} messages of type {kind} skipped: the type is not installed")
+
+    def wait_for(self, ready: Callable[[str], bool], stop: threading.Event, what: str) -> None:
+        """Blocks until `ready(topic)` holds for every published topic; says which it waits for."""
+        said = time.monotonic()
+        while not stop.is_set():
+            waiting = [
+                publisher.topic_name
+                for publisher in self._publishers.values()
+                if not (publisher.get_subscription_count() and ready(publisher.topic_name))
+            ]
+            if not waiting:
+                stop.wait(SETTLE_S)
+                return
+            if time.monotonic() - said > 5.0:
+                self._logger.info(f"waiting for {what} on {', '.join(waiting)}")
+                said = time.monotonic()
+            stop.wait(0.05)
+
+    def play(self, stop: threading.Event, start_s: float = 0.0) -> None:
+        """Once from `start_s` to the end; returns when the subscribers have everything, or `stop` is set."""
+        first_ns = self._bag.start_ns + int(start_s * 1e9)
+        began_s = time.monotonic()
+        for record in self._bag.messages(self._publishers.keys(), first_ns):
+            due_s = began_s + (record.time_ns - first_ns) * 1e-9 / self._rate
+            if record.type in IMAGES:
+                due_s += FRAME_LAG_S
+            if not self._wait_until(due_s, record.time_ns, stop):
+                return
+            self._publishers[record.topic].publish(record.data)
+            self.published += 1
+            self.late_ms = max(self.late_ms, (time.monotonic() - due_s) * 1e3)
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=ACK_TIMEOUT_S))
+
+    def _wait_until(self, due_s: float, time_ns: int, stop: threading.Event) -> bool:
+        """False where `stop` is set first. The clock ticks meanwhile."""
+        while not stop.is_set():
+            left_s = due_s - time.monotonic()
+            if self._clock is not None:
+                now_ns = time_ns - int(max(left_s, 0.0) * self._rate * 1e9)
+                self._clock.publish(Clock(clock=Time(sec=now_ns // 10**9, nanosec=now_ns % 10**9)))
+            if left_s <= 0:
+                return True
+            stop.wait(left_s if self._clock is None else min(left_s, CLOCK_PERIOD_S))
+        return False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
+    parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="times as fast as recorded")
+    parser.add_argument(
+        "--start", type=float, default=0.0, metavar="S", help="begin so many seconds into the recording"
+    )
+    parser.add_argument("--loop", action="store_true", help="again and again, until interrupted")
+    parser.add_argument("--clock", action="store_true", help="publish /clock for nodes with use_sim_time")
+    parser.add_argument("--topics", nargs="+", metavar="T", help="only these")
+    parser.add_argument(
+        "--wait", type=float, default=1.0, metavar="S", help="for subscribers to be found, before the start"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if not arguments.rate > 0:
+        raise ConfigError(f"--rate is {arguments.rate}; expected more than 0")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Bag(arguments.bag) as bag:
+        if not 0 <= arguments.start <= bag.duration_s:
+            raise ConfigError(f"--start is {arguments.start}; the recording is {bag.duration_s:.1f} s long")
+        topics = [bag.topic(name) for name in arguments.topics] if arguments.topics else bag.topics.values()
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        node = rclpy.create_node("player")
+        try:
+            names = {topic.name: published_name(topic) for topic in topics}
+            playback = Playback(node, bag, names, arguments.rate, arguments.clock)
+            stop.wait(arguments.wait)
+            while not stop.is_set():
+                playback.play(stop, arguments.start)
+                if not arguments.loop:
+                    break
+        finally:
+            node.destroy_node()
+            rclpy.try_shutdown()
+    skipped = sum(playback.skipped.values())
+    print(f"{playback.published} messages published, {skipped} skipped, at most {playback.late_ms:.1f} ms late")
+    if bag.damage:
+        print(f"warning: bag {bag.path}: {bag.damage}")
+    if not playback.published and not stop.is_set():
+        raise BagError(f"bag {bag.path}: nothing in it could be published")
+    return 0

@@ -1,0 +1,126 @@
+"""One row for every recorded step: what was done, what a checkpoint would have done, and what it thinks of both."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jsac_ros.agent.policy import acting_seed, action_key
+from jsac_ros.bags.judge import BATCH, Judge, Judgement
+from jsac_ros.bags.recorded_run import RemadeStep
+from jsac_ros.bags.transitions import with_observations
+from jsac_ros.config import SystemConfig
+from jsac_ros.types import Observation, Spec
+
+
+class Row(NamedTuple):
+    """A step as the judge sees it. Actions are float32 [A] in [-1, 1]; NaN where something is not known."""
+
+    time_s: float  # from the recording's first message
+    episode: int
+    step: int
+    is_last: bool
+    reward: float
+    mask: float
+    success: bool
+    action: np.ndarray  # recorded
+    computed: np.ndarray  # by the checkpoint, with the recorded key
+    greedy: np.ndarray  # by the checkpoint, without noise
+    q: np.ndarray  # float32 [N], of the recorded action
+    q_greedy: float  # mean over the ensemble, of the greedy action
+    entropy: float
+    td_error: float  # r + gamma m Q(o', a') - Q(o, a) along the recording
+    policy_version: int
+    lateness_ms: float
+    frame_age_ms: float
+    joint_age_ms: float
+    rules: tuple[str, ...]  # of safety, that changed the command
+    intervened: bool  # a person acted
+
+    @property
+    def difference(self) -> float:
+        """Largest entry of |recorded - greedy|."""
+        return float(np.abs(self.action - self.greedy).max())
+
+
+def judged(steps: Iterable[RemadeStep], judge: Judge, config: SystemConfig, spec: Spec, start_ns: int) -> Iterator[Row]:
+    """Rows in order, 64 at a time through the networks; closing observations are left out."""
+    acted = ((remade, seen) for remade, seen in with_observations(steps, spec))
+    held: Row | None = None
+    while chunk := list(islice(acted, BATCH)):
+        for row in _rows(chunk, judge, config, start_ns):
+            if held is not None:
+                yield _with_td_error(held, row, config.agent.discount)
+            held = None if row.is_last else row
+    if held is not None:
+        yield held
+
+
+def _rows(chunk: list[tuple[RemadeStep, Observation]], judge: Judge, config: SystemConfig, start_ns: int) -> list[Row]:
+    keys = [action_key(acting_seed(config.run.seed, r.step.session), r.step.episode, r.step.step) for r, _ in chunk]
+    judgement = judge(
+        np.stack([seen.image for _, seen in chunk]),
+        np.stack([seen.proprioception for _, seen in chunk]),
+        np.stack([r.step.action for r, _ in chunk]),
+        np.stack(keys),
+    )
+    return [_row(remade, judgement, i, start_ns) for i, (remade, _) in enumerate(chunk)]
+
+
+def _row(remade: RemadeStep, judgement: Judgement, i: int, start_ns: int) -> Row:
+    step = remade.step
+    return Row(
+        time_s=(step.stamp_ns - start_ns) * 1e-9, episode=step.episode, step=step.step, is_last=step.is_last,
+        reward=step.reward, mask=step.mask, success=step.success, action=step.action,
+        computed=judgement.sampled[i], greedy=judgement.greedy[i], q=judgement.q[:, i],
+        q_greedy=float(judgement.q_greedy[:, i].mean()), entropy=float(judgement.entropy[i]), td_error=float("nan"),
+        policy_version=step.policy_version, lateness_ms=step.lateness_s * 1e3,
+        frame_age_ms=(step.stamp_ns - step.frame_stamp_ns) * 1e-6,
+        joint_age_ms=(step.stamp_ns - step.joint_stamp_ns) * 1e-6, rules=remade.rules, intervened=step.intervened,
+    )  # fmt: skip
+
+
+def _with_td_error(row: Row, following: Row, discount: float) -> Row:
+    """The value of what came next: of the recorded action there, of the greedy one where the episode closes."""
+    after = following.q_greedy if following.is_last else float(following.q.mean())
+    return row._replace(td_error=row.reward + discount * row.mask * after - float(row.q.mean()))
+
+
+def write_csv(path: Path, rows: Iterable[Row], others: Iterable[Row] | None = None) -> None:
+    """`steps.csv`; written whole or not at all. `others`: the same steps judged by a second checkpoint."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        for i, (row, other) in enumerate(zip(rows, others or repeat(None))):
+            columns = _columns(row) | ({} if other is None else _other_columns(other))
+            if i == 0:
+                writer.writerow(columns)
+            writer.writerow(columns.values())
+    partial.replace(path)
+
+
+def _columns(row: Row) -> dict[str, object]:
+    columns: dict[str, object] = {
+        "time_s": f"{row.time_s:.4f}", "episode": row.episode, "step": row.step, "reward": f"{row.reward:.6g}",
+        "mask": row.mask, "success": int(row.success), "q_mean": f"{row.q.mean():.6g}", "q_std": f"{row.q.std():.6g}",
+        "q_greedy": f"{row.q_greedy:.6g}", "td_error": f"{row.td_error:.6g}", "entropy": f"{row.entropy:.6g}",
+        "difference": f"{row.difference:.6g}", "policy_version": row.policy_version,
+        "lateness_ms": f"{row.lateness_ms:.3f}", "frame_age_ms": f"{row.frame_age_ms:.3f}",
+        "joint_age_ms": f"{row.joint_age_ms:.3f}", "intervened": int(row.intervened), "rules": " ".join(row.rules),
+    }  # fmt: skip
+    for name, action in (("action", row.action), ("computed", row.computed), ("greedy", row.greedy)):
+        columns |= {f"{name}_{i}": f"{value:.6g}" for i, value in enumerate(action)}
+    return columns
+
+
+def _other_columns(row: Row) -> dict[str, object]:
+    columns: dict[str, object] = {
+        "other_q_mean": f"{row.q.mean():.6g}", "other_q_std": f"{row.q.std():.6g}",
+        "other_q_greedy": f"{row.q_greedy:.6g}", "other_entropy": f"{row.entropy:.6g}",
+    }  # fmt: skip
+    return columns | {f"other_greedy_{i}": f"{value:.6g}" for i, value in enumerate(row.greedy)}

@@ -1,0 +1,171 @@
+"""Writing rosbag2 recordings as MCAP, in a way that any crash leaves readable.
+
+Messages go into small chunks that reach the operating system within a second or so; `metadata.yaml` is there from the
+start and renewed with every file. A file grows to `split_bytes`, then the next one begins. Nothing is compressed:
+camera noise does not shrink, and the recorder must not take time from the robot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+from mcap.writer import CompressionType, Writer
+
+from jsac_ros.bags import definitions
+from jsac_ros.bags.reader import BagError
+
+CHUNK_BYTES = 256 * 1024
+RESERVE_BYTES = 256 * 1024 * 1024  # of the disk, left to those who must not fail: the replay store, checkpoints
+_LOOK_AT_DISK_EVERY = 16 * 1024 * 1024  # bytes
+_VERSION = 9  # of rosbag2's metadata
+
+
+class DiskFull(OSError):
+    """No more may be written; what was written is complete and closed."""
+
+
+class BagWriter:
+    """One recording. `add_topic`, `write` in order of time, `close`. Raises BagError where the folder exists."""
+
+    def __init__(self, folder: str | Path, split_bytes: int = 1 << 30, reserve_bytes: int = RESERVE_BYTES):
+        self.folder = Path(folder)
+        self._split_bytes, self._reserve_bytes = split_bytes, reserve_bytes
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise BagError(f"bag {folder}: {error.strerror}; expected a new folder") from None
+        self._types: dict[str, str] = {}  # topic -> type
+        self._files: list[dict] = []
+        self._counts: dict[str, int] = {}
+        self._looked_at = 0
+        self._open()
+
+    def add_topic(self, topic: str, type_name: str) -> None:
+        """Raises BagError where the type is not known here."""
+        if type_name not in definitions.known().fielddefs:
+            raise BagError(f"topic {topic}: no definition of {type_name} is known here")
+        self._types[topic] = type_name
+        self._counts[topic] = 0
+        self._register(topic)
+        self._write_metadata()
+
+    def write(self, topic: str, time_ns: int, data: bytes) -> None:
+        """One CDR message, recorded at `time_ns`. Raises DiskFull; the recording is closed then."""
+        try:
+            self._look_at_disk(len(data))
+            if self._stream.tell() >= self._split_bytes:
+                self._finish()
+                self._open()
+                for name in self._types:
+                    self._register(name)
+            self._writer.add_message(self._channels[topic], time_ns, data, publish_time=time_ns)
+        except OSError as error:
+            self._give_up(error)
+        self._counts[topic] += 1
+        file = self._files[-1]
+        file["message_count"] += 1
+        file["first"] = min(file["first"] or time_ns, time_ns)
+        file["last"] = max(file["last"], time_ns)
+
+    def flush(self) -> None:
+        """What is in complete chunks reaches the operating system."""
+        self._stream.flush()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(self._types)
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts.values())
+
+    @property
+    def size_bytes(self) -> int:
+        return sum((self.folder / file["path"]).stat().st_size for file in self._files)
+
+    def close(self) -> None:
+        if not self._stream.closed:
+            self._finish()
+
+    def _open(self) -> None:
+        name = f"{self.folder.name}_{len(self._files)}.mcap"
+        self._files.append({"path": name, "message_count": 0, "first": 0, "last": 0})
+        self._stream = open(self.folder / name, "wb")
+        self._writer = Writer(self._stream, CHUNK_BYTES, CompressionType.NONE)
+        self._writer.start(profile="ros2", library="jsac_ros")
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self._write_metadata()
+
+    def _register(self, topic: str) -> None:
+        kind = self._types[topic]
+        if kind not in self._schemas:
+            definition, _ = definitions.known().generate_msgdef(kind, ros_version=2)
+            self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", definition.encode())
+        metadata = {"offered_qos_profiles": "", "topic_type_hash": definitions.known().hash_rihs01(kind)}
+        self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[kind], metadata)
+
+    def _finish(self) -> None:
+        self._writer.finish()
+        self._stream.close()
+        self._write_metadata()
+
+    def _look_at_disk(self, coming: int) -> None:
+        self._looked_at -= coming
+        if self._looked_at <= 0:
+            self._looked_at = _LOOK_AT_DISK_EVERY
+            free = shutil.disk_usage(self.folder).free
+            if free < self._reserve_bytes:
+                raise OSError(f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB are left to others")
+
+    def _give_up(self, error: OSError) -> None:
+        try:
+            self._finish()
+        except OSError:  # not even the index fits: readers go from the front then
+            pass
+        raise DiskFull(f"bag {self.folder}: {error.strerror or error}; recording stopped") from None
+
+    def _write_metadata(self) -> None:
+        """What `ros2 bag` looks at first; always whole."""
+        starts = [file["first"] for file in self._files if file["message_count"]]
+        start, end = min(starts, default=0), max((file["last"] for file in self._files), default=0)
+        information = {
+            "version": _VERSION,
+            "storage_identifier": "mcap",
+            "duration": {"nanoseconds": max(0, end - start)},
+            "starting_time": {"nanoseconds_since_epoch": start},
+            "message_count": self.count,
+            "topics_with_message_count": [
+                {
+                    "topic_metadata": {
+                        "name": topic,
+                        "type": kind,
+                        "serialization_format": "cdr",
+                        "offered_qos_profiles": [],
+                        "type_description_hash": definitions.known().hash_rihs01(kind),
+                    },
+                    "message_count": self._counts[topic],
+                }
+                for topic, kind in self._types.items()
+            ],
+            "compression_format": "",
+            "compression_mode": "",
+            "relative_file_paths": [file["path"] for file in self._files],
+            "files": [
+                {
+                    "path": file["path"],
+                    "starting_time": {"nanoseconds_since_epoch": file["first"]},
+                    "duration": {"nanoseconds": max(0, file["last"] - file["first"])},
+                    "message_count": file["message_count"],
+                }
+                for file in self._files
+            ],
+            "custom_data": None,
+            "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
+        }
+        partial = self.folder / "metadata.yaml.partial"
+        partial.write_text(yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False))
+        partial.replace(self.folder / "metadata.yaml")

@@ -1,0 +1,132 @@
+"""Acting: one action from one observation on a pinned core while a learner updates on every core, ours and PyTorch's.
+
+Both act in a process of their own with one thread, as the actor does; the learner runs at the nice value it has in a
+system. 96x96 with a stack of 3, from NumPy observation to NumPy action.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from jsac_ros.bench.cases import CASES, CONFIG, milliseconds, random_batch
+from jsac_ros.system import ACTING
+from jsac_ros.xla_settings import learner_environment
+
+CASE = CASES["96x96x9_b128"]
+PERIOD_S = 0.01  # an action each 10 ms: a control loop sleeps between its ticks
+LEARNER_NICE = 19
+_WORKER_TIMEOUT_S = 300
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--actions", type=int, default=2000, help="timed per variant")
+    parser.add_argument("--idle", action="store_true", help="without the learner")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    variants = {"ours": ACTING}
+    if importlib.util.find_spec("torch"):
+        variants["torch"] = {"OMP_NUM_THREADS": "1"}
+    learner = None if arguments.idle else _start("learner", 0, learner_environment(), stdout=subprocess.PIPE)
+    try:
+        if learner:
+            learner.stdout.readline()  # compiled and learning
+        found = {}
+        for name, extra in variants.items():
+            run = _start(name, arguments.actions, extra, stdout=subprocess.PIPE, text=True)
+            output, _ = run.communicate(timeout=_WORKER_TIMEOUT_S)
+            if run.returncode:
+                raise RuntimeError(f"bench {name}: exit status {run.returncode}")
+            found[f"{name}_ms"] = json.loads(output.splitlines()[-1])
+            print(f"{name:<8} p50 {found[f'{name}_ms']['p50']:.3f} ms   p99 {found[f'{name}_ms']['p99']:.3f} ms")
+    finally:
+        if learner:
+            learner.kill()
+            learner.wait()
+    found["load"] = "none" if arguments.idle else f"learner on {os.cpu_count()} cores, nice {LEARNER_NICE}"
+    print(f"load: {found['load']}")
+    if arguments.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _start(variant: str, count: int, extra: dict[str, str], **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", __name__, variant, str(count)]
+    return subprocess.Popen(command, env=os.environ | extra, **options)
+
+
+# -- in the worker ---------------------------------------------------------------------------------------------------
+
+
+def learn_for_ever() -> None:
+    import jax
+
+    from jsac_ros.agent.state import create
+    from jsac_ros.agent.update import make_update
+
+    update, state, batch = make_update(CONFIG, CASE.spec), create(CONFIG, CASE.spec, 0), random_batch(CASE)
+    while True:
+        state, _ = update(state, batch)
+        jax.block_until_ready(state)
+        if sys.stdout is not None:  # compiled, at full priority
+            os.nice(LEARNER_NICE)
+            print("learning", flush=True)
+            sys.stdout = None
+
+
+def our_act():
+    from jsac_ros.agent.policy import action_key, make_act, policy_parameters
+    from jsac_ros.agent.state import create
+
+    act, params = make_act(CONFIG, CASE.spec), policy_parameters(create(CONFIG, CASE.spec, 0))
+    return lambda image, proprioception, k: np.asarray(act(params, image, proprioception, action_key(0, 0, k), False))
+
+
+def torch_act():
+    import torch
+
+    from jsac_ros.bench.torch_step import TorchAgent
+
+    torch.set_num_threads(1)
+    agent = TorchAgent(CONFIG, CASE.spec)
+
+    @torch.inference_mode()
+    def act(image, proprioception, _):
+        z = agent.critic.encoder(torch.from_numpy(image)[None].permute(0, 3, 1, 2))
+        action, _ = agent.actor(z, torch.from_numpy(proprioception)[None], torch.randn(1, CASE.spec.action))
+        return action[0].numpy()
+
+    return act
+
+
+def time_acting(act, count: int) -> dict[str, float]:
+    """Every call at its own due time, on one core of its own where the system allows it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {0})
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, CASE.spec.image_shape, np.uint8)
+    proprioception = rng.normal(size=CASE.spec.proprioception).astype(np.float32)
+    seconds = []
+    for k in range(-50, count):
+        began = time.perf_counter()
+        act(image, proprioception, k + 50)
+        took = time.perf_counter() - began
+        if k >= 0:
+            seconds.append(took)
+        time.sleep(max(0.0, PERIOD_S - took))
+    return milliseconds(seconds)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "learner":
+        learn_for_ever()
+    print(json.dumps(time_acting(our_act() if sys.argv[1] == "ours" else torch_act(), int(sys.argv[2]))))

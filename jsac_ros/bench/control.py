@@ -1,0 +1,130 @@
+"""The control loop of a running system, with the learner on every core: how late, how long, how old.
+
+A whole system at the published image size runs for ten minutes; what it says about itself is read from its run folder
+and from the wire. Run it while nothing else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from jsac_ros.bench.system_run import SystemRun
+from jsac_ros.control.timing import SAFETY_FILE
+from jsac_ros.report.histograms import Histogram, read_histograms
+
+CONFIG = "config/ur5_reacher_demo.yaml"
+# 160x90 with a stack of 3, as published; small networks, so that the first batches come soon. The learner takes all
+# the cores that it can get whatever their size.
+OVERRIDES = {
+    "camera.height": 90, "camera.width": 160, "task.stack": 3, "sim.camera_height": 90, "sim.camera_width": 160,
+    "sim.camera_rate_hz": 30.0, "replay.warmup_steps": 100,
+}  # fmt: skip
+_START_S = 300.0
+_QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default=CONFIG)
+    parser.add_argument("--duration", type=float, default=600.0, metavar="S", help="of control, after everything is up")
+    parser.add_argument("--no-realtime", action="store_true", help="without SCHED_FIFO, as on most users' machines")
+    parser.add_argument("--frame", action="store_true", help="start the tick when a frame arrives (task.trigger: frame)")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    overrides = OVERRIDES | {"run.duration_s": arguments.duration}
+    if arguments.no_realtime:
+        overrides["realtime.fifo_priority"] = 0
+    if arguments.frame:
+        overrides["task.trigger"] = "frame"
+    with tempfile.TemporaryDirectory(prefix="jsac_control_") as folder:
+        run = SystemRun(arguments.config, overrides, folder)
+        try:
+            heard = _listen(run, arguments.duration)
+        finally:
+            run.stop()
+        found = summarise(run.run_folder, heard, run.config.sim.camera_delay_s)
+    for name in ("actor", "safety"):
+        part = found[name]
+        print(f"{name:<7} ticks {part['ticks']}  missed {part['missed']}")
+        for what in ("start_ms", "done_ms"):
+            print(f"        {what:<9} {_row(part[what])}")
+    print(f"        command   {_row(found['safety']['command_ms'])}  (received to judged and sent)")
+    print(f"        gate      {_row(found['safety']['adds_ms'])}  (actor's command to robot's command)")
+    print(f"image to command  {_row(found['image_to_command_ms'])}  of it phase p50 {found['image_to_command_ms']['phase_p50']} ms")
+    print(f"real time: {found['realtime']}")
+    if arguments.json:
+        print(json.dumps(found))
+    return 0
+
+
+def _listen(run: SystemRun, duration_s: float) -> dict:
+    """Until the run ends; -> the newest counters, and what the gate added to each command."""
+    from jsac_ros.nodes.observer import Observer
+
+    observer = Observer(run.config, run.domain)
+    try:
+        if not observer.wait(lambda: observer.status("control_status") is not None or not run.alive, _START_S):
+            raise RuntimeError("the actor said nothing")
+        end_s = time.monotonic() + duration_s + _START_S
+        while run.alive and time.monotonic() < end_s:
+            time.sleep(1.0)
+            observer.forget(time.time())
+        control, safety = observer.status("control_status"), observer.status("safety_status")
+        if control is None or safety is None:
+            raise RuntimeError(f"the system ended early:\n{run.log.read_text(errors='replace')[-2000:]}")
+        return {
+            "actor": {"ticks": int(control.ticks), "missed": int(control.missed)},
+            "safety": {"ticks": int(safety.ticks), "missed": int(safety.missed)},
+            "adds_ms": observer.gate_ms(),
+        }
+    finally:
+        observer.close()
+
+
+def summarise(folder: Path, heard: dict, camera_delay_s: float) -> dict:
+    """The run folder's histograms under the keys that `--json` promises."""
+    actor, safety = read_histograms(folder), read_histograms(folder, SAFETY_FILE)
+    image = _percentiles(actor["obs_to_command"])
+    # A picture is at least the camera's own delay old; the rest of its age at the tick is waiting for the tick.
+    ages = _percentiles(actor["image_age"])
+    image["phase_p50"] = None if ages["p50"] is None else max(0.0, ages["p50"] - 1e3 * camera_delay_s)
+    return {
+        "actor": heard["actor"] | {
+            "start_ms": _percentiles(actor["lateness"]),
+            "done_ms": _percentiles(actor["done"]),
+            "inference_ms": _percentiles(actor["inference"]),
+        },
+        "safety": heard["safety"] | {
+            "start_ms": _percentiles(safety["lateness"]),
+            "done_ms": _percentiles(safety["done"]),
+            "command_ms": _percentiles(safety["command"]),
+            "adds_ms": heard["adds_ms"],
+        },
+        "image_to_command_ms": image,
+        "realtime": _realtime(folder),
+    }  # fmt: skip
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float]:
+    if not histogram.counts.sum():
+        return dict.fromkeys((*_QUANTILES, "max"))  # JSON knows no NaN
+    return {name: round(histogram.quantile(q), 4) for name, q in _QUANTILES.items()} | {"max": round(histogram.max, 4)}
+
+
+def _realtime(folder: Path) -> dict[str, str]:
+    """What each process said about the rights it got."""
+    said = {}
+    for name in ("actor", "safety"):
+        log = (folder / "logs" / f"{name}.log").read_text(errors="replace")
+        lines = [line.partition(f"{name}: ")[2] for line in log.splitlines() if "SCHED_FIFO" in line]
+        said[name] = next((part for part in "; ".join(lines).split("; ") if "SCHED_FIFO" in part), "unknown")
+    return said
+
+
+def _row(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {values[name]:.2f}" for name in ("p50", "p99", "p999", "max") if values[name] is not None)

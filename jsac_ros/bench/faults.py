@@ -1,0 +1,299 @@
+"""Every fault that the simulator can make and `kill -9` of every process, at random moments of a running system.
+
+For each: how long until the arm is at rest, how fast and how hard it moved until then, whether a limit was crossed,
+and whether the system went on by itself as docs/safety.md says. The true joint states are the judge, not what safety
+hears. Run it while nothing else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jsac_ros.bench.system_run import SystemRun
+
+CONFIG = "config/ur5_reacher_demo.yaml"
+OVERRIDES = {"run.max_restarts": 1000, "replay.warmup_steps": 100, "safety.max_joint_speed_rad_s": 0.3}
+
+# fault -> cases in a whole campaign
+SIM_FAULTS = {
+    name: 5
+    for name in (
+        "camera_freeze", "camera_late", "camera_missing", "joints_late", "joints_missing", "joint_lost", "joint_jump",
+        "nan_joints", "protective_stop", "restart",
+    )
+}  # fmt: skip
+KILLS = {"safety": 9, "actor": 6, "replay": 8, "learner": 5, "reporter": 3, "sim_robot": 4}
+FREEZES = {"safety": 3, "actor": 4, "replay": 2, "learner": 2}
+OTHERS = {"emergency_stop": 4, "nan_command": 2, "short_command": 2, "fast_command": 2}
+FAULTS = {
+    **SIM_FAULTS,
+    **{f"kill_{name}": n for name, n in KILLS.items()},
+    **{f"freeze_{name}": n for name, n in FREEZES.items()},
+    **OTHERS,
+}
+
+# After these the arm goes on: nothing that it needs is gone (or, for a frozen picture with new stamps, nobody can know).
+GOES_ON = {
+    "camera_freeze", "kill_replay", "kill_learner", "kill_reporter", "freeze_replay", "freeze_learner",
+    "nan_command", "short_command", "fast_command",
+}  # fmt: skip
+# Here the arm's own controller stops it, harder than we would; or there is no arm to look at.
+OWN_STOP = {"protective_stop", "restart"}
+UNSEEN = {"kill_sim_robot"}
+BY_CAMERA = {"camera_late", "camera_missing"}
+# A killed simulator comes back with its arm at the start pose: a jump, which a person has to confirm.
+NEEDS_RELEASE = {"kill_safety", "emergency_stop", "kill_sim_robot"}
+
+FAULT_S = 1.5
+AT_REST_RAD_S = 0.01
+_STILL_S = 0.1
+_WINDOW = 3  # joint states over which an acceleration is taken
+_ROUNDING = 1e-4  # rad, m
+_READY_S = 120.0  # from a kill of the learner to acting with everything else up: compiling under load
+_RECOVERED_S = 90.0
+
+
+class Outcome(NamedTuple):
+    fault: str
+    rest_ms: float | None  # None: the arm was not to rest, or could not be seen
+    peak_speed_rad_s: float
+    peak_acceleration_rad_s2: float | None  # None: the arm's own stop
+    violations: int  # joint states outside a limit
+    recovered_s: float | None  # None: it did not
+
+
+def campaign(seed: int, cases: int | None) -> list[str]:
+    """Faults in random order; `cases`: so many of them instead of all, every kind once before any twice."""
+    kinds = list(FAULTS)
+    rounds = [[name for name in kinds if FAULTS[name] > done] for done in range(max(FAULTS.values()))]
+    order = random.Random(seed)
+    for names in rounds:
+        order.shuffle(names)
+    planned = [name for names in rounds for name in names]
+    chosen = planned if cases is None else planned[:cases]
+    order.shuffle(chosen)
+    return chosen
+
+
+# -- judging, pure ---------------------------------------------------------------------------------------------------
+
+
+def time_to_rest_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
+    """From the first sample until all joints stand still for a tenth of a second; None: they never do."""
+    still = np.abs(qd).max(axis=1, initial=0.0) < AT_REST_RAD_S
+    for k in np.flatnonzero(still):
+        ahead = (time_s >= time_s[k]) & (time_s <= time_s[k] + _STILL_S)
+        if still[ahead].all() and time_s[-1] >= time_s[k] + _STILL_S:
+            return float(time_s[k] - time_s[0])
+    return None
+
+
+def peak_acceleration(time_s: np.ndarray, qd: np.ndarray) -> float:
+    """rad/s^2 over a few joint states: a single pair is dominated by the jitter of their stamps."""
+    if len(time_s) <= _WINDOW:
+        return 0.0
+    span = np.maximum(time_s[_WINDOW:] - time_s[:-_WINDOW], 1e-3)
+    return float((np.abs(qd[_WINDOW:] - qd[:-_WINDOW]) / span[:, None]).max())
+
+
+def violations(q: np.ndarray, bounds) -> int:
+    """Joint states of q [T, N] outside the joint ranges or the tool's box by more than rounding."""
+    if not len(q):
+        return 0
+    outside = ((q > bounds.joint_upper + _ROUNDING) | (q < bounds.joint_lower - _ROUNDING)).any(axis=1)
+    if bounds.box is not None:
+        place = bounds.arm.tool_positions(q, bounds.frame)
+        outside |= ((place > bounds.box[1] + _ROUNDING) | (place < bounds.box[0] - _ROUNDING)).any(axis=1)
+    return int(outside.sum())
+
+
+# -- doing -----------------------------------------------------------------------------------------------------------
+
+
+class Campaign:
+    def __init__(self, run: SystemRun, seed: int):
+        from jsac_ros.control.safety.bounds import bounds_of
+        from jsac_ros.nodes.observer import Observer
+
+        self.run = run
+        self.random = random.Random(seed)
+        self.observer = Observer(run.config, run.domain)
+        self.bounds = bounds_of(run.config.safety, self.observer.arm)
+
+    def case(self, fault: str) -> Outcome:
+        """Waits until the arm acts and moves, makes the fault, watches, and waits until the arm acts again."""
+        see = self.observer
+        if not see.wait(lambda: self._acting() and see.moving(0.15), _READY_S):
+            return Outcome(fault, None, 0.0, 0.0, 0, None)
+        time.sleep(self.random.uniform(0.0, 1.0))
+        see.wait(lambda: see.moving(0.15), 10.0)
+        self._pid = self.run.pid(fault.partition("_")[2]) if fault.startswith(("kill_", "freeze_")) else None
+        since_s = time.time()
+        self._make(fault)
+        see.forget(since_s)
+        time.sleep(FAULT_S)
+        self._end(fault)
+        path = see.path(since_s)
+        began_s = time.monotonic()
+        recovered = see.wait(lambda: self._acting() and self._all_up(fault, began_s), _RECOVERED_S)
+        after_s = time.monotonic() - began_s
+        crossed = violations(see.path(since_s).q, self.bounds)
+        return self._outcome(fault, path, crossed, after_s if recovered else None)
+
+    def _outcome(self, fault: str, path, crossed: int, recovered_s: float | None) -> Outcome:
+        rest_s = None
+        until = len(path.time_s)
+        if fault not in GOES_ON | UNSEEN and until:
+            rest_s = time_to_rest_s(path.time_s, path.qd)
+            rest_s = np.inf if rest_s is None else rest_s
+            until = int(np.searchsorted(path.time_s, path.time_s[0] + rest_s)) + 1
+            if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old
+                rest_s = max(0.0, rest_s - self.run.config.camera.max_age_s)
+        speed = float(np.abs(path.qd[:until]).max(initial=0.0))
+        hard = None if fault in OWN_STOP | UNSEEN else peak_acceleration(path.time_s[:until], path.qd[:until])
+        return Outcome(fault, None if rest_s is None else 1e3 * rest_s, speed, hard, crossed, recovered_s)
+
+    def _acting(self) -> bool:
+        heard_s, status = self.observer.newest.get("control_status", (0.0, None))
+        return status is not None and status.state == "acting" and time.monotonic() - heard_s < 1.5
+
+    def _all_up(self, fault: str, since_s: float) -> bool:
+        """What was killed speaks again."""
+        status = {"learner": "training_status", "replay": "replay_status", "safety": "safety_status"}
+        topic = status.get(fault.partition("_")[2], "control_status")
+        return self.observer.newest.get(topic, (0.0, None))[0] > since_s
+
+    def _make(self, fault: str) -> None:
+        if fault in SIM_FAULTS:
+            self.observer.fault(f"{fault} {FAULT_S}")
+        elif self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL if fault.startswith("kill_") else signal.SIGSTOP)
+        elif fault == "emergency_stop":
+            self.observer.stop_robot()
+        else:
+            n = len(self.observer.arm)
+            bad = {"nan_command": [np.nan] * n, "short_command": [0.1] * (n - 1), "fast_command": [50.0] * n}
+            self.observer.send(bad[fault])
+
+    def _end(self, fault: str) -> None:
+        if fault.startswith("freeze_"):
+            os.kill(self._pid, signal.SIGCONT)
+        if fault in NEEDS_RELEASE:
+            self.observer.wait(lambda: self._acting() or self._asks_for_release(), 30.0)
+            self.observer.call("safety/release", 30.0)
+
+    def _asks_for_release(self) -> bool:
+        heard_s, status = self.observer.newest.get("safety_status", (0.0, None))
+        fresh = status is not None and time.monotonic() - heard_s < 0.5
+        return fresh and (status.emergency_stop or "release" in status.reason)
+
+
+def lost_acknowledged(folder: Path, acknowledged: dict[tuple[str, int], int]) -> int:
+    """Steps that replay had acknowledged and that its store does not hold, those counted as lost on the wire aside."""
+    from jsac_ros.replay.store import FrameStore
+
+    store = FrameStore.read(folder)
+    rows = store.records[store.live_slots()]
+    missing = 0
+    for (robot, session), next_sequence in acknowledged.items():
+        of_session = rows["sequence"][(rows["robot"].astype(str) == robot) & (rows["session"] == session)]
+        missing += next_sequence - len(np.unique(of_session[of_session < next_sequence]))
+    return max(0, missing - int(store.counters["lost"]))
+
+
+def summarise(outcomes: list[Outcome], lost: int, leftovers: list[str]) -> dict:
+    by_fault = {}
+    for fault in sorted({outcome.fault for outcome in outcomes}):
+        of = [outcome for outcome in outcomes if outcome.fault == fault]
+        by_fault[fault] = {
+            "cases": len(of),
+            "rest_ms_max": _most(outcome.rest_ms for outcome in of),
+            "peak_speed_rad_s": _most(outcome.peak_speed_rad_s for outcome in of),
+            "peak_acceleration_rad_s2": _most(outcome.peak_acceleration_rad_s2 for outcome in of),
+            "limit_violations": sum(outcome.violations for outcome in of),
+            "recovered_s_max": _most(outcome.recovered_s for outcome in of),
+            "not_recovered": sum(outcome.recovered_s is None for outcome in of),
+        }
+    return {
+        "cases": len(outcomes),
+        "by_fault": by_fault,
+        "rest_ms_max": _most(outcome.rest_ms for outcome in outcomes),
+        "limit_violations": sum(outcome.violations for outcome in outcomes),
+        "not_recovered": sum(outcome.recovered_s is None for outcome in outcomes),
+        "lost_acknowledged": lost,
+        "leftovers": leftovers,
+    }
+
+
+def _most(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(max(known), 3) if known else None
+
+
+def table(summary: dict) -> str:
+    """The campaign as docs/safety.md shows it."""
+    lines = [
+        "| fault | cases | at rest, ms | peak speed, rad/s | peak acceleration, rad/s² | outside a limit | acts again, s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for fault, row in summary["by_fault"].items():
+        rest = "goes on" if fault in GOES_ON else "not seen" if fault in UNSEEN else f"{row['rest_ms_max']:.0f}"
+        hard = "the arm's own" if row["peak_acceleration_rad_s2"] is None else f"{row['peak_acceleration_rad_s2']:.2f}"
+        again = "never" if row["not_recovered"] else f"{row['recovered_s_max']:.1f}"
+        lines.append(
+            f"| {fault} | {row['cases']} | {rest} | {row['peak_speed_rad_s']:.2f} | {hard} "
+            f"| {row['limit_violations']} | {again} |"
+        )
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default=CONFIG)
+    parser.add_argument("--cases", type=int, help="so many instead of the whole campaign")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """0 where no limit was crossed, everything recovered and nothing was lost or left."""
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="jsac_faults_") as folder:
+        run = SystemRun(arguments.config, OVERRIDES, folder)
+        try:
+            run_folder = run.run_folder
+            campaign_run = Campaign(run, arguments.seed)
+            for fault in campaign(arguments.seed, arguments.cases):
+                outcome = campaign_run.case(fault)
+                outcomes.append(outcome)
+                print(_line(outcome), flush=True)
+                if not run.alive:
+                    print(run.log.read_text(errors="replace")[-2000:])
+                    break
+            acknowledged = dict(campaign_run.observer.acknowledged)
+            campaign_run.observer.close()
+        finally:
+            run.stop()
+        lost = lost_acknowledged(run_folder / "replay", acknowledged)
+        summary = summarise(outcomes, lost, run.leftovers())
+    print(table(summary))
+    print(f"lost although acknowledged: {summary['lost_acknowledged']}; left behind: {summary['leftovers'] or 'nothing'}")
+    if arguments.json:
+        print(json.dumps(summary))
+    bad = summary["limit_violations"] or summary["not_recovered"] or lost or summary["leftovers"]
+    return 1 if bad else 0
+
+
+def _line(outcome: Outcome) -> str:
+    rest = "        " if outcome.rest_ms is None else f"{outcome.rest_ms:5.0f} ms"
+    again = "never" if outcome.recovered_s is None else f"{outcome.recovered_s:.1f} s"
+    return f"{outcome.fault:<18} rest {rest}  peak {outcome.peak_speed_rad_s:.2f} rad/s  acts again {again}"

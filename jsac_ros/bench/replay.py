@@ -1,0 +1,199 @@
+"""jsac-ros bench replay [--json]: what sampling, storing and handing over batches cost on this machine.
+
+Compared inside one run: sampling against plain fancy indexing and against copying as many bytes; the disk that is used
+against storing stacks. The learner that waits for batches is a matrix product of `--update-ms` on all cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros.replay import format as files
+from jsac_ros.replay.ring import BatchRing
+from jsac_ros.replay.store import FrameStore
+from jsac_ros.types import Batch, Spec, Step, batch_layout
+
+SAMPLING = Spec(height=96, width=96, channels=3, stack=3, proprioception=15, action=5)
+BATCH_SIZE = 128
+STORING = Spec(height=90, width=160, channels=3, stack=3, proprioception=15, action=5)
+EPISODE = 100
+REPEATS = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--steps", type=int, default=100_000, help="of 160x90 to store (4.3 GB for the default)")
+    parser.add_argument("--sampled", type=int, default=30_000, help="steps of 96x96 to sample from (0.8 GB)")
+    parser.add_argument("--update-ms", type=float, default=100.0, help="length of one update of the learner that waits")
+    parser.add_argument("--folder", default=None, help="where to store; default: a temporary folder")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="jsac_bench_", dir=arguments.folder))
+    try:
+        found = {**measure_storing(folder / "storing", arguments.steps)}
+        store = fill(folder / "sampling", SAMPLING, arguments.sampled)
+        found |= measure_sampling(store)
+        store.close()
+        found |= measure_waiting(folder / "sampling", arguments.sampled, 1e-3 * arguments.update_ms)
+    finally:
+        shutil.rmtree(folder)
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for name, value in found.items():
+            print(f"{name:<28} {value:.4g}")
+    return 0
+
+
+def steps_of(spec: Spec, count: int):
+    """`count` steps of one actor, episodes of EPISODE actions, frames that differ."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (64, *spec.frame_shape), np.uint8)
+    proprioception, action = np.zeros(spec.proprioception, np.float32), np.zeros(spec.action, np.float32)
+    for sequence in range(count):
+        episode, step = divmod(sequence, EPISODE + 1)
+        yield Step(
+            robot="bench", session=1, sequence=sequence, episode=episode, step=step, is_first=step == 0,
+            is_last=step == EPISODE, intervened=False, success=False, frame=frames[sequence % 64],
+            proprioception=proprioception, action=action, executed=action, reward=1.0, mask=1.0, stamp_ns=0,
+            frame_stamp_ns=0, joint_stamp_ns=0, policy_version=0, lateness_s=0.0,
+        )  # fmt: skip
+
+
+def fill(folder: Path, spec: Spec, count: int) -> FrameStore:
+    store = FrameStore.open(folder, spec, count)
+    for step in steps_of(spec, count):
+        store.append(step)
+    return store
+
+
+def measure_storing(folder: Path, count: int) -> dict[str, float]:
+    """Writing `count` steps at 160x90 one by one, the room they take, and opening the store again."""
+    began = time.perf_counter()
+    store = fill(folder, STORING, count)
+    took = time.perf_counter() - began
+    store.close()
+    room = sum(512 * os.stat(folder / name).st_blocks for name in (files.ROWS, files.FRAMES))
+    began = time.perf_counter()
+    FrameStore.open(folder, STORING, count).close()
+    reopened = time.perf_counter() - began
+    shutil.rmtree(folder)
+    frame_bytes = int(np.prod(STORING.frame_shape))
+    return {
+        "ingest_per_s": count / took,
+        "stored_bytes_per_frame_byte": room / (count * frame_bytes),
+        "stored_gb_per_100k": room / count * 1e5 / 1e9,
+        "stacked_gb_per_100k": 2 * STORING.stack * frame_bytes * 1e5 / 1e9,
+        "reopen_s": reopened,
+    }
+
+
+def milliseconds(call, repeats: int = REPEATS) -> np.ndarray:
+    """Time of each of `repeats` calls, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - began))
+    return np.array(times)
+
+
+def measure_sampling(store: FrameStore) -> dict[str, float]:
+    """B 128 of 96x96, stack 3, observation and next observation."""
+    layout = batch_layout(SAMPLING, BATCH_SIZE)
+    batch = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
+    rng = np.random.default_rng(0)
+    sampled = milliseconds(lambda: store.sample_into(rng, batch))
+
+    source = np.ones(1 << 28, np.uint8)
+    target = np.zeros_like(source)
+    bytes_per_ms = source.nbytes / np.median(milliseconds(lambda: np.copyto(target, source), 10))
+    return {
+        "sample_ms_p50": float(np.median(sampled)),
+        "sample_ms_p99": float(np.quantile(sampled, 0.99)),
+        "copy_floor_ms": float(batch.frames.nbytes / bytes_per_ms),
+        "fancy_index_ms": float(np.median(milliseconds(lambda: fancy_index(store, rng), 20))),
+    }
+
+
+def fancy_index(store: FrameStore, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Stacked observations and next observations, uint8 [B, H, W, C*S] each, as most would write it."""
+    valid = store.links.valid.slots
+    slots = valid[rng.integers(len(valid), size=BATCH_SIZE)]
+    stacks = []
+    for ends in (slots, store.links.next[slots]):
+        frames = store.frames[store.links.walk_back(ends)]  # [B, S, H, W, C]
+        stacks.append(np.ascontiguousarray(np.moveaxis(frames, 1, 3)).reshape(len(slots), *SAMPLING.image_shape))
+    return tuple(stacks)
+
+
+def _serve(folder: str, capacity: int, name: str, stop) -> None:
+    """The sampler of a replay process."""
+    os.nice(10)  # as the node is started
+    store = FrameStore.open(folder, SAMPLING, capacity)
+    ring = BatchRing.create(name, batch_layout(SAMPLING, BATCH_SIZE), 2)
+    rng = np.random.default_rng(0)
+    while not stop.is_set():
+        slot = ring.fill(0.1)
+        if slot is not None and store.sample_into(rng, slot.batch):
+            ring.publish()
+    ring.close()
+    store.close()
+
+
+def _learn(name: str, update_s: float, updates: int, share) -> None:
+    """A learner whose update is matrix products on all cores; puts the share of its time that it waited."""
+    os.nice(19)  # as the node is started
+    ring = _attach(name)
+    a = np.ones((1024, 1024), np.float32)
+    waited = began = 0.0
+    for update in range(updates + 2):
+        if update == 2:  # both slots have been touched
+            began, waited = time.perf_counter(), 0.0
+        asked = time.perf_counter()
+        taken = ring.take(10.0)
+        got = time.perf_counter()
+        waited += got - asked
+        while time.perf_counter() - got < update_s:
+            a @ a
+        ring.give_back(taken.batch.reward)
+    share.put(waited / (time.perf_counter() - began))
+    ring.close()
+
+
+def measure_waiting(folder: Path, capacity: int, update_s: float, updates: int = 100) -> dict[str, float]:
+    """Share of its time that a learner waits for batches which another process samples, both on the same cores."""
+    spawn = multiprocessing.get_context("spawn")
+    name, stop, share = f"/jsac_bench_{secrets.token_hex(4)}", spawn.Event(), spawn.Queue()
+    server = spawn.Process(target=_serve, args=(str(folder), capacity, name, stop))
+    learner = spawn.Process(target=_learn, args=(name, update_s, updates, share))
+    server.start()
+    learner.start()
+    found = {"batch_wait_share": share.get(), "learner_update_ms": 1e3 * update_s}
+    learner.join()
+    stop.set()
+    server.join()
+    return found
+
+
+def _attach(name: str) -> BatchRing:
+    deadline = time.monotonic() + 30.0
+    while True:
+        try:
+            return BatchRing.attach(name, batch_layout(SAMPLING, BATCH_SIZE))
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

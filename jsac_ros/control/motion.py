@@ -1,0 +1,172 @@
+"""What the gate has the robot do next: change speed for a while, then come to rest by itself.
+
+A motion is two polynomial segments. Joint angles (or a base's way) are quartic in time at most, so a trajectory
+controller that is given position, velocity and acceleration at the ends of a segment follows it exactly; without a
+jerk limit they are quadratic and position and velocity are enough.
+All arrays are float64; N is the number of joints (2 for a base: forward, turn); rad, rad/s, rad/s^2 (m for a base).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Two points closer than this would turn a millisecond of jitter between sender and controller into a jolt.
+SHORTEST_BRAKE_S = 0.08
+
+
+class Limits(NamedTuple):
+    speed: np.ndarray  # [N]
+    acceleration: np.ndarray  # [N]
+    jerk: float = 0.0  # of every joint; 0: not limited
+
+
+class Segment(NamedTuple):
+    duration_s: float
+    coefficients: np.ndarray  # [5, N], ascending powers of the time since its begin
+
+    def at(self, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Position, velocity and acceleration [N] at t seconds."""
+        c0, c1, c2, c3, c4 = self.coefficients
+        return (
+            c0 + t * (c1 + t * (c2 + t * (c3 + t * c4))),
+            c1 + t * (2 * c2 + t * (3 * c3 + t * 4 * c4)),
+            2 * c2 + t * (6 * c3 + t * 12 * c4),
+        )
+
+
+class Motion(NamedTuple):
+    start_s: float
+    segments: tuple[Segment, ...]  # the last one ends at rest
+
+    @property
+    def duration_s(self) -> float:
+        return sum(segment.duration_s for segment in self.segments)
+
+    @property
+    def cruise(self) -> np.ndarray:
+        """[N]: the velocity that it works towards before it brakes; 0 where it only brakes."""
+        first = self.segments[0]
+        return first.at(first.duration_s)[1]
+
+    def at(self, now_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Position, velocity and acceleration [N]; at rest after the end."""
+        t = max(now_s - self.start_s, 0.0)
+        for segment in self.segments:
+            if t < segment.duration_s:
+                return segment.at(t)
+            t -= segment.duration_s
+        position = segment.at(segment.duration_s)[0]
+        return position, np.zeros_like(position), np.zeros_like(position)
+
+    def points(self) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+        """End of each segment: seconds since the start, position, velocity, acceleration."""
+        ends, elapsed = [], 0.0
+        for segment in self.segments:
+            elapsed += segment.duration_s
+            ends.append((elapsed, *segment.at(segment.duration_s)))
+        position = ends[-1][1]
+        ends[-1] = (elapsed, position, np.zeros_like(position), np.zeros_like(position))  # without rounding
+        return ends
+
+
+def move(start_s, position, velocity, acceleration, target, duration_s, limits: Limits) -> Motion:
+    """Towards the velocity `target` [N] for `duration_s`, as far as the limits allow, then brake."""
+    first = _ramp(position, velocity, acceleration, target, duration_s, limits)
+    return Motion(start_s, (first, _brake(*first.at(duration_s), limits)))
+
+
+def stop(start_s, position, velocity, acceleration, limits: Limits) -> Motion:
+    """To rest at once, all joints ending together: their path stays a straight line in joint space."""
+    return Motion(start_s, (_brake(position, velocity, acceleration, limits),))
+
+
+def _ramp(q, v, acc, target, duration_s, limits: Limits) -> Segment:
+    if limits.jerk == 0:
+        change = np.clip((target - v) / duration_s, -limits.acceleration, limits.acceleration)
+        return Segment(duration_s, np.stack((q, v, change / 2, np.zeros_like(q), np.zeros_like(q))))
+    low, high = _smooth_range(acc, duration_s, limits)
+    end = v + np.clip((target - v) / duration_s, low, high) * duration_s
+    return _smooth(q, v, acc, end, duration_s)
+
+
+def _brake(q, v, acc, limits: Limits) -> Segment:
+    duration_s = max(float(brake_time(v, acc, limits)), SHORTEST_BRAKE_S)
+    if limits.jerk == 0:
+        zero = np.zeros_like(q)
+        return Segment(duration_s, np.stack((q, v, -v / (2 * duration_s), zero, zero)))
+    return _smooth(q, v, acc, np.zeros_like(v), duration_s)
+
+
+def _smooth(q, v, acc, end, duration_s) -> Segment:
+    """Velocity as a cubic from (v, acc) to (end, 0): the acceleration never steps."""
+    d, t = end - v, duration_s
+    c3 = (3 * d / t - 2 * acc) / (3 * t)
+    c4 = (acc - 2 * d / t) / (4 * t * t)
+    return Segment(duration_s, np.stack((q, v, acc / 2, c3, c4)))
+
+
+def _smooth_range(acc, duration_s, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest mean acceleration [N] of a smooth ramp that keeps acceleration and jerk within limits.
+
+    With x = t / T and mean acceleration d, a(x) = acc (1 - 4x + 3x^2) + 6 d x (1 - x); the jerk is extreme at the
+    ends: (6d - 4acc) / T and (2acc - 6d) / T. Where nothing fits, d = acc / 2 has the least jerk.
+    """
+    reach = limits.jerk * duration_s
+    lows = [(4 * acc - reach) / 6, (2 * acc - reach) / 6]
+    highs = [(4 * acc + reach) / 6, (2 * acc + reach) / 6]
+    for x in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+        given, share = acc * (1 - 4 * x + 3 * x * x), 6 * x * (1 - x)
+        lows.append((-limits.acceleration - given) / share)
+        highs.append((limits.acceleration - given) / share)
+    low, high = np.max(lows, axis=0), np.min(highs, axis=0)
+    nothing = low > high
+    return np.where(nothing, acc / 2, low), np.where(nothing, acc / 2, high)
+
+
+def brake_time(v: np.ndarray, acc: np.ndarray, limits: Limits) -> np.ndarray:
+    """Seconds to rest from velocity v and acceleration acc, [..., N] -> [...]; all joints take the slowest one's.
+
+    With a jerk limit the brake is the cubic of `_smooth`: its acceleration stays below 3|v|/2T + |acc|/3, its jerk
+    below 6|v|/T^2 + 4|acc|/T.
+    """
+    speed = np.abs(v)
+    if limits.jerk == 0:
+        return (speed / limits.acceleration).max(axis=-1)
+    c, j = np.abs(acc), limits.jerk
+    by_acceleration = 1.5 * speed / np.maximum(limits.acceleration - c / 3, limits.acceleration / 2)
+    by_jerk = (4 * c + np.sqrt(16 * c * c + 24 * speed * j)) / (2 * j)
+    return np.maximum(by_acceleration, by_jerk).max(axis=-1)
+
+
+_RAMP_SHARES = np.linspace(0.0, 1.0, 5)
+_BRAKE_SHARES = np.array((0.0, 0.35, 0.7, 1.0))
+
+
+def reach(motion: Motion, limits: Limits, brake_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Where the motion may lead: positions relative to its start [K, N] and speeds on the way [K, N].
+
+    Not only along the motion itself: also along the brake from every fifth of its first segment, so that stopping
+    at any instant stays within what was judged. `brake_s`: judge as if braking took at least so long.
+    """
+    *ramps, brake = motion.segments
+    origin = motion.segments[0].coefficients[0]
+    if ramps:
+        times = (_RAMP_SHARES * ramps[0].duration_s)[:, None]
+        q, v, acc = ramps[0].at(times)
+    else:
+        q, v, acc = (array[None] for array in brake.at(0.0))
+    duration = np.maximum(brake_time(v, acc, limits), max(brake_s, SHORTEST_BRAKE_S))[:, None]  # [R, 1]
+    if limits.jerk == 0:
+        acc = np.zeros_like(v)
+    way = [q - origin + _brake_way(v, acc, duration, share, limits.jerk > 0) for share in _BRAKE_SHARES]
+    return np.concatenate(way), np.abs(v)
+
+
+def _brake_way(v, acc, duration, share, smooth: bool):
+    if not smooth:
+        return v * duration * (share - share**2 / 2)
+    return v * duration * (share - share**3 + share**4 / 2) + acc * duration**2 * (
+        share**2 / 2 - 2 * share**3 / 3 + share**4 / 4
+    )

@@ -1,0 +1,93 @@
+"""What an ordinary Linux grants a control loop: each thing is tried, applied where allowed, and said where refused."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+_PR_SET_TIMERSLACK = 29
+_SWITCH_INTERVAL_S = 0.0005
+_AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
+
+
+class Applied(NamedTuple):
+    """One measure: its name, whether it is in force, and what the system said."""
+
+    name: str
+    ok: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}" if self.ok else f"{self.name}: refused ({self.detail})"
+
+
+def thread_fifo(priority: int, thread_id: int = 0) -> Applied:
+    """SCHED_FIFO for one thread (0: the calling one): it then runs before everything that is not real-time.
+
+    The system allows it to root, with CAP_SYS_NICE, or where `ulimit -r` is at least `priority`
+    (/etc/security/limits.conf: `@realtime - rtprio 90`).
+    """
+    name = f"SCHED_FIFO {priority}"
+    if priority == 0:
+        return Applied("SCHED_FIFO", False, "off in the configuration")
+    try:
+        os.sched_setscheduler(thread_id, os.SCHED_FIFO, os.sched_param(priority))
+    except OSError as error:
+        return Applied(name, False, f"{error.strerror}; needs an rtprio limit of {priority} or CAP_SYS_NICE")
+    return Applied(name, True, "on")
+
+
+def process_fifo(priority: int) -> Applied:
+    """SCHED_FIFO for every thread the process has now (middleware included): only for a process that is light.
+
+    Measured with a learner on both cores: the gate's p99 falls from 0.8 to 0.3 ms against its control thread alone,
+    because a command also waits for the middleware's threads that carry it.
+    """
+    results = [thread_fifo(priority, int(thread)) for thread in os.listdir("/proc/self/task")]
+    refused = [result for result in results if not result.ok]
+    return refused[0] if refused else Applied(results[0].name, True, f"on, {len(results)} threads")
+
+
+def pin(cpu: int, thread_id: int = 0) -> Applied:
+    """Keeps one thread (0: the calling one) on one core, so that its caches stay warm."""
+    if cpu < 0:
+        return Applied("CPU affinity", False, "off in the configuration")
+    try:
+        os.sched_setaffinity(thread_id, {cpu})
+    except OSError as error:
+        return Applied(f"CPU affinity {cpu}", False, error.strerror)
+    return Applied(f"CPU affinity {cpu}", True, "on")
+
+
+def fine_timers() -> Applied:
+    """Lets the calling thread's sleeps end on time: Linux may round them up by 50 us to save power."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0) != 0:
+        return Applied("timer slack 1 ns", False, os.strerror(ctypes.get_errno()))
+    return Applied("timer slack 1 ns", True, "on")
+
+
+def short_switch_interval() -> Applied:
+    """A thread that wakes waits at most this long for the interpreter, not 5 ms, when another one computes."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    return Applied("thread switch interval", True, f"{_SWITCH_INTERVAL_S * 1000:g} ms")
+
+
+def freeze_garbage() -> Applied:
+    """After warm-up: what lives now is never scanned again, so a collection in the loop stays short."""
+    gc.collect()
+    gc.freeze()
+    return Applied("gc.freeze", True, f"{gc.get_freeze_count()} objects")
+
+
+def nice_ranks() -> Applied:
+    """Whether `nice` means what one expects. With autogroups it ranks processes inside one session (setsid) only."""
+    try:
+        on = _AUTOGROUP.read_text().strip() == "1"
+    except OSError:
+        return Applied("nice", True, "no autogroups in this kernel")
+    detail = "autogroups are on: it ranks processes of one session only" if on else "autogroups are off"
+    return Applied("nice", True, detail)

@@ -1,0 +1,90 @@
+"""Where the robot may be: joint ranges and a box for the tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jsac_ros.config import ConfigError, SafetyConfig
+from jsac_ros.robots.arm import Arm, Frame
+
+# Kept free inside every limit, for what the judgement leaves out: noise and age of the joint states, and the tool's
+# path between the poses that are looked at.
+JOINT_MARGIN_RAD = 0.002
+BOX_MARGIN_M = 0.002
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Joint ranges [N] in rad and the tool's box [3] in m; a robot that starts outside may only move back inside."""
+
+    arm: Arm
+    joint_lower: np.ndarray
+    joint_upper: np.ndarray
+    box: tuple[np.ndarray, np.ndarray] | None
+    frame: Frame
+
+    def joints_stay_inside(self, starts: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """starts [S, N]: where the robot may be now; offsets [K, N]: where it may go from there -> bool [N]."""
+        highest, lowest = starts.max(axis=0), starts.min(axis=0)
+        upper = np.maximum(self.joint_upper - JOINT_MARGIN_RAD, highest)
+        lower = np.minimum(self.joint_lower + JOINT_MARGIN_RAD, lowest)
+        return (highest + offsets.max(axis=0) <= upper + _ROUNDING) & (
+            lowest + offsets.min(axis=0) >= lower - _ROUNDING
+        )
+
+    def tool_stays_inside(self, starts: np.ndarray, offsets: np.ndarray) -> bool:
+        """As above, for the tool of the configured arm, by its forward kinematics."""
+        if self.box is None:
+            return True
+        poses = np.concatenate((starts, (starts[:, None] + offsets).reshape(-1, starts.shape[1])))
+        places = self.arm.tool_positions(poses, self.frame)
+        here, there = places[: len(starts)], places[len(starts) :]
+        upper = np.maximum(self.box[1] - BOX_MARGIN_M, here.max(axis=0))
+        lower = np.minimum(self.box[0] + BOX_MARGIN_M, here.min(axis=0))
+        return bool(np.all(there <= upper + _ROUNDING) and np.all(there >= lower - _ROUNDING))
+
+    def outside(self, q: np.ndarray) -> str | None:
+        """Why the pose q, rad [N], is outside, in one line; None where it is inside."""
+        for name, angle, low, high in zip(self.arm.names, q, self.joint_lower, self.joint_upper):
+            if not low <= angle <= high:
+                return f"{name} is at {angle:.4f} rad; the limits are {low:.4f} to {high:.4f}"
+        if self.box is not None:
+            place = self.arm.forward(q, self.frame)[0]
+            for axis, value, low, high in zip("xyz", place, *self.box):
+                if not low <= value <= high:
+                    return f"tool {axis} is at {value:.4f} m in {self.frame}; the box is {low:.4f} to {high:.4f}"
+        return None
+
+
+def bounds_of(config: SafetyConfig, arm: Arm) -> Bounds:
+    """The arm's own joint ranges, narrowed by the configured ones. Raises ConfigError."""
+    lower = np.maximum(arm.lower, _row("safety.joint_lower", config.joint_lower, len(arm), arm.lower))
+    upper = np.minimum(arm.upper, _row("safety.joint_upper", config.joint_upper, len(arm), arm.upper))
+    for name, low, high in zip(arm.names, lower, upper):
+        if not high - low > 2 * JOINT_MARGIN_RAD:
+            raise ConfigError(f"safety.joint_lower {low:g} and joint_upper {high:g} leave {name} no room")
+    return Bounds(arm, lower, upper, _box(config, arm), config.box_frame)
+
+
+def _row(name: str, values: tuple[float, ...], n: int, default: np.ndarray) -> np.ndarray:
+    if not values:
+        return default
+    if len(values) != n or not np.isfinite(values).all():
+        raise ConfigError(f"{name} is {list(values)}; expected {n} finite values, one for each joint")
+    return np.array(values, np.float64)
+
+
+def _box(config: SafetyConfig, arm: Arm) -> tuple[np.ndarray, np.ndarray] | None:
+    if not config.box_lower and not config.box_upper:
+        return None
+    none = np.empty(0)
+    lower = _row("safety.box_lower", config.box_lower or (np.nan,), 3, none)
+    upper = _row("safety.box_upper", config.box_upper or (np.nan,), 3, none)
+    if not np.all(upper - lower > 2 * BOX_MARGIN_M):
+        raise ConfigError(f"safety.box_lower {lower.tolist()} and box_upper {upper.tolist()} leave the tool no room")
+    if not arm.has_kinematics:
+        raise ConfigError(f"safety.box_lower is set; robot model {arm.model!r} has no kinematics to judge a box by")
+    return lower, upper

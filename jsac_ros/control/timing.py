@@ -1,0 +1,94 @@
+"""How long things took: percentiles of the last second for the status, a histogram of the whole run for its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FILE = "control_histograms.json"  # of the actor, in the run folder
+SAFETY_FILE = "safety_histograms.json"
+_LOWEST_MS = 0.01
+_BINS_PER_DECADE = 40  # 6 % wide
+_DECADES = 6  # to 10 s
+_SCALE = _BINS_PER_DECADE / math.log(10)
+# Bin 0 holds what is below 0.01 ms (and what came early), the last one what is above 10 s.
+EDGES_MS = np.concatenate(([0.0], _LOWEST_MS * 10 ** (np.arange(_BINS_PER_DECADE * _DECADES + 1) / _BINS_PER_DECADE)))
+
+
+class Percentiles(NamedTuple):
+    """ms; NaN where nothing was measured."""
+
+    p50: float
+    p99: float
+    p999: float
+    max: float
+
+
+NOTHING = Percentiles(*(math.nan,) * 4)
+_SHARES = (0.5, 0.99, 0.999)
+
+
+class Timing:
+    """Durations of one kind. One thread adds, another reads; neither waits for the other.
+
+    That holds because a deque's append and popleft are atomic and each count has one writer.
+    """
+
+    def __init__(self):
+        self.counts = [0] * len(EDGES_MS)
+        self.max = -math.inf
+        self._recent: deque[float] = deque(maxlen=100_000)
+
+    def add(self, value_ms: float) -> None:
+        """A value that is not finite (an age where nothing has come yet) is left out."""
+        if not math.isfinite(value_ms):
+            return
+        self.counts[_bin_of(value_ms)] += 1
+        if value_ms > self.max:
+            self.max = value_ms
+        self._recent.append(value_ms)
+
+    def last(self) -> Percentiles:
+        """Exact, over what was added since the previous call."""
+        values = [self._recent.popleft() for _ in range(len(self._recent))]
+        if not values:
+            return NOTHING
+        return Percentiles(*np.quantile(values, _SHARES).tolist(), max(values))
+
+    def run(self) -> Percentiles:
+        """Over everything, to the width of a bin; the maximum is exact."""
+        counts = np.asarray(self.counts)
+        total = counts.sum()
+        if total == 0:
+            return NOTHING
+        cumulative = np.concatenate(([0], np.cumsum(counts)))
+        bounds = np.append(EDGES_MS, max(self.max, EDGES_MS[-1]))
+        quantiles = np.interp(np.array(_SHARES) * total, cumulative, bounds)
+        return Percentiles(*np.minimum(quantiles, self.max).tolist(), self.max)
+
+    def histogram(self) -> dict:
+        """Bin i holds edges_ms[i] <= value < edges_ms[i + 1], the last bin what is longer. Ready for JSON."""
+        return {
+            "edges_ms": EDGES_MS.tolist(),
+            "counts": list(self.counts),
+            "max": self.max if math.isfinite(self.max) else 0.0,
+        }
+
+
+def _bin_of(value_ms: float) -> int:
+    if value_ms < _LOWEST_MS:
+        return 0
+    # The tolerance puts a value that is an edge, up to rounding, into the bin that begins there.
+    return min(1 + int(math.log(value_ms / _LOWEST_MS) * _SCALE + 1e-9), len(EDGES_MS) - 1)
+
+
+def write_histograms(path: Path, timings: dict[str, Timing]) -> None:
+    """Writes `{name: histogram}` as JSON, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({name: timing.histogram() for name, timing in timings.items()}))
+    partial.replace(path)

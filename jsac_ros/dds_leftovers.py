@@ -1,0 +1,60 @@
+"""Shared memory that Fast DDS leaves behind when a process is killed, removed (what `fastdds shm clean` does).
+
+Every segment `fastrtps_<id>` and port `fastrtps_port<n>` has a lock file (`_el` exclusive, `_sl` shared) on which its
+living owners hold an flock; the kernel lets go of it with the process, the segments, up to 33 MB each, stay. A port whose
+reader was killed is still mapped by everybody who writes to it, and its reader, started again, takes the same file: one
+that is removed in between leaves the two with different memory, and the reader deaf. So what is mapped stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from pathlib import Path
+
+_NAME = re.compile(r"(?:sem\.)?(fastrtps_(?:[0-9a-f]{16}|port\d{1,5}))(?:_el|_sl|_mutex)?")
+_YOUNG_S = 10.0  # a file is made a moment before it is locked: leave what is so new
+
+
+def remove_dds_leftovers(folder: Path = Path("/dev/shm")) -> list[str]:
+    """Unlinks this user's segments and ports that no living process owns; returns their names."""
+    groups: dict[str, list[Path]] = {}
+    for file in folder.iterdir():
+        if match := _NAME.fullmatch(file.name):
+            groups.setdefault(match[1], []).append(file)
+    mapped = _mapped()
+    dead = sorted(name for name, files in groups.items() if name not in mapped and all(map(_is_dead, files)))
+    for name in dead:
+        for file in groups[name]:
+            file.unlink(missing_ok=True)
+    return dead
+
+
+def _mapped() -> set[str]:
+    """Segments and ports that a process which we may look into has in its memory."""
+    found: set[str] = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            found.update(match[1] for match in _NAME.finditer(maps.read_text(errors="replace")))
+        except OSError:  # ended, or another user's
+            continue
+    return found
+
+
+def _is_dead(file: Path) -> bool:
+    """Ours, not young, and where it is a lock file, nobody holds it."""
+    try:
+        state = file.stat()
+        if state.st_uid != os.getuid() or time.time() - state.st_ctime < _YOUNG_S:
+            return False
+        if not file.name.endswith(("_el", "_sl")):
+            return True
+        with open(file, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except FileNotFoundError:
+        return True
+    except OSError:  # locked, or not for us to open
+        return False

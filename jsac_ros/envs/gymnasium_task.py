@@ -1,0 +1,142 @@
+"""A Gymnasium environment as a task of ours: state, pixels or both, actions in [-1, 1], steps as they are stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.control.observation import FrameStack
+from jsac_ros.references import video
+from jsac_ros.types import Observation, Spec, Step
+
+ROBOT = "gymnasium"
+EVALUATION_EPISODES = 5
+
+
+def make(environment: str, pixels: bool) -> Any:
+    """The environment, rendering to arrays where pixels or a video are wanted. Raises ConfigError."""
+    try:
+        import gymnasium
+    except ImportError:
+        raise ConfigError("gymnasium: not installed; expected it for `jsac-ros train ENV`") from None
+    try:
+        return gymnasium.make(environment, render_mode="rgb_array" if pixels else None)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
+
+
+def spec_of(env: Any, config: SystemConfig) -> Spec:
+    """Shapes, from the environment's spaces and `task.observe`, `task.stack`, `camera.height` x `width`."""
+    from gymnasium.spaces import Box, Discrete
+
+    observe, camera = config.task.observe, config.camera
+    if observe != "image" and not isinstance(env.observation_space, Box):
+        raise ConfigError(f"observation space is {env.observation_space}; expected a Box (or task.observe=image)")
+    if not isinstance(env.action_space, Box | Discrete):
+        raise ConfigError(f"action space is {env.action_space}; expected a Box or Discrete")
+    choices = int(env.action_space.n) if isinstance(env.action_space, Discrete) else 0
+    if bool(choices) != (config.agent.algorithm == "dqn"):
+        kind = "discrete" if choices else "continuous"
+        raise ConfigError(f"agent.algorithm is {config.agent.algorithm!r}; expected another one for {kind} actions")
+    seen = observe != "proprioception"
+    return Spec(
+        height=camera.height if seen else 0,
+        width=camera.width if seen else 0,
+        channels=3,
+        stack=config.task.stack if seen else 1,
+        proprioception=int(np.prod(env.observation_space.shape)) if observe != "image" else 0,
+        action=1 if choices else int(np.prod(env.action_space.shape)),
+        choices=choices,
+    )
+
+
+class GymnasiumTask:
+    """One environment being acted in. Every episode ends with a closing step, as `types.Step` has it."""
+
+    def __init__(self, env: Any, spec: Spec, seed: int, session: int = 1):
+        self.env, self.spec, self.session = env, spec, session
+        self.episode, self.sequence = -1, 0
+        self._stack = FrameStack(spec)
+        self._seed: int | None = seed
+
+    def reset(self) -> Observation:
+        state, _ = self.env.reset(seed=self._seed)
+        self._seed, self.step, self.episode_return = None, 0, 0.0
+        self.episode += 1
+        self._take(state, first=True)
+        return self.observation
+
+    def act(self, action: np.ndarray) -> tuple[list[Step], bool]:
+        """Acts in [-1, 1] (or the number of a choice). Returns the steps to store, and whether the episode is over."""
+        before = self.frame, self.observation.proprioception
+        state, reward, terminated, truncated, _ = self.env.step(self._native(action))
+        self.episode_return += float(reward)
+        rows = [self._row(*before, action, reward=float(reward), mask=0.0 if terminated else 1.0)]
+        self.step += 1
+        self._take(state, first=False)
+        if over := bool(terminated or truncated):
+            rows.append(self._row(self.frame, self.observation.proprioception, np.zeros_like(action), is_last=True))
+        return rows, over
+
+    def random_action(self, key: np.ndarray) -> np.ndarray:
+        """Uniform over the actions, float32 [A]. key: uint32 [2]."""
+        rng = np.random.default_rng(key)
+        if self.spec.choices:
+            return np.array([rng.integers(self.spec.choices)], np.float32)
+        return rng.uniform(-1.0, 1.0, self.spec.action).astype(np.float32)
+
+    def _native(self, action: np.ndarray):
+        if self.spec.choices:
+            return int(action[0])
+        space = self.env.action_space
+        action = np.clip(action, -1.0, 1.0).reshape(space.shape)
+        return (space.low + 0.5 * (action + 1.0) * (space.high - space.low)).astype(space.dtype)
+
+    def _take(self, state, first: bool) -> None:
+        height, width, _ = self.spec.frame_shape
+        if height:
+            self.frame = cv2.resize(self.env.render(), (width, height), interpolation=cv2.INTER_AREA)
+        else:
+            self.frame = np.zeros(self.spec.frame_shape, np.uint8)
+        image = self._stack.reset(self.frame) if first else self._stack.push(self.frame)
+        proprioception = np.asarray(state, np.float32).reshape(-1)[: self.spec.proprioception]
+        self.observation = Observation(image, proprioception)
+
+    def _row(self, frame, proprioception, action, reward=0.0, mask=1.0, is_last=False) -> Step:
+        self.sequence += 1
+        return Step(
+            robot=ROBOT, session=self.session, sequence=self.sequence, episode=self.episode, step=self.step,
+            is_first=self.step == 0, is_last=is_last, intervened=False, success=False, frame=frame,
+            proprioception=proprioception, action=action, executed=action, reward=reward, mask=mask, stamp_ns=0,
+            frame_stamp_ns=0, joint_stamp_ns=0, policy_version=0, lateness_s=0.0,
+        )  # fmt: skip
+
+
+def evaluate(task: GymnasiumTask, act, parameters, episodes: int = EVALUATION_EPISODES) -> float:
+    """Mean return of the deterministic policy; a task of its own, so that training is not disturbed."""
+    returns = []
+    for _ in range(episodes):
+        observation, over = task.reset(), False
+        while not over:
+            _, over = task.act(np.asarray(act(parameters, *observation, np.zeros(2, np.uint32), True)))
+            observation = task.observation
+        returns.append(task.episode_return)
+    return float(np.mean(returns))
+
+
+def record_video(env: Any, spec: Spec, act, parameters, path: Path) -> None:
+    """One episode of the deterministic policy. An environment that cannot render has none."""
+    task, frames = GymnasiumTask(env, spec, seed=0), []
+    try:
+        observation, over = task.reset(), False
+        while not over:
+            frames.append(env.render())
+            _, over = task.act(np.asarray(act(parameters, *observation, np.zeros(2, np.uint32), True)))
+            observation = task.observation
+        video.write(path, frames, env.metadata.get("render_fps", 30))
+    except Exception as error:  # a missing GL shows as anything, and what was learned is saved already
+        print(f"no video: {' '.join(str(error).split())[:200]}")

@@ -1,0 +1,131 @@
+"""From an observation to an action with the newest policy, without ever waiting for it.
+
+A thread of its own takes parameters from the mailbox, puts them on the device and swaps them in as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jsac_ros.agent.algorithm import algorithm_of
+from jsac_ros.agent.policy import acting_seed, action_key, layout_hash, parameter_count, random_action, unflatten
+from jsac_ros.config import SystemConfig
+from jsac_ros.control.session import Choice
+from jsac_ros.msg import PolicyParameters
+from jsac_ros.messages import to_ns
+from jsac_ros.replay import names
+from jsac_ros.replay.mailbox import PolicyMailbox
+from jsac_ros.types import Observation, Spec
+
+WAIT_S = 0.5
+
+
+class Policy(NamedTuple):
+    parameters: object  # tree on the device
+    version: int  # updates behind it; 0: not learned yet
+    published_ns: int  # ROS time
+
+
+class Acting:
+    """Chooses actions; `choose` is the control thread's, everything else happens elsewhere."""
+
+    def __init__(self, config: SystemConfig, spec: Spec, session: int, logger):
+        self._agent, self._spec, self._logger = config.agent, spec, logger
+        self._mailbox_name = names.policy(config.run.name)
+        self._layout_hash = layout_hash(config.agent, spec)
+        self._count = parameter_count(config.agent, spec)
+        self._act = algorithm_of(config.agent).make_act(config.agent, spec)
+        self.seed = acting_seed(config.run.seed, session)
+        self.inference_ms = math.nan  # of the last choice
+        self._policy: Policy | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read_mailbox, name="policy", daemon=True)
+        if not config.learner.policy_topic:
+            self._thread.start()
+
+    @property
+    def version(self) -> int | None:
+        policy = self._policy
+        return None if policy is None else policy.version
+
+    @property
+    def policy_age_s(self) -> float:
+        policy = self._policy
+        return 0.0 if policy is None else max(0.0, time.time() - policy.published_ns * 1e-9)
+
+    def warm_up(self) -> None:
+        """Compiles the one shape that `choose` will see."""
+        parameters = unflatten(np.zeros(self._count, np.float32), self._agent, self._spec)
+        image = np.zeros(self._spec.image_shape, np.uint8)
+        proprioception = np.zeros(self._spec.proprioception, np.float32)
+        for deterministic in (False, True):
+            np.asarray(self._act(parameters, image, proprioception, action_key(0, 0, 0), deterministic))
+
+    def choose(self, observation: Observation, episode: int, step: int, deterministic: bool) -> Choice:
+        """Uniform until something has been learned (the initial random steps), the policy from then on."""
+        key = action_key(self.seed, episode, step)
+        policy = self._policy
+        if policy is None or policy.version == 0:
+            self.inference_ms = math.nan
+            return Choice(random_action(key, self._spec), 0)
+        began_ns = time.monotonic_ns()
+        image, proprioception = observation
+        action = np.asarray(self._act(policy.parameters, image, proprioception, key, deterministic))
+        self.inference_ms = (time.monotonic_ns() - began_ns) * 1e-6
+        return Choice(action, policy.version)
+
+    def take(self, vector: np.ndarray, version: int, published_ns: int) -> None:
+        """Puts parameters (float32 [count]) on the device and swaps them in."""
+        parameters = jax.device_put(unflatten(vector, self._agent, self._spec))
+        jax.block_until_ready(parameters)
+        self._policy = Policy(parameters, version, published_ns)
+
+    def on_parameters(self, message: PolicyParameters) -> None:
+        """The topic, for a learner on another host."""
+        if message.info.layout_hash != self._layout_hash:
+            self._logger.error(
+                f"policy_parameters: layout {message.info.layout_hash:x}, expected {self._layout_hash:x}: the learner "
+                "runs another configuration",
+                throttle_duration_sec=5.0,
+            )
+            return
+        self.take(np.frombuffer(message.data, np.float32), message.info.version, to_ns(message.info.header.stamp))
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * WAIT_S)
+
+    def _read_mailbox(self) -> None:
+        """Follows the newest parameters; attaches again when another learner has made the mailbox anew."""
+        mailbox, seen = None, -1
+        while not self._stop.is_set():
+            if mailbox is None:
+                mailbox, seen = self._attach(), -1
+                continue
+            mailbox.wait(WAIT_S)
+            latest = mailbox.read_latest(seen)
+            if latest is not None:
+                seen, _, published_ns, vector = latest
+                self.take(vector, seen, published_ns)
+            elif mailbox.abandoned():
+                mailbox.close()
+                mailbox = None
+        if mailbox is not None:
+            mailbox.close()
+
+    def _attach(self) -> PolicyMailbox | None:
+        try:
+            return PolicyMailbox.attach(self._mailbox_name, self._count, self._layout_hash)
+        except FileNotFoundError:  # no learner yet
+            self._stop.wait(0.1)
+        except ValueError as error:  # a learner of another configuration
+            self._logger.error(str(error), throttle_duration_sec=5.0)
+            self._stop.wait(0.5)
+        return None

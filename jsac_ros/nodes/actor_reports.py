@@ -1,0 +1,95 @@
+"""What the actor says about itself: control_status once a second, an Episode at each end, histograms for the run folder."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+from jsac_ros.control.rate import Tick
+from jsac_ros.control.session import Choice, EpisodeResult, Outcome, Session, View
+from jsac_ros.control.timing import FILE, Timing, write_histograms
+from jsac_ros.msg import ControlStatus, Episode
+from jsac_ros.nodes.acting import Acting
+from jsac_ros.nodes.process import JsacNode
+from jsac_ros.replay.outbox import Outbox
+
+WRITE_PERIOD_S = 10.0
+TIMINGS = ("lateness", "done", "obs_to_command", "image_age", "joint_age", "inference")
+
+
+class ActorReports:
+    """`tick` and `shadow` belong to the control thread, the timers to the executor."""
+
+    def __init__(self, node: JsacNode, folder: Path, session: Session, acting: Acting, outbox: Outbox, robot: str):
+        self._node, self._folder, self._robot = node, folder, robot
+        self._session, self._acting, self._outbox = session, acting, outbox
+        self._timings = {name: Timing() for name in TIMINGS}
+        self._ticks = self._missed = self._ticks_said = 0
+        self._said_s = time.monotonic()
+        self._status = node.create_publisher(ControlStatus, "control_status", 10)
+        self._episodes = node.create_publisher(Episode, "episode", 10)
+        node.create_timer(1.0, self._publish)
+        node.create_timer(WRITE_PERIOD_S, self.write)
+        self._shadow_file = open(folder / "shadow_actions.csv", "a", newline="") if node.config.shadow else None
+        self._shadow_rows = csv.writer(self._shadow_file) if self._shadow_file else None
+
+    # -- control thread ------------------------------------------------------------------------------------------
+
+    def tick(self, tick: Tick, view: View, outcome: Outcome) -> None:
+        """Called when the command has been published."""
+        self._ticks += 1
+        self._missed += tick.missed
+        add = {name: timing.add for name, timing in self._timings.items()}
+        add["lateness"]((tick.begun_ns - tick.due_ns) * 1e-6)
+        add["done"]((time.monotonic_ns() - tick.due_ns) * 1e-6)
+        if outcome.acted:
+            add["image_age"](1e3 * view.frame_age_s)
+            add["joint_age"](1e3 * view.joint_age_s)
+            add["inference"](self._acting.inference_ms)
+            add["obs_to_command"](1e3 * (view.frame_age_s + time.monotonic() - view.steady_s))
+
+    def episode(self, result: EpisodeResult) -> None:
+        message = Episode(
+            robot=self._robot, session=self._session.session, episode=result.episode, steps=result.steps,
+            episode_return=result.episode_return, success=result.success, terminated=result.terminated,
+            truncated=result.truncated, reason=result.reason, duration=result.duration_s,
+            reset_duration=result.reset_duration_s, policy_version=result.policy_version, evaluation=result.evaluation,
+        )  # fmt: skip
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._episodes.publish(message)
+
+    def shadow(self, episode: int, step: int, choice: Choice) -> None:
+        """Keeps what the policy would have done."""
+        self._shadow_rows.writerow([episode, step, choice.version, *(f"{value:.6g}" for value in choice.action)])
+
+    # -- executor ------------------------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        now_s, session = time.monotonic(), self._session
+        message = ControlStatus(robot=self._robot, session=session.session, reason=session.reason)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.state = "shadow" if self._node.config.shadow and session.state == "acting" else session.state
+        message.ticks, message.missed = self._ticks, self._missed
+        message.rate_hz = (self._ticks - self._ticks_said) / (now_s - self._said_s)
+        self._ticks_said, self._said_s = self._ticks, now_s
+        for name, timing in self._timings.items():
+            setattr(message, f"{name}_ms", list(timing.last()))
+        message.policy_age_s = self._acting.policy_age_s
+        message.policy_version = -1 if self._acting.version is None else self._acting.version
+        message.sent, message.unacknowledged = self._outbox.sent, len(self._outbox)
+        message.dropped = self._outbox.dropped
+        message.episode, message.step = session.episode, session.step
+        self._status.publish(message)
+
+    def write(self) -> None:
+        """The whole run's histograms, and what shadow mode logged."""
+        write_histograms(self._folder / FILE, self._timings)
+        if self._shadow_file:
+            self._shadow_file.flush()
+
+    def close(self) -> None:
+        self._publish()  # the final counts
+        self.write()
+        if self._shadow_file:
+            self._shadow_file.close()

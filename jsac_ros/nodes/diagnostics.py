@@ -1,0 +1,46 @@
+"""Our statuses as diagnostics: names `jsac: <process>: <what>`, ready for an aggregator's `startswith: jsac`."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from jsac_ros.control.timing import Percentiles
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+def status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:
+    """One entry; numbers are shown with four digits."""
+    shown = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in values.items()}
+    pairs = [KeyValue(key=key, value=value) for key, value in shown.items()]
+    return DiagnosticStatus(name=f"jsac: {name}", level=level, message=message, hardware_id="jsac_ros", values=pairs)
+
+
+def percentiles(prefix: str, values: Percentiles) -> dict[str, float]:
+    return {f"{prefix} {name} ms": float(value) for name, value in zip(("p50", "p99", "p99.9", "max"), values)}
+
+
+def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
+    message = DiagnosticArray(status=list(entries))
+    message.header.stamp = stamp
+    return message
+
+
+_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
+
+
+def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float) -> DiagnosticArray:
+    """`safety`: msg/SafetyStatus. State and rules; and the watch's own timing, an error when it skips ticks."""
+    rules = dict(zip(safety.rule_names, safety.rule_counts))
+    lateness = Percentiles(*map(float, safety.lateness_ms))
+    late = lateness.max > period_ms
+    return array_of(
+        stamp,
+        status("safety: state", _LEVEL[safety.state], safety.reason or safety.state, {"state": safety.state} | rules),
+        status(
+            "safety: timing",
+            WARN if late else OK,
+            "a tick was late by more than a period" if late else "on time",
+            {"ticks": safety.ticks, "missed": safety.missed} | percentiles("lateness", lateness) | percentiles("command", gate),
+        ),
+    )

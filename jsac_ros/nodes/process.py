@@ -1,0 +1,110 @@
+"""What every process of ours does the same way: start, one line for a wrong configuration, end when asked.
+
+A node is a class with `run()` (blocks until `stop` is set; by default it spins) and `close()` (always called; what
+moves stops there). SIGINT and SIGTERM set `stop`; so does the death of the process that started us, however it died.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.nodes.parameters import load_config
+from jsac_ros.system import make_run_folder
+
+_PR_SET_PDEATHSIG = 1
+# Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
+# running node has no use for. The package goes on without it where it cannot be imported, which is what this says.
+sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
+
+
+class JsacNode(Node):
+    """A node with the shared configuration in `config` and an event that asks it to end in `stop`."""
+
+    def __init__(self, name: str, **options):
+        super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
+        self.stop = threading.Event()
+        self.exit_code = 0
+        self.config = load_config(self)
+
+    def run(self) -> None:
+        """Spins in the calling thread until `stop` is set."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self)
+        try:
+            while not self.stop.is_set():
+                executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            pass
+        finally:
+            executor.remove_node(self)
+
+    def close(self) -> None:
+        """Releases what the node holds; called once, on every way out."""
+
+    def fail(self, line: str, exit_code: int = 1) -> None:
+        """Says what is wrong and ends the process."""
+        self.get_logger().fatal(line)
+        self.exit_code = exit_code
+        self.stop.set()
+
+
+def run_node(make_node, args=None) -> int:
+    """Starts ROS, makes the node, runs it to its end. Returns the exit status (2: configuration is wrong)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    asked_to_stop = threading.Event()
+    node = None
+
+    def on_signal(*_):
+        asked_to_stop.set()
+        if node is not None:
+            node.stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    # A launch file asks the processes to end in order with SIGTERM; Ctrl-C in its terminal reaches all at once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if os.environ.get("JSAC_IGNORE_SIGINT") else on_signal)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make_node()
+        if not asked_to_stop.is_set():
+            node.run()
+        return node.exit_code
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def claim(name: str) -> socket.socket:
+    """Holds `name` for this process, on this host, until it ends however it ends.
+
+    An abstract Unix socket: the kernel forgets it with the process, so there is nothing to clean up.
+    Raises ConfigError when another process holds it.
+    """
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        held.bind(f"\0{name}")
+    except OSError:
+        raise ConfigError(f"{name}: another process of this name runs on this host; expected one") from None
+    return held
+
+
+def run_folder(config: SystemConfig) -> Path:
+    """Where this run keeps its files: as the starter set it, or a new folder where a node is started alone."""
+    folder = os.environ.get("JSAC_RUN_FOLDER", "")
+    return Path(folder) if folder else make_run_folder(config)

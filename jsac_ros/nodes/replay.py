@@ -1,0 +1,201 @@
+"""Replay: keeps every step that any actor has sent, and two batches ready for the learner.
+
+The executor thread writes steps to the store and acknowledges them; the sampler thread fills slots of the batch ring.
+Copies of frames leave the interpreter to the other thread.
+
+Hears   transitions; TD errors in the slots of the ring
+Says    transition_ack, replay_status; batch ring `<name>_batches`
+A process of its own because sampling must wait neither for control nor for learning, and has to survive both.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from jsac_ros import config as configuration
+from jsac_ros.config import ConfigError
+from jsac_ros.msg import ReplayStatus, Transition, TransitionAck
+from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.messages import from_message
+from jsac_ros.replay import names
+from jsac_ros.replay.flow import ingest_waits_for, sampling_waits_for
+from jsac_ros.replay.ingest import Ingest, Stream
+from jsac_ros.replay.ring import BatchRing
+from jsac_ros.replay.samplers import Sampler
+from jsac_ros.replay.store import FrameStore
+from jsac_ros.robots.models import arm_of
+from jsac_ros.types import batch_layout
+
+WAIT_S = 0.2  # longest block of the sampler thread
+ACK_PERIOD_S = 0.02  # acknowledgements of what came in it go out together
+RESEND_PERIOD_S = 0.2  # what is on its way again needs so long before it is asked for once more
+
+
+class Replay(JsacNode):
+    def __init__(self):
+        super().__init__("replay")
+        config = self.config
+        spec = configuration.spec_of(config, len(arm_of(config.robot)))
+        folder = Path(config.replay.folder).expanduser() if config.replay.folder else run_folder(config) / "replay"
+        self.store = FrameStore.open(folder, spec, config.replay.capacity)
+        try:
+            self.sampler = Sampler(config.replay, self.store, config.agent.n_step, config.agent.discount)
+            layout = batch_layout(spec, config.replay.batch_size, config.agent.n_step)
+            self.ring = BatchRing.create(names.batches(config.run.name), layout, config.replay.slots)
+        except ConfigError:
+            self.store.close()
+            raise
+        self.ingest = Ingest(self.store.next_sequences())
+        self.waiting_for = ""  # of the sampler
+        self.holding = ""  # why steps are not taken at present
+        self.disk_error = ""  # until a step is written again
+        self.sample_ms: deque[float] = deque(maxlen=1000)
+        self._resend: dict[Stream, bool] = {}  # streams to acknowledge, and whether to ask again
+        self._asked_s: dict[Stream, float] = {}
+        self._listeners = 0
+        self._window = (time.monotonic(), self.store.count)
+        self._grown = threading.Event()
+
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.RELIABLE)
+        self.ack = self.create_publisher(TransitionAck, "transition_ack", 10)
+        self.status = self.create_publisher(ReplayStatus, "replay_status", 10)
+        self.create_subscription(Transition, "transitions", self._on_transition, qos)
+        self.ack_timer = self.create_timer(ACK_PERIOD_S, self._publish_acks)
+        self.ack_timer.cancel()  # runs only while something waits to be acknowledged
+        self.create_timer(1.0, self._on_second)
+        self._thread = threading.Thread(target=self._guarded_sample, name="sampler")
+        stored, valid = self.store.stored, self.store.valid_count
+        held = f"{stored} of {config.replay.capacity} steps, {valid} transitions"
+        self.get_logger().info(f"store {self.store.folder}: {held}")
+
+    def run(self) -> None:
+        self._thread.start()
+        super().run()
+
+    def close(self) -> None:
+        self.stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._publish_status()  # the final counts
+        self.ring.close()
+        self.store.close()
+
+    # -- ingest --------------------------------------------------------------------------------------------------
+
+    def _on_transition(self, message: Transition) -> None:
+        stream = (message.robot, message.session)
+        self.holding = ingest_waits_for(self.config.replay, self.store.count, int(self.store.counters["batches"]))
+        if self.holding:
+            self._acknowledge(stream, resend=True)
+            return
+        verdict = self.ingest.judge(stream, message.sequence, message.oldest_sequence)
+        self.store.counters["lost"] += verdict.lost
+        self.store.counters["duplicates"] += verdict.duplicate
+        resend = verdict.resend
+        if verdict.store:
+            try:
+                self.store.append(from_message(message))
+                self.ingest.accept(stream, message.sequence)
+                self.disk_error = ""
+                self._grown.set()
+            except ValueError as error:
+                self.store.counters["refused"] += 1
+                self.ingest.accept(stream, message.sequence)
+                self.get_logger().warning(f"refused: {error}", throttle_duration_sec=1.0)
+            except OSError as error:
+                self.disk_error, resend = f"disk ({error.strerror})", True
+                self.get_logger().error(f"store {self.store.folder}: {error.strerror}", throttle_duration_sec=5.0)
+        self._acknowledge(stream, resend)
+
+    def _acknowledge(self, stream: Stream, resend: bool) -> None:
+        self._resend[stream] = self._resend.get(stream, False) or resend
+        if self.ack_timer.is_canceled():
+            self.ack_timer.reset()
+
+    def _publish_acks(self) -> None:
+        now, later = time.monotonic(), {}
+        for stream, resend in self._resend.items():
+            if resend and now - self._asked_s.get(stream, -RESEND_PERIOD_S) < RESEND_PERIOD_S:
+                later[stream] = True
+                resend = False
+            elif resend:
+                self._asked_s[stream] = now
+            robot, session = stream
+            expected = self.ingest.next.get(stream, 0)
+            self.ack.publish(TransitionAck(robot=robot, session=session, next_sequence=expected, resend=resend))
+        self._resend = later
+        if not later:
+            self.ack_timer.cancel()
+
+    # -- sampling ------------------------------------------------------------------------------------------------
+
+    def _guarded_sample(self) -> None:
+        try:
+            self._sample()
+        except Exception as error:  # the process must end with this line, not linger without its thread
+            self.get_logger().error("", exc_info=True)
+            self.fail(f"sampling stopped: {error}")
+
+    def _sample(self) -> None:
+        """The loop: wait until a batch may be handed out and a slot is free, fill it in place, publish it."""
+        config, store, ring = self.config, self.store, self.ring
+        rng = np.random.default_rng([config.run.seed, store.count])
+        while not self.stop.is_set():
+            self._grown.clear()
+            self.waiting_for = sampling_waits_for(config.replay, store.count, int(store.counters["batches"]))
+            if not self.waiting_for and not store.valid_count:
+                self.waiting_for = "a transition"
+            if self.waiting_for:
+                self._grown.wait(WAIT_S)
+                continue
+            slot = ring.fill(WAIT_S)
+            if slot is None:
+                continue
+            began = time.perf_counter()
+            if slot.returned:
+                self.sampler.feedback(slot.returned)
+            if self.sampler.sample_into(rng, slot.batch):
+                ring.publish()
+                store.counters["batches"] += 1
+                self.sample_ms.append(1e3 * (time.perf_counter() - began))
+
+    # -- what it says --------------------------------------------------------------------------------------------
+
+    def _on_second(self) -> None:
+        listeners = self.ack.get_subscription_count()
+        if listeners > self._listeners:  # an actor may have sent to nobody before we came
+            for stream in self.ingest.next:
+                self._acknowledge(stream, resend=True)
+        self._listeners = listeners
+        self._publish_status()
+
+    def _publish_status(self) -> None:
+        store, counters = self.store, self.store.counters
+        now, (then, before) = time.monotonic(), self._window
+        self._window = (now, store.count)
+        message = ReplayStatus(capacity=store.capacity, stored=store.stored, valid=store.valid_count)
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.received = store.count
+        for name in ("duplicates", "refused", "lost", "batches"):
+            setattr(message, name, int(counters[name]))
+        message.ingest_per_s = (store.count - before) / (now - then)
+        message.sample_ms = median(self.sample_ms) if self.sample_ms else 0.0
+        self.sample_ms.clear()
+        message.waiting_for = self.disk_error or self.holding or self.waiting_for
+        self.status.publish(message)
+
+
+def main(args=None) -> int:
+    return run_node(Replay, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The reporter: hears every status and writes down what happened; shows the progress on its standard output.
+
+Hears `episode`, `control_status`, `training_status`, `replay_status`, `safety_status`; says nothing. Writes
+`episodes.csv`, `metrics.csv` (a row a second), `tensorboard/`, `summary.json` (every ten seconds, so that a run that
+was killed has one) and, in children of low priority, `baseline.json`, `learning_curve.png` and at the end `report.html`.
+
+A process of its own so that no disk, no drawing and no terminal is ever in the way of a control tick or an update; it
+starts first and stops last, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+
+from jsac_ros.config import ConfigError
+from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
+from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.report.display import Display
+from jsac_ros.report.events import Events
+from jsac_ros.report.processes import Processes
+from jsac_ros.report.progress import Progress, closing
+from jsac_ros.report.summary import read_totals, write_summary
+from jsac_ros.report.tables import BASELINE, PERCENTILES, Row, Table, flatten, number
+
+STATUSES = {  # topic -> (message, prefix of its columns)
+    "control_status": (ControlStatus, "control"),
+    "training_status": (TrainingStatus, "learner"),
+    "replay_status": (ReplayStatus, "replay"),
+    "safety_status": (SafetyStatus, "safety"),
+}
+ROW_PERIOD_S = 1.0
+SUMMARY_PERIOD_S = 10.0
+CURVE_PERIOD_S = 300.0  # two CPU seconds each
+STALE_S = 3.0  # a status older than this is not written down again
+LAST_WORDS_S = 4.0  # at the end: how long to listen while other processes are still ending
+QUIET_S = 0.5
+LAST_DRAWING_S = 30.0
+
+
+def _fields(message) -> dict:
+    return {name: getattr(message, name) for name in message.get_fields_and_field_types()}
+
+
+def _columns(message_type, prefix: str) -> list[str]:
+    """The columns that are known before the first message; named values come when they come."""
+    columns = []
+    for field, kind in message_type.get_fields_and_field_types().items():
+        if kind == "float[4]":
+            columns += [f"{prefix}.{field}.{p}" for p in PERCENTILES]
+        elif "/" not in kind and "sequence" not in kind:
+            columns.append(f"{prefix}.{field}")
+    return columns
+
+
+def _child(nice: int, *words: str) -> subprocess.Popen:
+    """`jsac-ros WORDS` beside us: what it needs of memory goes away with it, and it goes away with us."""
+    command = ["nice", "-n", str(nice), sys.executable, "-m", "jsac_ros.report.child", *words]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+class Reporter(JsacNode):
+    def __init__(self):
+        super().__init__("reporter")
+        self.folder = run_folder(self.config)
+        if not self.folder.is_dir():
+            raise ConfigError(f"JSAC_RUN_FOLDER is {str(self.folder)!r}; expected the folder of the run")
+        episode_columns = [name for name in Episode.get_fields_and_field_types() if name != "header"]
+        metric_columns = [c for message, prefix in STATUSES.values() for c in _columns(message, prefix)]
+        self.episodes_table = Table(self.folder / "episodes.csv", ["time_s", "unix_s", "env_steps", *episode_columns])
+        self.metrics_table = Table(self.folder / "metrics.csv", ["time_s", "unix_s", *metric_columns])
+        self.totals = read_totals(self.folder)
+        self.started_unix_s = self._run_began()
+        self.latest: Row = {}
+        self.events = Events(self.folder / "tensorboard")
+        self.processes = Processes(self.folder)
+        self.display = Display()
+        self.drawing: subprocess.Popen | None = None
+        self.baseline = self._measure_baseline()
+        self._heard: dict[str, dict[str, tuple[float, dict]]] = {}  # prefix -> source -> (when, columns)
+        self._summary_due_s = self._curve_due_s = 0.0
+        for topic, (message, prefix) in STATUSES.items():
+            self.create_subscription(message, topic, lambda m, p=prefix: self._on_status(p, m), QoSProfile(depth=10))
+        self.create_subscription(Episode, "episode", self._on_episode, QoSProfile(depth=10))
+        self.create_timer(ROW_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _measure_baseline(self) -> subprocess.Popen | None:
+        """What the curve is drawn beside, while the system starts."""
+        file = self.folder / BASELINE
+        if self.config.robot.driver != "sim" or self.config.task.name != "ur5_reacher" or file.exists():
+            return None
+        return _child(19, "baseline", str(self.folder / "config.yaml"), "--episodes", "20", "--json", str(file))
+
+    def _run_began(self) -> float:
+        """Unix time that `time_s` counts from; a restarted reporter goes on counting."""
+        rows = self.metrics_table.rows or self.episodes_table.rows
+        now = time.time()
+        return number(rows[0], "unix_s", now) - number(rows[0], "time_s", 0.0) if rows else now
+
+    def _times(self) -> dict[str, str]:
+        now = time.time()
+        return {"time_s": f"{now - self.started_unix_s:.2f}", "unix_s": f"{now:.3f}"}
+
+    def _on_status(self, prefix: str, message) -> None:
+        source = getattr(message, "robot", "")  # several robots, one of all others
+        self._heard.setdefault(prefix, {})[source] = (time.monotonic(), flatten(prefix, _fields(message)))
+
+    def _on_episode(self, message: Episode) -> None:
+        columns = flatten("", _fields(message))
+        values = self._times() | {name.removeprefix("."): value for name, value in columns.items()}
+        steps = 0 if message.evaluation else message.steps
+        self.totals.add_episode(
+            self.episodes_table.append(values | {"env_steps": self.totals.finished_steps + steps})
+        )
+        self.events.episode(self.totals.finished_steps, values)
+
+    def _on_timer(self) -> None:
+        now = time.monotonic()
+        self._write_rows(now)
+        if self.baseline is not None:
+            self.baseline.poll()  # what has ended leaves no zombie
+        if now >= self._summary_due_s:
+            self._summary_due_s = now + SUMMARY_PERIOD_S
+            write_summary(self.folder, self.totals)
+        if self._curve_due_s == 0.0:
+            self._curve_due_s = now + CURVE_PERIOD_S
+        elif now >= self._curve_due_s:
+            self._curve_due_s = now + CURVE_PERIOD_S
+            if self.drawing is None or self.drawing.poll() is not None:  # never two at a time
+                self.drawing = _child(19, "report", str(self.folder), "--curve-only")
+        elapsed = self.totals.duration_s if self.totals.started_s is not None else 0.0
+        self.display.show(Progress.of(elapsed, self.config.run.duration_s, self.totals.episodes, self.latest))
+
+    def _write_rows(self, now: float) -> None:
+        """One row of metrics.csv, or one for every robot that was heard."""
+        columns: dict = self.processes.sample()
+        for prefix, sources in self._heard.items():
+            for when, values in sources.values():
+                if prefix != "control" and now - when < STALE_S:
+                    columns |= values
+        robots = [values for when, values in self._heard.get("control", {}).values() if now - when < STALE_S]
+        for control in robots or [{}]:
+            self.latest = self.metrics_table.append(self._times() | columns | control)
+            self.totals.add_metrics(self.latest)
+        self.events.metrics(self.totals, self.latest)
+
+    def run(self) -> None:
+        """Until asked to end; then listens on until the other processes have said their last words."""
+        super().run()
+        executor = SingleThreadedExecutor()
+        executor.add_node(self)
+        began = time.monotonic()
+        try:
+            while (passed := time.monotonic() - began) < LAST_WORDS_S:
+                if passed > QUIET_S and not self.processes.alive() - {"reporter"}:
+                    break
+                executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            pass
+        finally:
+            executor.remove_node(self)
+
+    def close(self) -> None:
+        self._write_rows(time.monotonic())
+        self.display.close(closing(write_summary(self.folder, self.totals)))
+        for part in (self.episodes_table, self.metrics_table, self.events):
+            part.close()
+        for child in (self.drawing, self.baseline):
+            if child is not None:
+                child.kill()
+                child.wait()
+        report = _child(0, "report", str(self.folder))
+        try:
+            report.wait(LAST_DRAWING_S)
+        except subprocess.TimeoutExpired:
+            report.kill()
+            report.wait()
+            self.get_logger().warning(f"the report took longer than {LAST_DRAWING_S} s; `jsac-ros report` makes it")
+
+
+def main(args=None) -> int:
+    return run_node(Reporter, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""How a motion reaches the robot's driver: one class for each command interface.
+
+trajectory  one short JointTrajectory per motion; it ends at rest, so the arm stops by itself when nobody sends more.
+            There is one for each command of the actor (25 a second), not one for each period of the gate: every new
+            message makes the controller start a new spline from where the arm is, and what the two clocks differ by
+            becomes acceleration. Its stamp is zero, "now": the scaled controller's clock runs slower than ours.
+velocity    the motion's velocity, every period of the gate. The controller repeats the last one for ever, so this
+            process has to live to stop it; zeros are repeated at rest.
+twist       the same for a mobile base, whose drivers stop by themselves when they hear nothing.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Twist
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from jsac_ros.config import RobotConfig
+from jsac_ros.control.motion import Motion
+
+# Without handlers for QoS events, each of which the executor would look at for every message.
+SAYS_QUIETLY = PublisherEventCallbacks(use_default_callbacks=False)
+_REPEAT_ZEROS = 12  # periods between two zeros at rest
+
+
+class TrajectoryCommands:
+    def __init__(self, node: Node, topic: str, names: tuple[str, ...], with_acceleration: bool):
+        self._publisher = node.create_publisher(JointTrajectory, topic, 1, event_callbacks=SAYS_QUIETLY)
+        self.topic = self._publisher.topic_name
+        self._names, self._with_acceleration = list(names), with_acceleration
+
+    def send(self, motion: Motion) -> None:
+        """A new motion takes the place of what the robot executes."""
+        self._publisher.publish(trajectory_message(motion, self._names, self._with_acceleration))
+
+    def period(self, velocity: np.ndarray) -> None:
+        """Once a period of the gate: what the robot should be doing now. Its trajectory says so already."""
+
+
+class VelocityCommands:
+    def __init__(self, node: Node, topic: str, kind: type, message: Callable[[np.ndarray], object]):
+        self._publisher = node.create_publisher(kind, topic, 1, event_callbacks=SAYS_QUIETLY)
+        self.topic = self._publisher.topic_name
+        self._message = message
+        self._zeros = 0
+
+    def send(self, motion: Motion) -> None:
+        """The next period says it."""
+
+    def period(self, velocity: np.ndarray) -> None:
+        self._zeros = 0 if velocity.any() else self._zeros + 1
+        if self._zeros <= 2 or self._zeros % _REPEAT_ZEROS == 0:
+            self._publisher.publish(self._message(velocity))
+
+
+def commands_of(node: Node, config: RobotConfig, names: tuple[str, ...], jerk_limited: bool):
+    """The configured interface, its publisher made."""
+    if config.interface == "trajectory":
+        return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
+    if config.interface == "velocity":
+        return VelocityCommands(node, config.velocity_topic, Float64MultiArray, velocity_message)
+    return VelocityCommands(node, config.twist_topic, Twist, twist_message)
+
+
+def trajectory_message(motion: Motion, names: list[str], with_acceleration: bool) -> JointTrajectory:
+    """Stamp zero, points at the ends of the segments, the last at rest.
+
+    Accelerations only where the motion is smooth: with them the controller's splines are quintic, without cubic.
+    """
+    message = JointTrajectory(joint_names=names)
+    for after_s, q, qd, qdd in motion.points():
+        point = JointTrajectoryPoint(positions=_doubles(q), velocities=_doubles(qd))
+        if with_acceleration:
+            point.accelerations = _doubles(qdd)
+        seconds, nanoseconds = divmod(round(after_s * 1e9), 1_000_000_000)
+        point.time_from_start = Duration(sec=seconds, nanosec=nanoseconds)
+        message.points.append(point)
+    return message
+
+
+def velocity_message(velocity: np.ndarray) -> Float64MultiArray:
+    return Float64MultiArray(data=_doubles(velocity))
+
+
+def twist_message(velocity: np.ndarray) -> Twist:
+    """[m/s, rad/s] -> forward along x, turn about z."""
+    message = Twist()
+    message.linear.x, message.angular.z = map(float, velocity)
+    return message
+
+
+def _doubles(values: np.ndarray) -> array.array:
+    return array.array("d", values.tobytes())

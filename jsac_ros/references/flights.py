@@ -1,0 +1,48 @@
+"""Episodes of a learned policy, without exploration: what it does, rather than how it learned."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jsac_ros.agent.algorithm import algorithm_of
+from jsac_ros.config import SystemConfig
+from jsac_ros.envs import ENVIRONMENTS
+from jsac_ros.references.loop import make_act_many
+
+
+class Flights(NamedTuple):
+    """N episodes side by side; what comes after the end of an episode repeats its last state. [T, N]"""
+
+    states: Any  # after each step
+    actions: jax.Array  # float32 [T, N, A]
+    flying: jax.Array  # bool [T, N]: the step belongs to the episode
+    start: Any  # states, [N]
+    episode_return: jax.Array  # float32 [N]
+    success: jax.Array  # bool [N]
+
+
+def fly(config: SystemConfig, agent: Any, seed: int, count: int) -> Flights:
+    """`count` episodes from random starts. agent: the state of the algorithm after learning."""
+    environment = ENVIRONMENTS[config.train.environment]
+    act = make_act_many(config)
+    parameters = algorithm_of(config.agent).policy_parameters(agent)
+    key, reset_key = jax.random.split(jax.random.PRNGKey(seed))
+    start = jax.vmap(environment.reset)(jax.random.split(reset_key, count))
+
+    def step(running, _):
+        states, over, episode_return, success = running
+        actions = act(parameters, jax.vmap(environment.observe)(states), jax.random.split(key, count), True)
+        outcome = jax.vmap(environment.step)(states, actions)
+        states = jax.tree.map(lambda old, new: jnp.where(over, old, new), states, outcome.state)
+        episode_return += jnp.where(over, 0.0, outcome.reward)
+        success |= outcome.success & ~over
+        return (states, over | outcome.terminated, episode_return, success), (states, actions, ~over)
+
+    nothing = jnp.zeros(count, bool)
+    running = (start, nothing, jnp.zeros(count), nothing)
+    run = jax.jit(lambda running: jax.lax.scan(step, running, length=environment.time_limit))
+    (_, _, episode_return, success), (states, actions, flying) = run(running)
+    return Flights(states, actions, flying, start, episode_return, success)

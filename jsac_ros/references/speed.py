@@ -1,0 +1,42 @@
+"""How fast the compiled loop runs beside a plain Python loop of the same agent, all in one run."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+
+from jsac_ros.config import SystemConfig
+from jsac_ros.references.loop import fresh_agents, make_train, one
+from jsac_ros.references.python_loop import steps_per_second
+
+DOCUMENT_RATE = 15_807.0  # steps/s of DQN on the cart-pole on one CPU, as the document reports
+REPEATS = 5  # the fastest counts: what other processes take away is no property of a loop
+PYTHON_STEPS = 1_000
+
+
+def compare_speed(config: SystemConfig, seeds: int) -> dict:
+    """One run: the Python loop, the compiled loop for one seed, and for `seeds` at once; steps/s of all seeds."""
+    train, started = make_train(config), fresh_agents(config, seeds)
+    python = steps_per_second(config, REPEATS, PYTHON_STEPS)
+    single = _rate(jax.jit(train), one(started), config.train.steps)
+    many = _rate(jax.jit(jax.vmap(train)), started, config.train.steps * seeds)
+    return {
+        "python_loop_steps_per_s": round(python),
+        "one_seed_steps_per_s": round(single),
+        "one_seed_over_python_loop": round(single / python, 1),
+        "one_seed_over_document": round(single / DOCUMENT_RATE, 2),
+        f"{seeds}_seeds_steps_per_s": round(many),
+        f"{seeds}_seeds_over_one": round(many / single, 2),
+    }
+
+
+def _rate(jitted, started: tuple, steps: int) -> float:
+    """Of the fastest run, compilation not counted."""
+    compiled = jitted.lower(*started).compile()
+    rates = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        jax.block_until_ready(compiled(*started))
+        rates.append(steps / (time.perf_counter() - began))
+    return max(rates)

@@ -1,0 +1,206 @@
+"""A named piece of POSIX shared memory with bells (semaphores) and roles that one process can hold at a time.
+
+A role is a byte of the segment held with an open-file-description lock: the kernel takes it back at the instant its
+holder dies, however it dies, so that no process id and no start time has to be believed. A bell only says "look
+again": what is true stands in the memory itself, so that a count lost or left over by a crash harms nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import struct
+
+import posix_ipc
+
+from jsac_ros.config import ConfigError
+
+_MODE = 0o600
+_LOCK_BASE = 1 << 40  # bytes that are locked need not exist: far behind any segment
+_CREATION = 255  # role of whoever creates or removes the segment
+_FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid (must be 0)
+
+
+def _lock(fd: int, role: int, kind: int, wait: bool = False) -> bool:
+    command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
+    try:
+        fcntl.fcntl(fd, command, struct.pack(_FLOCK, kind, os.SEEK_SET, _LOCK_BASE + role, 1, 0))
+        return True
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+
+
+def _unlock_all(fd: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_UNLCK, os.SEEK_SET, _LOCK_BASE, _CREATION + 1, 0))
+
+
+def _held(fd: int, first: int = 0, count: int = _CREATION) -> bool:
+    """Does another open file hold any role of [first, first + count)?"""
+    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BASE + first, count, 0)
+    return struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK
+
+
+def _linked(fd: int) -> bool:
+    return os.fstat(fd).st_nlink > 0
+
+
+def _bell_name(name: str, bell: str) -> str:
+    return f"{name}_{bell}"
+
+
+def _unlink_bells(name: str, bells: tuple[str, ...]) -> None:
+    for bell in bells:
+        try:
+            posix_ipc.unlink_semaphore(_bell_name(name, bell))
+        except posix_ipc.ExistentialError:
+            pass
+
+
+class Segment:
+    """Shared memory `name` of `size` bytes; `memory` is its mmap."""
+
+    def __init__(self, name: str, fd: int, bells: tuple[str, ...], open_flags: int = 0):
+        self.name, self.fd = name, fd
+        self.bells = {bell: posix_ipc.Semaphore(_bell_name(name, bell), open_flags, mode=_MODE) for bell in bells}
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE  # no page fault in the middle of a batch
+        self.memory = mmap.mmap(fd, os.fstat(fd).st_size, flags=flags)
+
+    @classmethod
+    def create(cls, name: str, size: int, role: int, bells: tuple[str, ...], usable) -> tuple[Segment, bool]:
+        """Opens or makes the segment and holds `role` in it. Returns it and whether it was already there.
+
+        `usable(bytes)` judges the first 4096 bytes of a segment that somebody left: False makes it be replaced.
+        So does a segment that nobody holds: its run is dead. Raises ConfigError when another process holds `role`
+        or /dev/shm is too small.
+        """
+        while True:
+            memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREAT, mode=_MODE)
+            fd = memory.fd
+            _lock(fd, _CREATION, fcntl.F_WRLCK, wait=True)
+            try:
+                if not _linked(fd):  # another creator replaced it while we waited
+                    os.close(fd)
+                    continue
+                if _held(fd, role, 1):
+                    raise ConfigError(f"shared memory {name}: another process holds this end of it; expected one")
+                there = os.fstat(fd).st_size == size and _held(fd) and usable(os.pread(fd, 4096, 0))
+                if not there and os.fstat(fd).st_size:
+                    posix_ipc.unlink_shared_memory(name)
+                    os.close(fd)
+                    continue
+                if not there:
+                    _unlink_bells(name, bells)
+                    _allocate(name, fd, size)
+                segment = cls(name, fd, bells, posix_ipc.O_CREAT)
+                segment.hold(role)
+                return segment, there
+            except BaseException:
+                os.close(fd)
+                raise
+
+    @classmethod
+    def attach(cls, name: str, bells: tuple[str, ...]) -> Segment:
+        """Opens what an owner has made. Raises FileNotFoundError where there is none (yet)."""
+        try:
+            memory = posix_ipc.SharedMemory(name)
+        except posix_ipc.ExistentialError:
+            raise FileNotFoundError(f"shared memory {name}: not there yet") from None
+        try:
+            _lock(memory.fd, _CREATION, fcntl.F_RDLCK, wait=True)  # its creator may be at work
+            if not _linked(memory.fd) or not os.fstat(memory.fd).st_size:
+                raise FileNotFoundError(f"shared memory {name}: not there yet")
+            segment = cls(name, memory.fd, bells)
+            segment.created()
+            return segment
+        except posix_ipc.ExistentialError:
+            os.close(memory.fd)
+            raise FileNotFoundError(f"shared memory {name}: its semaphores are missing") from None
+        except BaseException:
+            os.close(memory.fd)
+            raise
+
+    def created(self) -> None:
+        """The header is complete: those who wait to attach may read it."""
+        _lock(self.fd, _CREATION, fcntl.F_UNLCK)
+
+    def hold(self, role: int) -> None:
+        """Takes a role until the process ends. Raises ConfigError when another open file holds it."""
+        if not _lock(self.fd, role, fcntl.F_WRLCK):
+            raise ConfigError(f"shared memory {self.name}: another process holds this end of it; expected one")
+
+    def try_hold(self, role: int) -> bool:
+        return _lock(self.fd, role, fcntl.F_WRLCK)
+
+    def is_held(self, role: int) -> bool:
+        """Whether another open file holds the role."""
+        return _held(self.fd, role, 1)
+
+    def ring(self, bell: str) -> None:
+        if self.bells[bell].value < 64:  # a bell that nobody answers must not count for ever
+            self.bells[bell].release()
+
+    def wait(self, bell: str, timeout_s: float) -> bool:
+        """Blocks until the bell rings. False when it did not within the time, or a signal came."""
+        try:
+            self.bells[bell].acquire(max(timeout_s, 0.0))
+            return True
+        except (posix_ipc.BusyError, posix_ipc.SignalError):
+            return False
+
+    def abandoned(self) -> bool:
+        """Its owner has unlinked it: nothing more will come, a new one may be there."""
+        return not _linked(self.fd)
+
+    def unlink(self) -> None:
+        """Removes the names; those who have it open keep what they see."""
+        if _linked(self.fd):
+            posix_ipc.unlink_shared_memory(self.name)
+            _unlink_bells(self.name, tuple(self.bells))
+
+    def close(self) -> None:
+        """Lets go of roles, bells and memory. NumPy views of the memory keep its mapping alive until they go."""
+        for bell in self.bells.values():
+            bell.close()
+        _unlock_all(self.fd)  # the mapping keeps a duplicate of the descriptor, and with it the locks
+        os.close(self.fd)
+        try:
+            self.memory.close()
+        except BufferError:  # views are still out: the mapping goes with the last of them
+            pass
+
+
+def _allocate(name: str, fd: int, size: int) -> None:
+    """Reserves every page: a full /dev/shm is an error here and not a SIGBUS later."""
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        posix_ipc.unlink_shared_memory(name)
+        free = os.statvfs("/dev/shm")
+        raise ConfigError(
+            f"shared memory {name}: {size} bytes needed, {free.f_bavail * free.f_frsize} free in /dev/shm; "
+            f"make it larger (docker: --shm-size) or batches smaller ({error.strerror})"
+        ) from None
+
+
+def remove(name: str) -> bool:
+    """Unlinks a segment that nobody holds, and its semaphores. Returns whether nothing of it is left."""
+    try:
+        memory = posix_ipc.SharedMemory(name)
+    except posix_ipc.ExistentialError:
+        memory = None
+    if memory is not None:
+        try:
+            if not _lock(memory.fd, _CREATION, fcntl.F_WRLCK) or _held(memory.fd):
+                return False
+            if _linked(memory.fd):
+                posix_ipc.unlink_shared_memory(name)
+        finally:
+            os.close(memory.fd)
+    prefix = f"sem.{name.lstrip('/')}_"
+    bells = [entry.removeprefix(prefix) for entry in os.listdir("/dev/shm") if entry.startswith(prefix)]
+    _unlink_bells(name, tuple(bells))
+    return True

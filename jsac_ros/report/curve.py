@@ -1,0 +1,100 @@
+"""The learning curve: return and success of every episode over the robot's time, beside the baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jsac_ros.config import ConfigError
+from jsac_ros.report.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, plt
+from jsac_ros.report.summary import WINDOW, Totals, is_complete
+from jsac_ros.report.tables import number
+
+LABELS = {"random": "random", "still": "standing still", "servo": "visual servo"}
+
+
+class Curve(NamedTuple):
+    """Episodes that ran their course, in order; arrays [N]."""
+
+    minutes: np.ndarray  # at their end, since the first control tick, resets included
+    returns: np.ndarray
+    successes: np.ndarray  # 0 or 1
+
+
+def curve_of(totals: Totals) -> Curve:
+    rows = [row for row in totals.episodes if is_complete(row)]
+    columns = [[number(row, name) for row in rows] for name in ("time_s", "episode_return", "success")]
+    time_s, returns, successes = (np.asarray(column, np.float64) for column in columns)
+    return Curve((time_s - (totals.started_s or 0.0)) / 60, returns, successes)
+
+
+def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """[N] -> [N]: mean of the last `window` values up to each, of fewer at the start."""
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    ends = np.arange(1, len(values) + 1)
+    begins = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[begins]) / (ends - begins)
+
+
+def read_baselines(path: Path) -> dict[str, float]:
+    """Mean return by name; empty where there is no file. Raises ConfigError where it is no baseline file."""
+    try:
+        document = json.loads(path.read_text())
+        return {name: float(entry["return_mean"]) for name, entry in document.items() if name in LABELS}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(f'{path}: expected {{"random": {{"return_mean": 40.0}}, ...}}') from None
+
+
+def draw_returns(axes: Axes, curve: Curve, baselines: dict[str, float]) -> None:
+    axes.set_ylabel("return of an episode")
+    axes.plot(curve.minutes, curve.returns, "o", color=PALE_BLUE, ms=4, mec="white", mew=0.4, label="episode")
+    axes.plot(
+        curve.minutes, running_mean(curve.returns), color=BLUE, lw=2.6, solid_capstyle="round",
+        label=f"mean of {WINDOW}",
+    )  # fmt: skip
+    top, bottom = max([*baselines.values(), *curve.returns], default=1.0), min([0.0, *curve.returns])
+    span = (top - bottom) or 1.0
+    axes.set_ylim(bottom, bottom + 1.2 * span)  # room for the legend
+    for name, value in baselines.items():
+        crowded = any(0 < other - value < 0.1 * span for other in baselines.values())
+        axes.axhline(value, color=MUTED, lw=1.1, ls=(0, (5, 3)), zorder=1)
+        axes.annotate(
+            f"{LABELS[name]}  {value:.0f}", (1, value), (-4, -3 if crowded else 3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top" if crowded else "bottom", color=MUTED, fontsize=9,
+            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.0},
+        )  # fmt: skip
+    if len(curve.minutes):
+        axes.legend(loc="upper left", ncols=2, handlelength=1.4, columnspacing=1.4)
+
+
+def draw_success(axes: Axes, curve: Curve) -> None:
+    share = 100 * running_mean(curve.successes)
+    axes.fill_between(curve.minutes, share, color=GREEN, alpha=0.16, lw=0)
+    axes.plot(curve.minutes, share, color=GREEN, lw=2.2, solid_capstyle="round")
+    axes.set_ylim(0, 104)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.set_ylabel("success")
+
+
+def learning_curve(totals: Totals, baselines: dict[str, float], title: str) -> Figure:
+    """The figure of `learning_curve.png`."""
+    curve = curve_of(totals)
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(9, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    draw_returns(above, curve, baselines)
+    draw_success(below, curve)
+    below.set_xlabel("robot time in minutes, resets included")
+    end = max(totals.duration_s / 60, curve.minutes[-1] if len(curve.minutes) else 0.0)
+    below.set_xlim(0, end or 1.0)
+    above.set_title(title)
+    if not len(curve.minutes):
+        above.text(0.5, 0.5, "no episode has ended yet", transform=above.transAxes, ha="center", color=INK)
+    return figure

@@ -1,0 +1,49 @@
+"""Percentiles of a whole run from the control loop's histograms (`control_histograms.json`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FILE = "control_histograms.json"
+
+
+class Histogram(NamedTuple):
+    """Counts of durations: bin i holds edges[i] <= ms < edges[i + 1]; the last bin what was longer, to `max`."""
+
+    edges: np.ndarray  # float64 [n], ms
+    counts: np.ndarray  # int64 [n]
+    max: float  # ms
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """float64 [n + 1], ms: the edges, closed by the largest value."""
+        return np.append(self.edges, max(self.max, self.edges[-1]))
+
+    def quantile(self, q: float) -> float:
+        """ms; linear inside a bin, never above the largest value. NaN where nothing was counted."""
+        if not self.counts.sum():
+            return float("nan")
+        cumulative = np.concatenate(([0], np.cumsum(self.counts)))
+        return float(min(np.interp(q * cumulative[-1], cumulative, self.bounds), self.max))
+
+
+def read_histograms(folder: Path, file: str = FILE) -> dict[str, Histogram]:
+    """Name -> Histogram; empty where the control loop has written none, or where the file is not what it should be."""
+    try:
+        document = json.loads((folder / file).read_text())
+        return {name: _histogram(entry) for name, entry in document.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _histogram(entry: dict) -> Histogram:
+    edges, counts = np.asarray(entry["edges_ms"], np.float64), np.asarray(entry["counts"], np.int64)
+    if len(counts) == len(edges) - 1:  # closed bins: nothing above the last edge
+        counts = np.append(counts, 0)
+    if edges.ndim != 1 or len(counts) != len(edges) or not len(edges):
+        raise ValueError(f"{len(counts)} counts for {len(edges)} edges")
+    return Histogram(edges, counts, float(entry["max"]))

@@ -1,0 +1,144 @@
+"""The node graph: which processes make a system, in the order in which they start.
+
+The one description behind both ways to start it, `ros2 launch` and `jsac-ros run`. What can move the robot is gated
+before it exists: safety starts first and stops last.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jsac_ros import config as configuration
+from jsac_ros.config import ConfigError, SystemConfig
+
+# Raw camera pictures whole through shared memory: its size is the sender's business and costs each sender 33 MB, so
+# only who sends pictures gets it.
+_PICTURES = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(Path(__file__).resolve().parent / "fastdds.xml")}
+# JAX for a batch of one: a single thread that never queues, so that inference does not wait for the learner's cores.
+ACTING = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the system."""
+
+    name: str
+    restart: bool = True  # start it again when it crashes, a bounded number of times
+    nice: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+    ends_system: bool = False  # when it exits with status 0, the run is complete
+    stop_timeout_s: float = 10.0
+
+    @property
+    def module(self) -> str:
+        return f"jsac_ros.nodes.{self.name}"
+
+
+def processes(config: SystemConfig) -> list[Process]:
+    """Every process of this system, first to start first."""
+    system = []
+    if not config.shadow:
+        system.append(Process("safety"))
+    if config.robot.driver == "sim":
+        system.append(Process("sim_robot", environment=_PICTURES))
+    elif config.task.name == "ur5_reacher" and config.robot.driver == "external":
+        system.append(Process("target_display"))
+    system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
+    system.append(Process("replay", nice=config.realtime.replay_nice))
+    system.append(
+        Process(
+            "learner",
+            nice=config.realtime.learner_nice,
+            environment=compilation_cache() | learner_environment(),
+            stop_timeout_s=60.0,  # its last checkpoint
+        )
+    )
+    system.append(Process("actor", environment=compilation_cache() | ACTING | _PICTURES, ends_system=True))
+    if config.bag.record:
+        system.append(Process("recorder", nice=5))
+    if config.robot.driver == "bag":
+        system.append(Process("player", restart=False, environment=_PICTURES, ends_system=True))
+    return system
+
+
+def stop_order(system: list[Process]) -> list[list[Process]]:
+    """Groups to stop one after the other: first who commands, then who learns, then who guards, then the rest."""
+    by_name = {process.name: process for process in system}
+    groups = [["player"], ["actor"], ["learner"], ["replay", "recorder"], ["safety"], ["sim_robot", "target_display"]]
+    groups.append(["reporter"])
+    return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
+
+
+def learner_environment() -> dict[str, str]:
+    """Settings of the learner's process that must be there before it starts (docs/algorithm.md, "Speed")."""
+    from jsac_ros.xla_settings import learner_environment as probed
+
+    return probed()
+
+
+def compilation_cache() -> dict[str, str]:
+    """JAX keeps what it has compiled, so that the second start of a system takes seconds less."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(base / "jsac_ros" / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
+
+
+def shared_environment(run_folder: Path) -> dict[str, str]:
+    """What every process of a system is started with; what the user has set already stays."""
+    return {
+        "JSAC_RUN_FOLDER": str(run_folder),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+        "SKIP_DEFAULT_XML_FILE": "1",  # Fast DDS otherwise complains when the working folder has none
+        "RCUTILS_LOGGING_USE_STDOUT": "1",
+        "RCUTILS_COLORIZED_OUTPUT": "0",
+        "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] [{time}] {name}: {message}",
+        "PYTHONUNBUFFERED": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # its threads spin: beside busy cores one QR of the first weights took 10 s
+    }
+
+
+def check(config: SystemConfig) -> None:
+    """What can be known to be wrong before anything starts. Raises ConfigError."""
+    if config.robot.driver == "bag":
+        if not config.bag.path:
+            raise ConfigError("bag.path is ''; expected a rosbag2 folder (bag=FOLDER)")
+        if not Path(config.bag.path).exists():
+            raise ConfigError(f"bag.path {config.bag.path}: no such file or folder")
+        if not config.shadow:
+            raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
+    if (config.agent.algorithm == "dqn") != bool(config.task.action_table):
+        raise ConfigError(
+            f"agent.algorithm is {config.agent.algorithm!r} and task.action_table has {len(config.task.action_table)} "
+            "values; expected a table with 'dqn', and none with the others"
+        )
+    if config.learner.resume and not (Path(config.learner.resume) / "checkpoints").is_dir():
+        raise ConfigError(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")
+
+
+def make_run_folder(config: SystemConfig) -> Path:
+    """Creates `<run.folder>/<run.name>_<date>_<time>` with the resolved configuration in it. Raises ConfigError."""
+    base = Path(config.run.folder).expanduser().resolve()
+    name = f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        folder = base / name
+        for number in range(2, 100):
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:  # two runs in one second
+                folder = base / f"{name}_{number}"
+        (folder / "logs").mkdir()
+        configuration.dump(config, folder / "config.yaml")
+    except OSError as error:
+        raise ConfigError(f"run.folder {base}: {error.strerror}; expected a folder that can be written") from None
+    return folder

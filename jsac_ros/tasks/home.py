@@ -1,0 +1,52 @@
+"""The way home between two episodes: a straight joint move with feedback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A third of the time to speed up, a third to cruise, a third to slow down: per unit of distance and duration. Between
+# the quickest move (no cruise or nothing else) and the smoothest (minimum jerk, a quarter slower at the same limits).
+_PEAK_SPEED = 1.5
+_PEAK_ACCELERATION = 4.5
+# Feedback and rounding need some of the limits for themselves.
+_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class HomeMove:
+    """From `start` to `home` (rad, [N]) in `duration_s` seconds from `began_s`."""
+
+    start: np.ndarray
+    home: np.ndarray
+    began_s: float
+    duration_s: float
+
+    def velocity(self, position: np.ndarray, now_s: float, gain: float) -> np.ndarray:
+        """rad/s [N] that follow the profile from `position`; `gain` (1/s) pulls back onto it."""
+        done, speed = _profile(min(max((now_s - self.began_s) / self.duration_s, 0.0), 1.0))
+        way = self.home - self.start
+        return way * (speed / self.duration_s) + gain * (self.start + way * done - position)
+
+    def over(self, now_s: float) -> bool:
+        return now_s - self.began_s >= self.duration_s
+
+
+def _profile(u: float) -> tuple[float, float]:
+    """Share of the duration -> share of the way, and its derivative."""
+    if u < 1 / 3:
+        return 2.25 * u * u, 4.5 * u
+    if u < 2 / 3:
+        return 1.5 * u - 0.25, 1.5
+    return 1 - 2.25 * (1 - u) ** 2, 4.5 * (1 - u)
+
+
+def plan_home(
+    start: np.ndarray, home: np.ndarray, now_s: float, duration_s: float, max_speed: float, max_acceleration: float
+) -> HomeMove:
+    """A move of `duration_s`, or as much longer as the limits (rad/s, rad/s^2) ask; a jerk limit is the gate's."""
+    farthest = float(np.abs(home - start).max(initial=0.0))
+    by_speed = _PEAK_SPEED * farthest / (_SHARE * max_speed)
+    by_acceleration = (_PEAK_ACCELERATION * farthest / (_SHARE * max_acceleration)) ** 0.5
+    return HomeMove(start.copy(), home, now_s, max(duration_s, by_speed, by_acceleration))

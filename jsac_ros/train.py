@@ -1,0 +1,129 @@
+"""Learns in a Gymnasium environment, one update per step, or in one of the references' environments.
+
+  jsac-ros train Pendulum-v1                        state
+  jsac-ros train Reacher-v5 --observe image         pixels; also `both` (needs gymnasium[mujoco] and a GL)
+  jsac-ros train Hopper-v5 --steps 300000 agent.hidden=[256,256]
+  jsac-ros train Pendulum-v1 --resume runs/pendulum_v1_20260101_120000 --steps 40000
+  jsac-ros train cartpole                           the references: cartpole, pendulum, rocket_... (all compiled)
+
+This file is the whole of it: `learn` is the loop, everything it calls is a part that the live system uses too. A run
+folder holds config.yaml, replay/, checkpoints/, policy/, tensorboard/, episodes.csv, learning_curve.png, video.mp4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros import config as configuration
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.references import cli as references
+
+# The write-up's settings for simulated benchmarks, in a size that a CPU runs; a file or key=value changes any of them.
+DEFAULTS = {
+    "agent.layer_norm": False, "agent.weight_clip": False, "agent.hidden": (256, 256), "agent.q_count": 2,
+    "agent.learning_rate": 1e-3, "agent.temperature_learning_rate": 1e-3, "agent.initial_temperature": 0.2,
+    "agent.max_gradient_norm": 10.0, "replay.batch_size": 128, "replay.capacity": 300_000,
+    "replay.warmup_steps": 1000, "camera.height": 64, "camera.width": 64, "task.stack": 3,
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("environment", help=f"a Gymnasium id, or one of {', '.join(references.REPORTS)}")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
+    parser.add_argument("--agent", choices=["dqn", "sac_v", "jsac"], help="another algorithm than the configuration's")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="references: so many at once")
+    parser.add_argument("--compare", type=int, metavar="N", help="references: only measure")
+    parser.add_argument("--observe", choices=["proprioception", "image", "both"], default="proprioception")
+    parser.add_argument("--steps", type=int, default=20_000, help="environment steps in all, resumed ones included")
+    parser.add_argument("--evaluate-every", type=int, default=5000, metavar="STEPS")
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with this run")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.environment in references.REPORTS:
+        return references.main(arguments)
+    config = configure(arguments)
+    folder = arguments.resume or Path(config.run.folder) / f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
+    try:
+        learn(config, arguments.environment, arguments.steps, arguments.evaluate_every, folder)
+    except ValueError as error:  # shapes that do not go together, another run's store or checkpoint
+        raise ConfigError(str(error)) from None
+    print(f"run folder: {folder}")
+    return 0
+
+
+def configure(arguments: argparse.Namespace) -> SystemConfig:
+    changes = dict(configuration.parse_override(text) for text in arguments.overrides)
+    if arguments.resume:
+        return configuration.load(arguments.resume / "config.yaml", changes)
+    name = re.sub(r"[^a-z0-9]+", "_", arguments.environment.lower()).strip("_")[:32]
+    values = DEFAULTS | {"run.name": name, "task.observe": arguments.observe}
+    if arguments.agent:
+        values["agent.algorithm"] = arguments.agent
+    changed = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    return configuration.from_parameters(values | changed)
+
+
+def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: int, folder: Path) -> None:
+    """The synchronous loop: act, store, sample, update; now and then evaluate and checkpoint."""
+    from jsac_ros.agent import export
+    from jsac_ros.agent.algorithm import algorithm_of
+    from jsac_ros.agent.checkpoint import Checkpoints
+    from jsac_ros.agent.policy import action_key
+    from jsac_ros.envs.gymnasium_task import GymnasiumTask, evaluate, make, record_video, spec_of
+    from jsac_ros.replay.ring import Returned
+    from jsac_ros.replay.samplers import Sampler
+    from jsac_ros.replay.store import FrameStore
+    from jsac_ros.report.training_log import TrainingLog
+    from jsac_ros.types import Batch, batch_layout
+
+    pixels = config.task.observe != "proprioception"
+    env, seed = make(environment, pixels), config.run.seed
+    spec, agent = spec_of(env, config), algorithm_of(config.agent)
+    state, begin, session = agent.create(config.agent, spec, seed), 0, 1
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration.dump(config, folder / "config.yaml")
+    store = FrameStore.open(folder / "replay", spec, config.replay.capacity)
+    checkpoints = Checkpoints(folder / "checkpoints", config.agent, spec, config.learner.keep_checkpoints)
+    if checkpoints.latest() is not None:
+        state, counters = checkpoints.restore()
+        begin, session = counters["env_steps"], counters["session"] + 1
+    update, act = agent.make_update(config.agent, spec), agent.make_act(config.agent, spec)
+    sampler = Sampler(config.replay, store, config.agent.n_step, config.agent.discount)
+    layout = batch_layout(spec, config.replay.batch_size, config.agent.n_step)
+    rng, log = np.random.default_rng((seed, session)), TrainingLog(folder, begin)
+    task = GymnasiumTask(env, spec, seed + session, session)
+    test = GymnasiumTask(make(environment, pixels), spec, seed + 10_000)
+
+    observation, metrics = task.reset(), {}
+    for step in range(begin, steps):
+        key = action_key(seed, session, step)
+        if step < config.replay.warmup_steps:
+            action = task.random_action(key)
+        else:
+            action = np.asarray(act(agent.policy_parameters(state), *observation, key, False))
+        rows, over = task.act(action)
+        for row in rows:
+            store.append(row)
+        if over:
+            log.episode(step + 1, task.episode_return, task.step, metrics)
+        observation = task.reset() if over else task.observation
+        if step >= config.replay.warmup_steps:
+            batch = Batch(**{name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()})
+            if sampler.sample_into(rng, batch):
+                state, metrics = update(state, batch)
+                sampler.feedback(Returned(batch.index, np.asarray(metrics["td_error"])))
+        if (step + 1) % evaluate_every == 0 or step + 1 == steps:
+            log.evaluation(step + 1, evaluate(test, act, agent.policy_parameters(state)))
+            checkpoints.save(state, {"env_steps": step + 1, "session": session})
+    checkpoints.close()
+    store.close()
+    about = {"environment": environment, "observe": config.task.observe, "env_steps": steps}
+    export.save(folder / "policy", agent.policy_parameters(state), config.agent, spec, about)
+    log.close(environment)
+    record_video(make(environment, True), spec, act, agent.policy_parameters(state), folder / "video.mp4")

@@ -1,0 +1,54 @@
+"""Settings of a process that learns on a CPU. XLA and glibc read them once, so they must be there when it starts.
+
+Two make most of the speed (docs/algorithm.md, "Speed"):
+- huge pages for XLA's large temporaries, which are otherwise faulted in 4 KiB at a time at every update;
+- matrix products and convolutions through YNNPACK. Experimental in XLA, whose flags end a process that does not know
+  them: each is tried in a process of its own first and left out where it fails.
+
+Imports nothing of ours and no JAX: the starter of a system asks here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+DOT_FUSION = "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+_PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
+_PROBE_TIMEOUT_S = 30.0
+
+
+def learner_environment() -> dict[str, str]:
+    """Variables to start a learner with; what the user has set in the same variables is kept in front."""
+    environment = {"GLIBC_TUNABLES": _joined("GLIBC_TUNABLES", ":", HUGE_PAGES)}
+    flags = _joined("XLA_FLAGS", " ", DOT_FUSION)
+    if accepted(flags):
+        environment["XLA_FLAGS"] = flags
+    return environment
+
+
+@cache
+def accepted(flags: str) -> bool:
+    """Whether this machine's XLA starts with these flags; takes a fifth of a second, once."""
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            env=os.environ | {"XLA_FLAGS": flags},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PROBE_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return probe.returncode == 0
+
+
+def _joined(variable: str, separator: str, setting: str) -> str:
+    """`setting` behind what the variable holds, unless its name is in there already."""
+    present = os.environ.get(variable, "")
+    if setting.split("=")[0] in present:
+        return present
+    return f"{present}{separator}{setting}" if present else setting

@@ -1,0 +1,189 @@
+"""Recordings are written and read back, whole and damaged."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from bag_cases import DATA, START_NS, Recorder
+from rosbags.highlevel import AnyReader
+
+from jsac_ros.__main__ import main
+from jsac_ros.bags import writer as writing
+from jsac_ros.bags.reader import Bag, BagError, cdr_stamp_ns
+from jsac_ros.bags.writer import BagWriter, DiskFull
+
+FRAME = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
+
+
+def record(folder, seconds: int = 2, **options) -> Recorder:
+    """Pictures at 30 Hz and joint states at 125 Hz."""
+    recorder = Recorder(folder, **options)
+    events = [(START_NS + k * 33_333_333, "image") for k in range(30 * seconds)]
+    events += [(START_NS + k * 8_000_000, "joints") for k in range(125 * seconds)]
+    for time_ns, what in sorted(events):
+        if what == "image":
+            recorder.image(time_ns, FRAME)
+        else:
+            recorder.joints(time_ns, ("a", "b"), (0.5, time_ns * 1e-9 % 1))
+    return recorder
+
+
+def contents(path):
+    with Bag(path) as bag:
+        return list(bag.messages()), bag.damage
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    recorder = record(tmp_path / "bag")
+    recorder.writer.close()
+    messages, damage = contents(tmp_path / "bag")
+    assert len(messages) == 60 + 250 and not damage
+    times = [message.time_ns for message in messages]
+    assert times == sorted(times)
+    with Bag(tmp_path / "bag") as bag:
+        image = next(bag.decode(m) for m in messages if m.topic == "/camera/image_raw")
+        assert bag.topics["/joint_states"].count == 250 and bag.count == 310
+        assert bag.duration_s == pytest.approx(1.992)
+    np.testing.assert_array_equal(image.data.reshape(FRAME.shape), FRAME)
+
+
+def test_a_run_folder_stands_for_its_recording(tmp_path):
+    record(tmp_path / "run" / "bag", seconds=1).writer.close()
+    assert contents(tmp_path / "run") == contents(tmp_path / "run" / "bag")
+
+
+def test_others_read_it_too(tmp_path):
+    """rosbags' own reader checks metadata.yaml, type hashes and definitions."""
+    record(tmp_path / "bag").writer.close()
+    with AnyReader([tmp_path / "bag"]) as reader:
+        assert reader.message_count == 310
+        kinds = {c.topic: c.msgtype for c in reader.connections}
+        assert kinds["/camera/image_raw"] == "sensor_msgs/msg/Image"
+        joints = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages() if c.topic == "/joint_states"]
+    assert [list(j.name) for j in joints] == [["a", "b"]] * 250
+
+
+def test_of_one_instant_the_picture_comes_last(tmp_path):
+    recorder = Recorder(tmp_path / "bag")
+    recorder.image(START_NS, FRAME)
+    recorder.joints(START_NS, ("a",), (1.0,))
+    recorder.writer.close()
+    assert [message.topic for message in contents(tmp_path / "bag")[0]] == ["/joint_states", "/camera/image_raw"]
+
+
+def test_files_are_split_by_size(tmp_path):
+    record(tmp_path / "bag", split_bytes=400_000).writer.close()
+    files = sorted((tmp_path / "bag").glob("*.mcap"))
+    assert len(files) >= 2
+    described = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert sorted(described["relative_file_paths"]) == [file.name for file in files]
+    assert sum(file["message_count"] for file in described["files"]) == described["message_count"] == 310
+    messages, damage = contents(tmp_path / "bag")
+    assert len(messages) == 310 and not damage
+
+
+def test_a_crash_leaves_a_readable_recording(tmp_path):
+    """The process is gone: no index, no last metadata, and what was still in its hands."""
+    recorder = record(tmp_path / "bag")
+    recorder.writer.flush()
+    shutil.copytree(tmp_path / "bag", tmp_path / "crashed")
+    recorder.writer.close()
+    whole, _ = contents(tmp_path / "bag")
+    messages, damage = contents(tmp_path / "crashed")
+    assert damage and len(messages) > 200
+    assert messages == whole[: len(messages)]
+
+
+def test_a_file_cut_anywhere_is_read_up_to_the_cut(tmp_path):
+    record(tmp_path / "bag").writer.close()
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    data, (whole, _) = file.read_bytes(), contents(tmp_path / "bag")
+    counts = []
+    for share in (0.3, 0.6, 0.9):
+        cut = tmp_path / f"cut{share}.mcap"
+        cut.write_bytes(data[: int(len(data) * share)])
+        messages, damage = contents(cut)
+        assert messages == whole[: len(messages)] and "could be read" in damage
+        counts.append(len(messages))
+    assert 0 < counts[0] < counts[1] < counts[2] < len(whole)
+
+
+def test_a_flipped_byte_is_found(tmp_path):
+    record(tmp_path / "bag").writer.close()
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    messages, damage = contents(tmp_path / "bag")
+    assert "damaged inside" in damage and len(messages) < 310
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "no such file or folder"),
+        (lambda path: path.mkdir(), "metadata"),
+        (lambda path: path.write_bytes(b"not a recording at all"), "nothing in it can be read"),
+    ],
+)
+def test_what_is_no_recording_is_one_line(tmp_path, make, words, capsys):
+    path = tmp_path / "thing.mcap"
+    make(path)
+    assert main(["bag", "check", str(path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert words in error and "\n" not in error
+
+
+def test_a_full_disk_ends_the_recording_and_leaves_it_whole(tmp_path, monkeypatch):
+    recorder = record(tmp_path / "bag", seconds=1)
+    free = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: free._replace(free=1000))
+    monkeypatch.setattr(writing, "_LOOK_AT_DISK_EVERY", 0)
+    recorder.writer._looked_at = 0
+    with pytest.raises(DiskFull, match="recording stopped"):
+        recorder.image(START_NS + 2 * 10**9, FRAME)
+    messages, damage = contents(tmp_path / "bag")
+    assert len(messages) == 155 and not damage
+
+
+def test_a_folder_that_is_there_is_not_written_into(tmp_path):
+    with pytest.raises(BagError, match="expected a new folder"):
+        BagWriter(tmp_path)
+
+
+def test_the_stamp_is_read_from_the_bytes(tmp_path):
+    record(tmp_path / "bag", seconds=1).writer.close()
+    with Bag(tmp_path / "bag") as bag:
+        for message in bag.messages():
+            stamp = bag.decode(message).header.stamp
+            assert cdr_stamp_ns(message.data) == stamp.sec * 10**9 + stamp.nanosec == message.time_ns
+
+
+def test_topics_are_found_with_and_without_a_namespace(tmp_path):
+    recorder = Recorder(tmp_path / "bag")
+    recorder.joints(START_NS, ("a",), (1.0,), topic="/left/joint_states")
+    recorder.joints(START_NS, ("a",), (1.0,), topic="/left/arm/state")
+    recorder.joints(START_NS, ("a",), (1.0,), topic="/right/arm/state")
+    recorder.writer.close()
+    with Bag(tmp_path / "bag") as bag:
+        assert bag.topic("joint_states").name == bag.topic("/left/joint_states").name == "/left/joint_states"
+        with pytest.raises(BagError, match="more than one topic ends with /arm/state"):
+            bag.topic("arm/state")
+        with pytest.raises(BagError, match="topic /camera is missing; it has /left/arm/state"):
+            bag.topic("camera")
+
+
+@pytest.mark.skipif(not (DATA / "aerial_servo").is_dir(), reason="the recordings in ../shared/data are not here")
+@pytest.mark.parametrize(
+    ("name", "count"), [("ros2bag_ats_2025-12-03_09-49-08", 28083), ("ros2bag_static_ats_invz", 11321)]
+)
+def test_recordings_of_others_are_read(name, count):
+    """MCAP and sqlite3; types that are installed nowhere here, topics without messages."""
+    with Bag(DATA / "aerial_servo" / name) as bag:
+        assert bag.count == count and not bag.damage
+        assert sum(1 for _ in bag.messages()) == count
+        states = [bag.decode(m) for m in bag.messages(["/servo/out/state"])]
+    assert len(states) == bag.topics["/servo/out/state"].count > 0

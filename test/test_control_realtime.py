@@ -1,0 +1,35 @@
+"""Real-time measures are applied or refused, and never raise."""
+
+import os
+import subprocess
+import sys
+
+from jsac_ros.control import realtime
+
+
+def test_off_is_said():
+    assert not realtime.thread_fifo(0).ok and "off" in str(realtime.thread_fifo(0))
+    assert not realtime.pin(-1).ok
+
+
+def test_what_the_system_refuses_is_reported_and_does_not_raise():
+    assert not realtime.pin(100_000).ok and "refused" in str(realtime.pin(100_000))
+    assert not realtime.thread_fifo(1, thread_id=2**22 - 3).ok
+
+
+def test_fifo_is_in_force_or_refused_with_the_remedy():
+    code = (
+        "import os\n"
+        "from jsac_ros.control import realtime\n"
+        "applied = realtime.process_fifo(5)\n"
+        "assert applied.ok == (os.sched_getscheduler(0) == os.SCHED_FIFO), applied\n"
+        "assert applied.ok or 'rtprio' in str(applied), applied\n"
+        "assert realtime.fine_timers().ok and realtime.freeze_garbage().ok and realtime.short_switch_interval().ok\n"
+    )
+    # In a process of its own: a test runner under SCHED_FIFO would starve its machine.
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert result.returncode == 0, result.stderr
+
+
+def test_nice_ranks_speaks_of_autogroups():
+    assert "autogroups" in realtime.nice_ranks().detail

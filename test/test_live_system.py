@@ -1,0 +1,171 @@
+"""The whole system with its real processes: a short run, and one in which each process is killed."""
+
+import subprocess
+
+import live_system
+import pytest
+from live_system import System, leftovers, tiny_config
+
+from jsac_ros.replay.store import FrameStore
+
+pytestmark = pytest.mark.timeout(300)
+SECONDS = 20
+RATE_HZ = 25
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A run of twenty seconds that has ended by itself."""
+    system = System(tiny_config(tmp_path_factory.mktemp("short")), "--duration", str(SECONDS))
+    try:
+        status = system.join(SECONDS + 120)
+        assert status == 0, system.words()
+        yield system
+    finally:
+        system.close()
+
+
+def _numbers(system, column):
+    return [float(row[column]) for row in system.table("metrics.csv") if row.get(column)]
+
+
+def test_every_transition_arrives(short):
+    transitions = short.summary()["transitions"]
+    assert transitions["lost"] == 0
+    assert transitions["sent"] == transitions["received"] > SECONDS * RATE_HZ / 3
+    store = FrameStore.read(short.folder / "replay")
+    assert store.count == transitions["sent"] and store.damaged() == []
+
+
+def test_batches_become_updates_and_updates_policies(short):
+    assert _numbers(short, "replay.batches")[-1] >= short.summary()["updates"] > 50
+    versions = _numbers(short, "control.policy_version")
+    assert versions == sorted(versions) and len(set(versions)) > 4
+
+
+def test_actions_flow_at_the_control_rate(short):
+    control = short.summary()["control"]
+    assert control["ticks"] + control["missed"] == pytest.approx(SECONDS * RATE_HZ, rel=0.1)
+    assert short.counts["policy_command"] > 0.9 * control["ticks"]
+    assert short.counts["applied_action"] >= 0.9 * short.counts["policy_command"]
+
+
+def test_the_run_folder_tells_of_it(short):
+    episodes = short.table("episodes.csv")
+    complete = [row for row in episodes if row["reason"] == "time limit"]
+    assert len(complete) >= 5 and all(row["steps"] == str(RATE_HZ) for row in complete)
+    for name in ("learning_curve.png", "report.html", "control_histograms.json", "tensorboard", "checkpoints"):
+        assert (short.folder / name).exists(), name
+    assert set(short.summary()["peak_rss_mb"]) == {"safety", "sim_robot", "reporter", "replay", "learner", "actor"}
+
+
+def test_nothing_is_left_behind(short):
+    assert leftovers() == []
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A run that learns, until it is stopped."""
+    system = System(tiny_config(tmp_path_factory.mktemp("killed")))
+    try:
+        system.wait_until("learning and acting", lambda: _acts(system) and _learns(system))
+        yield system
+    finally:
+        system.close()
+
+
+def _acts(system):
+    status = system.latest["control_status"]
+    return status.state == "acting" and status.policy_version >= 8
+
+
+def _learns(system):
+    return system.latest["training_status"].state == "learning" and system.latest["training_status"].updates > 20
+
+
+def _more(system, topic, field, than):
+    return getattr(system.latest[topic], field) > than
+
+
+def test_a_second_system_of_the_same_name_is_refused(system, tmp_path):
+    second = live_system.start(tiny_config(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = second.communicate(timeout=90)[0]
+    assert second.returncode not in (0, None)
+    assert "another" in words, words
+    system.forget()
+    system.wait_until("the first goes on", lambda: _acts(system) and _learns(system))
+
+
+def test_the_learner_dies(system):
+    system.wait_until("a checkpoint", lambda: system.latest["training_status"].checkpoint > 0)
+    before, ticks = system.latest["training_status"], system.latest["control_status"].ticks
+    system.kill("learner")
+    system.forget()
+    system.wait_until("acting goes on", lambda: _more(system, "control_status", "ticks", ticks + RATE_HZ))
+    assert "training_status" not in system.latest or system.latest["training_status"].session == before.session
+    system.wait_until("another learner", lambda: system.latest["training_status"].session != before.session)
+    assert system.latest["training_status"].updates >= before.checkpoint
+    system.wait_until("it learns", lambda: _more(system, "training_status", "updates", before.updates + 20))
+    system.wait_until("acted on", lambda: _more(system, "control_status", "policy_version", before.policy_version))
+
+
+def test_replay_dies(system):
+    stored = system.latest["replay_status"].received
+    updates = system.latest["training_status"].updates
+    system.kill("replay")
+    system.forget()
+    system.wait_until("it stores again", lambda: _more(system, "replay_status", "received", stored + RATE_HZ))
+    assert system.latest["replay_status"].lost == 0
+    system.wait_until("nothing is owed", lambda: system.latest["control_status"].unacknowledged < 10)
+    system.wait_until("it learns", lambda: _more(system, "training_status", "updates", updates + 20))
+
+
+def test_the_actor_dies(system):
+    session = system.latest["control_status"].session
+    system.kill("actor")
+    system.forget()
+    system.wait_until("the gate holds", lambda: system.latest["safety_status"].state in ("holding", "ready"), 5)
+    system.wait_until("the robot rests", lambda: system.speed < 1e-3, 5)
+    system.wait_until("acting again", lambda: _acts(system) and system.latest["control_status"].session != session)
+
+
+def test_the_robot_driver_dies(system):
+    system.kill("sim_robot")
+    system.forget()
+    system.wait_until("held", lambda: system.latest["control_status"].state == "holding", 10)
+    system.wait_until("acting again", lambda: _acts(system))
+
+
+def test_the_reporter_dies(system):
+    rows = len(system.table("metrics.csv"))
+    system.kill("reporter")
+    system.wait_until("it writes on", lambda: len(system.table("metrics.csv")) > rows + 2)
+
+
+def test_safety_dies(system):
+    system.kill("safety")
+    system.forget()
+    system.wait_until("the robot rests", lambda: system.speed < 1e-3, 5)
+    system.wait_until("latched", lambda: system.latest["safety_status"].emergency_stop)
+    assert not _moved(system)
+    assert system.call("safety/release").success
+    system.wait_until("acting again", lambda: _acts(system) and system.speed > 0.01)
+
+
+def _moved(system, listens=40):
+    """Whether a joint moves while we listen to some messages."""
+    fastest = 0.0
+    for _ in range(listens):
+        system.executor.spin_once(timeout_sec=0.05)
+        fastest = max(fastest, system.speed)
+    return fastest > 1e-3
+
+
+def test_it_ends_when_asked_and_nothing_is_lost(system):
+    assert system.end() == 0, system.words()
+    assert leftovers() == []
+    transitions = system.summary()["transitions"]
+    assert transitions["lost"] == 0
+    store = FrameStore.read(system.folder / "replay")
+    assert store.count == transitions["received"] and store.damaged() == []
+    assert system.output.read_text().count("starting it again (1)") == 6

@@ -1,0 +1,184 @@
+"""What the package's files say of each other: dependencies, nodes, messages, set-up and the counting of tests."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# What is imported under another name than it is installed by: requirement, rosdep key (None: there is none).
+NAMES = {
+    "cv2": ("opencv-python-headless", "python3-opencv"),
+    "flax": ("flax", None),
+    "gymnasium": ("gymnasium", "python3-gymnasium-pip"),
+    "jax": ("jax", None),
+    "mcap": ("mcap", None),
+    "matplotlib": ("matplotlib", "python3-matplotlib"),
+    "numpy": ("numpy", "python3-numpy"),
+    "optax": ("optax", None),
+    "orbax": ("orbax-checkpoint", None),
+    "posix_ipc": ("posix_ipc", "python3-posix-ipc"),
+    "pydantic": ("pydantic", "python3-pydantic"),
+    "rich": ("rich", "python3-rich"),
+    "rosbags": ("rosbags", "python3-rosbags-pip"),
+    "safetensors": ("safetensors", None),
+    "tensorboardX": ("tensorboardX", "python3-tensorboardX-pip"),
+    "urdf_parser_py": ("urdfdom_py", "urdfdom_py"),
+    "yaml": ("PyYAML", "python3-yaml"),
+}
+OPTIONAL = {"torch", "pyarrow"}  # `jsac-ros bench` compares with one, the export to LeRobot needs the other
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pins(file):
+    """Requirement -> version of one of requirements/*.txt."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements" / file).read_text().splitlines())
+    return dict(re.split("==", line) for line in lines if line)
+
+
+def third_party_imports(folder):
+    """First name of everything imported below `folder` that is neither Python's own nor ours."""
+    names = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(), str(file))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module)
+    own = sys.stdlib_module_names | {"jsac_ros"} | {file.stem for file in (ROOT / "test").glob("*.py")}
+    return {name.split(".")[0] for name in names} - own
+
+
+def dependencies(*kinds):
+    tree = ElementTree.parse(ROOT / "package.xml")
+    return {element.text for kind in kinds for element in tree.iter(kind)}
+
+
+def test_every_import_is_a_declared_and_pinned_dependency():
+    declared, pinned = dependencies("depend", "exec_depend"), pins("python.txt")
+    missing = []
+    for name in (third_party_imports(ROOT / "jsac_ros") | third_party_imports(ROOT / "launch")) - OPTIONAL:
+        requirement, key = NAMES.get(name, ("", name))  # a ROS package is imported by its name
+        if key is not None and key not in declared:
+            missing.append(f"{name}: {key} is not in package.xml")
+        if requirement and requirement not in pinned:
+            missing.append(f"{name}: {requirement} is not in requirements/python.txt")
+    assert not missing
+
+
+def test_every_requirement_has_one_version():
+    for file in (ROOT / "requirements").glob("*.txt"):
+        for name, version in pins(file.name).items():
+            assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{file.name}: {name}"
+
+
+def test_every_requirement_of_the_package_is_imported():
+    imported = {NAMES[name][0] for name in third_party_imports(ROOT / "jsac_ros") if name in NAMES}
+    assert set(pins("python.txt")) <= imported
+
+
+def test_every_node_has_an_executable():
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    executables = re.search(r"foreach\(node ([a-z_ ]+)\)", cmake)[1].split()
+    starts = re.compile(r"^def main\(args=None\) -> int:", re.MULTILINE)
+    nodes = {file.stem for file in (ROOT / "jsac_ros" / "nodes").glob("*.py") if starts.search(file.read_text())}
+    assert sorted(executables) == sorted(nodes)
+
+
+def test_every_message_field_is_explained_and_can_be_imported():
+    import jsac_ros.msg
+
+    for file in (ROOT / "msg").glob("*.msg"):
+        assert file.read_text().startswith("#"), f"{file.name}: expected a comment that says what it is for"
+        assert hasattr(jsac_ros.msg, file.stem)
+
+
+def test_command_works_from_any_folder_with_nothing_sourced(tmp_path):
+    command = ROOT / ".venv" / "bin" / "jsac-ros"
+    if not command.exists():
+        pytest.skip("built by colcon alone: .venv/bin/jsac-ros is made by `make setup`")
+    bare = {"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": "/nowhere"}
+    asked = subprocess.run([command, "--help"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=60)
+    assert asked.returncode == 0 and "usage: jsac-ros" in asked.stdout
+    imports = "from jsac_ros.msg import Transition; from rclpy.serialization import serialize_message as s; s(Transition())"
+    python = [ROOT / ".venv/bin/python", "-c", imports]
+    done = subprocess.run(python, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_setup_uses_a_sourced_jazzy_and_no_other(tmp_path):
+    setup = load_tool("setup_environment")
+    marker = tmp_path / "share/ament_index/resource_index/packages/rclpy"
+    environ = {"ROS_DISTRO": "jazzy", "AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"}
+    assert not setup.sourced_ros({})
+    assert not setup.sourced_ros(environ)  # no rclpy in it
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    assert setup.sourced_ros(environ)
+    with pytest.raises(setup.SetupError, match="'humble'; expected 'jazzy'"):
+        setup.sourced_ros(environ | {"ROS_DISTRO": "humble"})
+
+
+@pytest.mark.parametrize(
+    "machine, words",
+    [
+        ({"version": (3, 10, 1)}, "Python is 3.10; expected 3.11 or 3.12"),
+        ({"which": lambda name: None if name == "c++" else name}, "compiler"),
+        ({"find_spec": lambda name: None}, "python3-?[0-9.]*-venv"),
+        ({"include": "/nowhere"}, "Python's headers"),
+    ],
+)
+def test_setup_names_what_is_missing(machine, words):
+    setup = load_tool("setup_environment")
+    whole = {"version": (3, 11, 2), "which": lambda name: name, "find_spec": lambda name: name, "include": None}
+    with pytest.raises(setup.SetupError, match=words):
+        setup.check_machine(**(whole | machine))
+
+
+def test_setup_says_when_there_is_no_network():
+    setup = load_tool("setup_environment")
+    script = "import sys; sys.exit('WARNING: Retrying after connection broken by NewConnectionError')"
+    with pytest.raises(setup.SetupError, match="no network"):
+        setup.run([sys.executable, "-c", script], dict(os.environ), "pip install")
+
+
+def test_setup_mends_the_include_folders_of_the_wheels(tmp_path):
+    setup = load_tool("setup_environment")
+    cmake = tmp_path / "share/std_msgs/cmake/export.cmake"
+    cmake.parent.mkdir(parents=True)
+    there = "/opt/python/cp311-cp311"
+    cmake.write_text(
+        f'X "{there}/include/python3.11;{there}/lib/python3.11/site-packages/numpy/_core/include;${{_IMPORT_PREFIX}}/y"'
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    setup.mend_wheels(tmp_path)
+    mended = cmake.read_text()
+    assert "/opt/python" not in mended and mended.endswith(';${_IMPORT_PREFIX}/y"')
+    python, numpy = mended.split('"')[1].split(";")[:2]
+    assert Path(python, "Python.h").exists() and Path(numpy, "numpy/arrayobject.h").exists()
+
+
+def test_results_are_counted(tmp_path):
+    run_tests = load_tool("run_tests")
+    (tmp_path / "a.xunit.xml").write_text(
+        "<testsuites><testsuite><testcase classname='a' name='good'/><testcase classname='a' name='bad'>"
+        "<failure message='assert 1 == 2'/></testcase><testcase classname='a' name='slow'>"
+        "<skipped message='no GPU'/></testcase></testsuite></testsuites>"
+    )
+    passed, failed, skipped = run_tests.count([tmp_path / "a.xunit.xml", tmp_path / "gone.xunit.xml"])
+    assert passed == 1
+    assert failed[0] == ("a::bad", "assert 1 == 2") and failed[1][0] == "gone.xunit.xml"
+    assert skipped == [("a::slow", "no GPU")]

@@ -1,0 +1,130 @@
+"""Prioritised sampling and demonstrations, on the same index as uniform sampling."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replay_cases import SPEC, make_batch, make_episode, make_step
+from scipy import stats
+
+from jsac_ros.config import ReplayConfig
+from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.priorities import EPSILON, SumTree
+from jsac_ros.replay.ring import Returned
+from jsac_ros.replay.samplers import Sampler
+from jsac_ros.replay.store import FrameStore
+
+PRIORITISED = ReplayConfig(sampler="prioritised", batch_size=64, priority_alpha=0.7, priority_beta=0.5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(size=st.integers(2, 70), data=st.data())
+def test_the_tree_finds_what_a_running_sum_finds(size, data):
+    leaves, tree = np.zeros(size), SumTree(size)
+    for _ in range(data.draw(st.integers(1, 5))):
+        slots = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=8, unique=True)))
+        leaves[slots] = data.draw(st.lists(st.integers(0, 9), min_size=len(slots), max_size=len(slots)))
+        tree.update(slots, leaves[slots])
+    assert tree.total == leaves.sum()
+    if tree.total:
+        mass = np.arange(tree.total) + 0.5
+        np.testing.assert_array_equal(tree.find(mass), np.searchsorted(np.cumsum(leaves), mass, side="right"))
+
+
+def test_a_leaf_of_zero_is_never_found():
+    tree = SumTree(8)
+    tree.update(np.array([1, 4]), np.array([0.1, 0.2]))
+    found = tree.find(np.array([0.0, np.nextafter(tree.total, 0), tree.total]))
+    assert found.tolist() == [1, 4, 4]
+
+
+def filled_store(folder, capacity=40, length=30):
+    store = FrameStore.open(folder, SPEC, capacity)
+    for step in make_episode(length):
+        store.append(step)
+    return store
+
+
+def draw_counts(sampler, store, batches):
+    batch, rng, counts = make_batch(batch_size=64), np.random.default_rng(2), np.zeros(store.capacity, int)
+    for _ in range(batches):
+        assert sampler.sample_into(rng, batch)
+        counts += np.bincount((batch.index - 1) % store.capacity, minlength=store.capacity)
+    return counts, batch
+
+
+def test_rows_are_drawn_in_proportion_to_their_td_error(tmp_path):
+    store = filled_store(tmp_path)
+    sampler = Sampler(PRIORITISED, store, 1, 0.99)
+    index = np.arange(1, 31)
+    td_error = np.linspace(-3, 3, 30).astype(np.float32)
+    sampler.feedback(Returned(index, td_error))
+    counts, batch = draw_counts(sampler, store, 400)
+    share = (np.abs(td_error.astype(float)) + EPSILON) ** 0.7
+    assert stats.chisquare(counts[:30], share / share.sum() * counts.sum()).pvalue > 1e-3
+    assert counts[30:].sum() == 0
+    weights = (30 * share / share.sum())[batch.index - 1] ** -0.5
+    np.testing.assert_allclose(batch.weight, weights / weights.max(), rtol=1e-5)
+    store.close()
+
+
+def test_beta_rises_to_one(tmp_path):
+    store = filled_store(tmp_path)
+    sampler = Sampler(PRIORITISED, store, 1, 0.99)
+    sampler.feedback(Returned(np.arange(1, 31), np.linspace(0.1, 3, 30)))
+    store.counters["batches"] = PRIORITISED.priority_beta_steps
+    _, batch = draw_counts(sampler, store, 1)
+    share = np.linspace(0.1, 3, 30)[batch.index - 1] ** 0.7
+    np.testing.assert_allclose(batch.weight, share.min() / share, rtol=1e-3)
+    store.close()
+
+
+def test_new_rows_have_the_largest_priority_and_overwritten_ones_none(tmp_path):
+    store = filled_store(tmp_path)
+    sampler = Sampler(PRIORITISED, store, 1, 0.99)
+    sampler.feedback(Returned(np.arange(1, 31), np.full(30, 1e-3)))
+    stale = np.arange(1, 31)
+    for step in make_episode(12, 31, episode=1):
+        store.append(step)
+    sampler.feedback(Returned(stale, np.full(30, 100.0)))  # rows 1 to 4 are other rows by now
+    assert np.isnan(store.rows["priority"][:4]).all()
+    counts, _ = draw_counts(sampler, store, 100)
+    invalid = np.ones(40, bool)
+    invalid[store.links.valid.slots] = False
+    assert counts[invalid].sum() == 0
+    assert counts[31:39].min() > 0  # of the new episode
+    store.close()
+    store = FrameStore.open(tmp_path, SPEC, 40)  # priorities are kept on disk
+    assert store.rows["priority"][10] == pytest.approx(100.0)
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "prioritised"])
+def test_the_configured_share_of_a_batch_is_demonstrations(tmp_path, kind):
+    shown = FrameStore.open(tmp_path / "shown", SPEC, 30)
+    for step in make_episode(20, robot="person"):
+        shown.append(step)
+    shown.close()
+    store = filled_store(tmp_path / "ours")
+    config = ReplayConfig(sampler=kind, batch_size=64, demonstrations=str(tmp_path / "shown"), demonstration_share=0.25)
+    sampler = Sampler(config, store, 1, 0.99)
+    batch = make_batch(batch_size=64)
+    assert sampler.sample_into(np.random.default_rng(0), batch)
+    assert (batch.index < 0).sum() == 16
+    for row, index in enumerate(batch.index):
+        robot, sequence = ("person", -index - 1) if index < 0 else ("ur5", index - 1)
+        np.testing.assert_array_equal(batch.action[row], make_step(robot=robot, sequence=int(sequence)).action)
+    sampler.feedback(Returned(batch.index.copy(), np.ones(64, np.float32)))
+    store.close()
+
+
+def test_demonstrations_that_do_not_fit_are_refused(tmp_path):
+    store = filled_store(tmp_path / "ours")
+    other = FrameStore.open(tmp_path / "other", SPEC._replace(stack=2), 30)
+    other.close()
+    empty = FrameStore.open(tmp_path / "empty", SPEC, 30)
+    empty.close()
+    for folder, message in (("other", "expected Spec"), ("empty", "expected some"), ("nothing", "no replay store")):
+        with pytest.raises(StoreError, match=message):
+            Sampler(ReplayConfig(demonstrations=str(tmp_path / folder)), store, 1, 0.99)
+    store.close()

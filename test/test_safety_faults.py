@@ -1,0 +1,84 @@
+"""The fault campaign: how it judges, and a small one on a whole running system."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jsac_ros.bench import faults
+from jsac_ros.bench.faults import FAULTS, Outcome, campaign, peak_acceleration, summarise, table, time_to_rest_s, violations
+from jsac_ros.config import load
+from jsac_ros.control.safety.bounds import bounds_of
+from jsac_ros.robots.models import arm_of
+from jsac_ros.robots.sim_faults import FAULTS as SIM_FAULTS
+
+CONFIG = Path(__file__).resolve().parent.parent / "config" / "ur5_reacher_demo.yaml"
+TIME = np.arange(0, 1, 0.008)
+
+
+def braking(from_s, speed=0.3, acceleration=1.4):
+    """rad/s [T, 6]: constant speed, then an even brake that begins at `from_s`."""
+    qd = np.zeros((len(TIME), 6))
+    qd[:, 2] = np.clip(speed - acceleration * (TIME - from_s), 0, speed)
+    return qd
+
+
+def test_a_whole_campaign_makes_every_fault_about_a_hundred_times_in_all():
+    whole = campaign(0, None)
+    assert set(whole) == set(FAULTS) and len(whole) == sum(FAULTS.values()) and 95 <= len(whole) <= 120
+    assert set(SIM_FAULTS) <= set(FAULTS)  # every fault that the simulator can make
+    assert campaign(3, 20) == campaign(3, 20) != campaign(4, 20) and len(set(campaign(3, 20))) == 20
+
+
+def test_time_to_rest_is_found_and_a_pass_through_zero_is_none():
+    assert time_to_rest_s(TIME, braking(0.1)) == pytest.approx(0.1 + 0.29 / 1.4, abs=0.009)
+    assert time_to_rest_s(TIME, np.full((len(TIME), 6), 0.2)) is None
+    turning = np.zeros((len(TIME), 6))
+    turning[:, 0] = 0.3 - TIME  # through zero at 0.3 s and on
+    assert time_to_rest_s(TIME, turning) is None
+
+
+def test_peak_acceleration_is_that_of_the_brake():
+    assert peak_acceleration(TIME, braking(0.1)) == pytest.approx(1.4, rel=0.01)
+
+
+def test_a_joint_or_the_tool_outside_is_counted():
+    config = load(CONFIG)
+    bounds = bounds_of(config.safety, arm_of(config.robot))
+    home = np.array(config.task.home)
+    inside = np.tile(home, (5, 1))
+    assert violations(inside, bounds) == 0
+    joint, tool = inside.copy(), inside.copy()
+    joint[2, 4] = bounds.joint_upper[4] + 0.001
+    tool[1:3, 1] += 0.8  # inside its range, but the tool leaves the box
+    assert violations(joint, bounds) == 1 and violations(tool, bounds) == 2
+    assert violations(np.empty((0, 6)), bounds) == 0
+
+
+def test_the_summary_has_the_promised_keys_and_the_table_every_fault():
+    outcomes = [
+        Outcome("kill_safety", 210.0, 0.3, 1.4, 0, 3.0),
+        Outcome("kill_safety", 250.0, 0.2, 1.5, 0, None),
+        Outcome("kill_replay", None, 0.3, 1.4, 1, 2.0),
+    ]
+    summary = summarise(outcomes, 2, ["process 7"])
+    assert list(summary) == [
+        "cases", "by_fault", "rest_ms_max", "limit_violations", "not_recovered", "lost_acknowledged", "leftovers"
+    ]  # fmt: skip
+    assert (summary["cases"], summary["rest_ms_max"], summary["not_recovered"]) == (3, 250.0, 1)
+    assert summary["limit_violations"] == 1 and summary["by_fault"]["kill_safety"]["cases"] == 2
+    shown = table(summary)
+    assert "| kill_safety | 2 | 250 |" in shown and "| kill_replay | 1 | goes on |" in shown and "never" in shown
+
+
+@pytest.mark.timeout(400)  # a system of six processes is started, and faulted five times
+def test_a_small_campaign_on_a_running_system(monkeypatch, capsys):
+    planned = ["joints_missing", "emergency_stop", "kill_safety", "kill_actor", "kill_replay"]
+    monkeypatch.setattr(faults, "campaign", lambda seed, cases: planned)
+    parser = argparse.ArgumentParser()
+    faults.add_arguments(parser)
+    status = faults.main(parser.parse_args(["--config", str(CONFIG)]))
+    said = capsys.readouterr().out
+    assert status == 0, said
+    assert all(name in said for name in planned)

@@ -1,0 +1,418 @@
+"""The gate with a robot behind it: limits are never crossed, whatever is commanded and whenever it ends."""
+
+import numpy as np
+import pytest
+
+from jsac_ros.config import ConfigError, from_parameters
+from jsac_ros.control.safety import gate_of
+from jsac_ros.robots.arm import Arm, links_from_dh
+from jsac_ros.robots.models import arm_of
+from jsac_ros.robots.sim_arm import SimArm, Trajectory
+
+DT = 0.004
+JOINT = 0.008  # period of the joint states
+CONTROL = 0.04
+ROUNDING = 1e-6
+
+REACHER = {
+    "camera.height": 0,
+    "camera.width": 0,
+    "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
+    "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
+    "safety.box_lower": [-0.4, 0.17, 0.37],
+    "safety.box_upper": [0.15, 0.7, 0.63],
+    "safety.max_joint_speed_rad_s": 0.3,
+    "robot.program_running_topic": "running",
+    "robot.speed_scaling_topic": "scaling",
+    "safety.dead_man_topic": "dead_man",
+}
+
+
+class Cell:
+    """A UR5 behind its gate: commands go in, the simulated arm moves, what it did is kept."""
+
+    def __init__(self, interface="trajectory", start=None, scaling=1.0, **changes):
+        self.config = from_parameters(REACHER | {"robot.interface": interface} | changes)
+        self.arm = arm_of(self.config.robot)
+        self.gate = gate_of(self.config, self.arm)
+        home = np.array(self.config.task.home)
+        self.sim = SimArm(self.arm, home if start is None else np.array(start), interface, 40.0)
+        self.interface = interface
+        self.now = 100.0
+        self.hears_joints = True
+        self.reads = 0.0  # rad that the joint states are off
+        self.holds_switch = True
+        self.q, self.qd = [self.sim.q], [self.sim.qd]
+        self.gate.program_running(True)
+        self.gate.speed_scaling(scaling)
+        self.listen()
+
+    def listen(self):
+        if self.hears_joints:
+            self.gate.joints(self.sim.q + self.reads, self.now)
+        if self.holds_switch:
+            self.gate.dead_man_held(self.now, True)
+
+    def drive(self, motion):
+        if self.interface == "trajectory" and motion is not None:
+            times, q, qd, qdd = map(np.array, zip(*motion.points()))
+            smooth = self.config.safety.max_joint_jerk_rad_s3 > 0
+            self.sim.command_trajectory(self.arm.names, Trajectory(times, q, qd, qdd if smooth else None))
+        elif self.interface == "velocity":
+            self.sim.command_velocity(self.gate.velocity(self.now + JOINT))
+
+    def command(self, velocity):
+        decision = self.gate.command(self.now, np.asarray(velocity, float))
+        self.drive(decision.motion)
+        return decision
+
+    def run(self, seconds, watch=True):
+        """Time passes without a new command; `watch=False`: the safety node is dead as well."""
+        decision = None
+        for k in range(round(seconds / DT)):
+            if k % 2 == 0 and watch:
+                self.listen()
+                decision = self.gate.watch(self.now)
+                self.drive(decision.motion)
+            self.sim.step(DT)
+            self.now += DT
+            self.q.append(self.sim.q.copy())
+            self.qd.append(self.sim.qd.copy())
+        return decision
+
+    def rest_s(self, seconds=1.0, **how):
+        """Seconds until the arm is at rest and stays there."""
+        begin = len(self.qd)
+        self.run(seconds, **how)
+        moving = np.flatnonzero(np.abs(self.qd[begin:]).max(axis=1) > 0.01)
+        return 0.0 if len(moving) == 0 else (moving[-1] + 1) * DT
+
+    def check(self, acceleration=1.4):
+        q, qd = np.array(self.q), np.array(self.qd)
+        bounds = self.gate.bounds
+        assert (q <= bounds.joint_upper + ROUNDING).all() and (q >= bounds.joint_lower - ROUNDING).all()
+        place = self.arm.tool_positions(q, "base_link")
+        assert (place <= bounds.box[1] + ROUNDING).all() and (place >= bounds.box[0] - ROUNDING).all()
+        assert np.abs(qd).max() <= 0.3 * 1.01
+        steps = 2 if self.interface == "velocity" else 1  # the velocity controller executes steps raw
+        changed = np.abs(qd[steps:] - qd[:-steps]).max() / (steps * DT)
+        assert changed <= acceleration * 1.06  # the simulated controller steps over a corner
+
+
+def policies(rng):
+    """Ways to command: noise, saturated noise, and leaning on every limit."""
+    direction = rng.uniform(-1, 1, 6)
+    direction[5] = 0
+    yield lambda k: np.append(rng.uniform(-0.3, 0.3, 5), 0)
+    yield lambda k: np.append(rng.choice([-0.3, 0.3], 5), 0)
+    yield lambda k: direction / np.abs(direction).max() * 0.3
+    yield lambda k: np.sign(direction) * 3.0
+    yield lambda k: direction * 0.3 * np.sign(np.sin(k / 20))
+
+
+@pytest.mark.parametrize("interface", ["trajectory", "velocity"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_command_leads_outside_and_every_death_ends_at_rest(interface, seed):
+    rng = np.random.default_rng(seed)
+    for policy in policies(rng):
+        cell = Cell(interface)
+        for k in range(int(rng.integers(60, 150))):
+            cell.command(policy(k))
+            cell.run(CONTROL)
+        # The actor dies; with the trajectory interface the safety node may die with it.
+        assert cell.rest_s(watch=interface == "velocity") <= 0.3
+        cell.check()
+
+
+@pytest.mark.parametrize("interface", ["trajectory", "velocity"])
+def test_with_a_jerk_limit_acceleration_never_steps(interface):
+    jerk = 60.0
+    for policy in policies(np.random.default_rng(5)):
+        cell = Cell(interface, **{"safety.max_joint_jerk_rad_s3": jerk})
+        motions = []
+        for k in range(80):
+            decision = cell.command(policy(k))
+            if decision.motion is not None:
+                motions.append(decision.motion)
+            cell.run(CONTROL)
+        cell.run(1.0)
+        cell.check(acceleration=1.4)
+        for motion in motions:
+            acceleration = np.array([motion.at(motion.start_s + t)[2] for t in np.arange(0, motion.duration_s, 0.001)])
+            assert np.abs(acceleration).max() <= 1.4 * 1.02
+            assert np.abs(np.diff(acceleration, axis=0)).max() <= jerk * 0.001 * 1.05
+
+
+def test_leaning_on_a_limit_comes_close_to_it():
+    """A gate that stops everything would pass the tests above."""
+    cell = Cell()
+    rules = set()
+    for _ in range(100):
+        rules.update(cell.command([0, 0, 0, 0, 0.3, 0]).rules)
+        cell.run(CONTROL)
+    assert 0 <= cell.gate.bounds.joint_upper[4] - cell.sim.q[4] < 0.02
+    assert "joint_limit" in rules
+    away = cell.command([0, 0, 0, 0, -0.3, 0])
+    assert away.velocity[4] < -0.05 and "joint_limit" not in away.rules
+
+
+def test_at_a_joint_limit_the_other_joints_go_on():
+    cell = Cell()
+    for _ in range(100):
+        cell.command([0, 0, 0, 0, 0.3, 0])
+        cell.run(CONTROL)
+    before = cell.sim.q.copy()
+    for _ in range(20):
+        cell.command([0.2, 0, 0, 0, 0.3, 0])
+        cell.run(CONTROL)
+    assert cell.sim.q[0] - before[0] > 0.1
+
+
+def test_the_box_is_judged_by_the_tool():
+    cell = Cell()
+    rules = set()
+    for _ in range(150):  # lifting the shoulder takes the tool out of the box long before a joint limit
+        rules.update(cell.command([0, 0.3, 0, 0, 0, 0]).rules)
+        cell.run(CONTROL)
+    place = cell.arm.tool_positions(cell.sim.q[None], "base_link")[0]
+    gap = np.min([cell.gate.bounds.box[1] - place, place - cell.gate.bounds.box[0]])
+    assert "box" in rules and "joint_limit" not in rules and 0 <= gap < 0.02
+    cell.check()
+
+
+def test_a_start_outside_may_only_go_back_inside():
+    start = [1.5707, -2.0, 2.17, -3.0415, -0.70, 3.1415]  # wrist 2 is 0.085 rad above its limit
+    cell = Cell(start=start)
+    out = cell.command([0, 0, 0, 0, 0.3, 0])
+    assert out.motion is None and "joint_limit" in out.rules
+    assert cell.command([0, 0, 0, 0, -0.3, 0]).velocity[4] < 0
+    for _ in range(60):
+        cell.command([0, 0, 0, 0, -0.3, 0])
+        cell.run(CONTROL)
+    assert cell.sim.q[4] < cell.gate.bounds.joint_upper[4]
+    assert max(q[4] for q in cell.q) <= start[4] + ROUNDING
+
+
+def full_speed(**changes):
+    cell = Cell(**changes)
+    for _ in range(12):
+        cell.command([0.3, 0.0, 0.3, 0, 0, 0])
+        cell.run(CONTROL)
+    assert np.abs(cell.sim.qd).max() > 0.29
+    return cell
+
+
+def lose_joints(cell):
+    cell.hears_joints = False
+
+
+def jump(cell):
+    cell.reads = 1.0
+
+
+def let_go(cell):
+    cell.holds_switch = False
+    cell.gate.dead_man_held(cell.now, False)
+
+
+FAULTS = {
+    "emergency_stop": lambda cell: cell.gate.emergency_stop("the test"),
+    "stale_joints": lose_joints,
+    "joint_jump": jump,
+    "program_stopped": lambda cell: cell.gate.program_running(False),
+    "dead_man": let_go,
+}
+
+
+@pytest.mark.parametrize("interface", ["trajectory", "velocity"])
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_fault_brakes_to_rest_though_commands_go_on(rule, interface):
+    cell = full_speed(interface=interface)
+    FAULTS[rule](cell)
+    begin = len(cell.qd)
+    rules = set()
+    for _ in range(11):
+        cell.run(CONTROL)
+        decision = cell.command([0.3, 0.0, 0.3, 0, 0, 0])
+        assert decision.intervened or not decision.rules
+        rules.update(decision.rules)
+    assert rule in rules
+    still = np.abs(cell.qd[begin:]).max(axis=1) < 0.01
+    assert still[round(0.3 / DT) :].all()
+    assert cell.gate.counts[rule] == 1
+    if rule != "program_stopped":  # the robot's own stop is not ours to ramp
+        cell.check()
+
+
+def test_the_emergency_stop_latches_until_released():
+    cell = full_speed()
+    cell.gate.emergency_stop("a person")
+    cell.run(1.0)
+    for _ in range(50):
+        assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is None
+        cell.run(CONTROL)
+    assert cell.gate.state(cell.now) == ("stopped", "emergency stop: a person")
+    assert np.abs(cell.sim.qd).max() < 1e-9
+    cell.gate.release()
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is not None
+    cell.check()
+
+
+def test_a_jumped_joint_is_believed_when_it_is_back_or_a_person_says_so():
+    cell = full_speed()
+    cell.reads = 0.5
+    cell.run(1.0)
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is None and "joint_jump" in cell.gate.reasons
+    cell.reads = 0.0
+    cell.run(CONTROL)
+    assert cell.command([-0.3, 0, 0, 0, 0, 0]).motion is not None
+    cell.run(1.0)
+    cell.check()
+    cell.reads = 0.3  # such as after the arm was moved by hand while its driver was gone
+    cell.run(1.0)
+    cell.gate.release()
+    cell.run(CONTROL)
+    assert cell.command([-0.3, 0, 0, 0, 0, 0]).motion is not None
+
+
+def test_a_robot_that_does_not_move_is_held():
+    cell = full_speed()
+    cell.sim.step = lambda dt: None  # blocked
+    rules = set()
+    for _ in range(30):
+        rules.update(cell.command([0.3, 0, 0.3, 0, 0, 0]).rules)
+        cell.run(CONTROL)
+    assert "not_following" in rules
+    state, reason = cell.gate.state(cell.now)
+    assert state == "holding" and "not where it was commanded" in reason
+
+
+def test_a_slowed_robot_is_not_taken_for_a_blocked_one():
+    cell = Cell(scaling=0.3)
+    step = cell.sim.step
+    cell.sim.step = lambda dt: step(dt * 0.3)
+    rules = set()
+    for k in range(60):
+        rules.update(cell.command([0.3 if k < 30 else -0.3, 0, 0, 0, 0, 0]).rules)
+        cell.run(CONTROL)
+    assert "not_following" not in rules
+
+
+def test_after_a_protective_stop_nothing_is_resumed():
+    cell = full_speed()
+    cell.sim.protective_stop = True
+    cell.gate.program_running(False)
+    cell.run(0.5)
+    place = cell.sim.q.copy()
+    cell.sim.protective_stop = False
+    cell.run(0.5)
+    np.testing.assert_allclose(cell.sim.q, place, atol=0.002)
+
+
+@pytest.mark.parametrize("bad, rule", [([0.1] * 5, "wrong_length"), ([np.nan] + [0.1] * 5, "not_finite"), ([], "wrong_length")])
+def test_a_command_that_is_none_brakes(bad, rule):
+    cell = full_speed()
+    decision = cell.command(bad)
+    assert rule in decision.rules and decision.intervened and not decision.velocity.any()
+    assert cell.rest_s() <= 0.3
+    assert cell.gate.counts[rule] == 1
+
+
+def test_a_command_that_waited_too_long_is_none():
+    cell = Cell()
+    decision = cell.gate.command(cell.now, np.full(6, 0.1), sent_s=cell.now - 0.2)
+    assert decision.motion is None and decision.rules == ("stale_command",)
+    decision = cell.gate.command(cell.now, np.full(6, 0.1), sent_s=cell.now, observed_s=cell.now - 1.0)
+    assert decision.motion is not None  # this system has no camera
+
+
+def test_an_old_image_is_no_ground_to_move_on():
+    cell = Cell(**{"camera.height": 90, "camera.width": 160})
+    assert cell.gate.command(cell.now, np.full(6, 0.1), observed_s=cell.now - 0.1).motion is not None
+    decision = cell.gate.command(cell.now, np.full(6, 0.1), observed_s=cell.now - 0.5)
+    assert decision.rules == ("stale_image",) and len(decision.motion.segments) <= 2
+    cell.run(1.0)
+    assert cell.gate.state(cell.now) == ("ready", "")  # at rest nothing depends on it
+
+
+def test_joint_states_that_are_not_finite_are_as_good_as_none():
+    cell = full_speed()
+    cell.hears_joints = False
+    for _ in range(20):
+        cell.gate.joints(np.full(6, np.nan), cell.now)
+        cell.run(JOINT)
+    assert cell.gate.counts["joints_not_finite"] == 20 and "stale_joints" in cell.gate.reasons
+
+
+def test_nothing_moves_before_the_joints_are_known():
+    config = from_parameters(REACHER | {"safety.dead_man_topic": "", "robot.program_running_topic": ""})
+    gate = gate_of(config, arm_of(config.robot))
+    decision = gate.command(5.0, np.full(6, 0.1))
+    assert decision.motion is None and decision.rules == ("stale_joints",)
+    assert gate.state(5.0) == ("waiting", "no joint states yet")
+
+
+def test_a_command_that_needs_no_change_passes_as_it_is():
+    cell = Cell()
+    slow = np.array([0.02, -0.03, 0.01, 0.0, 0.02, 0.0])
+    assert cell.gate.rest_s == pytest.approx(0.07 + 0.3 / 1.4)
+    decision = cell.command(slow)
+    assert decision.rules == () and not decision.intervened
+    np.testing.assert_allclose(decision.velocity, slow)
+
+
+def test_speed_is_scaled_as_a_whole():
+    cell = Cell()
+    for _ in range(15):
+        decision = cell.command([2.0, 0.0, 1.0, 0, 0, 0])
+        cell.run(CONTROL)
+    assert "speed" in decision.rules
+    np.testing.assert_allclose(decision.velocity, [0.3, 0, 0.15, 0, 0, 0], atol=1e-6)
+
+
+def test_a_base_is_limited_in_speed_and_acceleration():
+    config = from_parameters({"robot.model": "diff_drive", "robot.interface": "twist", "task.controlled_joints": 2})
+    gate = gate_of(config, arm_of(config.robot))
+    now, before = 10.0, np.zeros(2)
+    for _ in range(60):
+        gate.command(now, np.array([2.0, -1.0]))
+        for _ in range(5):
+            now += JOINT
+            gate.watch(now)
+            velocity = gate.velocity(now)
+            assert (np.abs(velocity - before) <= np.array([0.5, 3.0]) * JOINT + 1e-9).all()
+            before = velocity
+    np.testing.assert_allclose(before, [0.3, -0.15], atol=1e-6)
+    for _ in range(120):
+        now += JOINT
+        gate.watch(now)
+    assert not gate.velocity(now).any()
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"safety.joint_upper": [1.0, 0, 0, 0, 0, 0]}, "safety.joint_lower"),
+        ({"safety.joint_upper": [1.5, -0.5236, 2.35619, -2.35619, -0.7854, 3.4]}, "task.home: shoulder_pan_joint is at"),
+        ({"safety.box_frame": "base"}, "task.home: tool"),
+        ({"safety.box_lower": [0.0, 0.0]}, "safety.box_lower"),
+        ({"safety.box_lower": [-0.4, 0.17, 0.70]}, "no room"),
+        ({"safety.command_max_age_s": 0.04}, "expected more than task.control_period_s"),
+        ({"task.home": [0.0]}, "task.home has 1 values"),
+        ({"robot.model": "joints", "robot.joints": ["a"], "task.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": []}, "kinematics"),
+        ({"robot.interface": "twist"}, "6 joints"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_kept_is_refused(changes, said):
+    config = from_parameters(REACHER | changes)
+    with pytest.raises(ConfigError, match=said):
+        gate_of(config, arm_of(config.robot))
+
+
+def test_many_tool_positions_at_once_are_those_of_forward():
+    dh = links_from_dh((0.5, 0.4), (0.0, 0.1), (0.3, 0.0))
+    two = Arm("two", ("a", "b"), *(np.full(2, x) for x in (-3.0, 3.0, 1.0)), links=dh)
+    q = np.random.default_rng(0).uniform(-3, 3, (50, 2))
+    for frame in ("base", "base_link"):
+        expected = [two.forward(row, frame)[0] for row in q]
+        np.testing.assert_allclose(two.tool_positions(q, frame), expected, atol=1e-12)

@@ -1,0 +1,237 @@
+"""The safety node and the simulated arm as processes, over DDS."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from jsac_ros.config import dump, from_parameters
+from jsac_ros.nodes.observer import Driver, Observer
+
+DOMAINS = itertools.count(73)  # one each, so that two gates never meet
+SYSTEM = {
+    "run.name": "safety_test",
+    "camera.height": 32,
+    "camera.width": 48,
+    "sim.camera_height": 32,
+    "sim.camera_width": 48,
+    "robot.program_running_topic": "program_running",
+    "robot.speed_scaling_topic": "speed_scaling",
+    "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
+    "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
+    "safety.box_lower": [-0.4, 0.17, 0.37],
+    "safety.box_upper": [0.15, 0.7, 0.63],
+    "safety.max_joint_speed_rad_s": 0.3,
+    "realtime.fifo_priority": 0,
+}
+ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+class Cell:
+    """Arm and gate as processes, and somebody who watches."""
+
+    def __init__(self, folder, **changes):
+        self.folder = folder
+        self.config = from_parameters(SYSTEM | changes)
+        dump(self.config, folder / "config.yaml")
+        self.processes = {}
+        domain = next(DOMAINS)
+        self.environment = ENVIRONMENT | {"ROS_DOMAIN_ID": str(domain)}
+        self.observer = Observer(self.config, domain)
+        for name in ("sim_robot", "safety"):
+            self.start(name)
+        assert self.observer.wait(lambda: self.state() == "ready" and len(self.observer.path().time_s), 30), self.log()
+
+    def start(self, name, **environment):
+        command = [sys.executable, "-m", f"jsac_ros.nodes.{name}", "--ros-args"]
+        command += ["--params-file", str(self.folder / "config.yaml")]
+        with open(self.folder / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env=self.environment | environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def log(self):
+        return {file.name: file.read_text() for file in self.folder.glob("*.log")}
+
+    def state(self):
+        status = self.observer.status("safety_status")
+        return status.state if status else None
+
+    def drive(self, velocity=(0.2, 0.0, 0.2, 0.0, 0.0, 0.0)):
+        """Drives until the arm moves."""
+        driver = Driver(self.observer, lambda k: np.array(velocity))
+        assert self.observer.wait(lambda: self.observer.moving(0.15), 10), self.log()
+        return driver
+
+    def comes_to_rest(self, since_s):
+        """What the arm did since then; it must be at rest in the end, and have braked within its limits."""
+        assert self.observer.wait(lambda: not self.observer.moving(), 3), self.log()
+        time.sleep(0.2)
+        path = self.observer.path(since_s)
+        assert np.abs(path.qd[-1]).max() < 1e-3
+        bounds = [np.array(self.config.safety.joint_lower), np.array(self.config.safety.joint_upper)]
+        assert (path.q >= bounds[0] - 1e-6).all() and (path.q <= bounds[1] + 1e-6).all()
+        return path
+
+    def close(self):
+        for name in ("safety", "sim_robot"):
+            self.processes[name].terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.observer.close()
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    cell = Cell(tmp_path_factory.mktemp("cell"))
+    yield cell
+    cell.close()
+
+
+@pytest.fixture
+def fresh_cell(tmp_path):
+    cell = Cell(tmp_path)
+    yield cell
+    cell.close()
+
+
+def test_every_action_is_answered_and_moves_the_arm(cell):
+    cell.observer.answers.clear()
+    driver = cell.drive()
+    time.sleep(0.5)
+    driver.stop()
+    ticks = [answer.tick for _, answer in cell.observer.answers]
+    assert len(ticks) > 10 and len(set(ticks)) == len(ticks) and ticks == sorted(ticks)
+    assert any(answer.velocity[0] > 0.15 for _, answer in cell.observer.answers)
+    assert "acceleration" in cell.observer.answers[0][1].rules
+
+
+def test_commands_that_end_are_followed_by_rest(cell):
+    driver = cell.drive((-0.2, 0.0, 0.2, 0.0, 0.0, 0.0))
+    driver.stop()
+    cell.comes_to_rest(time.time())
+    status = cell.observer.status("safety_status")
+    assert "stale_command" not in status.rule_names or status.state in ("ready", "holding")
+
+
+def test_the_emergency_stop_latches_until_a_person_releases_it(cell):
+    driver = cell.drive((0.2, 0.0, -0.2, 0.0, 0.0, 0.0))
+    stopped_s = time.time()
+    assert cell.observer.call("safety/emergency_stop")[0]
+    cell.comes_to_rest(stopped_s)
+    time.sleep(0.5)  # commands go on
+    assert not cell.observer.moving()
+    status = cell.observer.status("safety_status")
+    assert (status.state, status.emergency_stop) == ("stopped", True) and "service" in status.reason
+    assert "emergency_stop" in cell.observer.answers[-1][1].rules
+    assert cell.observer.call("safety/release")[0]
+    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 5)
+    driver.stop()
+
+
+def test_a_protective_stop_holds_and_nothing_is_resumed(cell):
+    driver = cell.drive((-0.2, 0.0, -0.2, 0.0, 0.0, 0.0))
+    cell.observer.fault("protective_stop 1.0")
+    assert cell.observer.wait(lambda: cell.state() == "holding", 5), cell.log()
+    driver.stop()
+    assert cell.observer.wait(lambda: cell.state() == "ready", 5), cell.log()
+    time.sleep(0.3)
+    assert not cell.observer.moving()
+
+
+def test_a_second_publisher_on_the_robots_topic_is_reported(cell):
+    node = cell.observer.node
+    intruder = node.create_publisher(JointTrajectory, cell.config.robot.trajectory_topic, 1)
+    said = lambda: "also commands" in cell.observer.status("safety_status").reason  # noqa: E731
+    assert cell.observer.wait(said, 10)
+    node.destroy_publisher(intruder)
+    assert cell.observer.wait(lambda: not said(), 10)
+
+
+def test_killed_while_moving_the_arm_comes_to_rest_and_a_person_has_to_release_it(cell):
+    driver = cell.drive((0.2, 0.0, 0.2, 0.0, 0.0, 0.0))
+    killed_s = time.time()
+    cell.processes["safety"].kill()
+    cell.processes["safety"].wait()
+    cell.comes_to_rest(killed_s)
+    cell.start("safety", JSAC_SAFETY_LATCHED="it had died")
+    assert cell.observer.wait(lambda: cell.state() == "stopped", 20), cell.log()
+    time.sleep(0.5)
+    assert not cell.observer.moving()
+    assert "it had died" in cell.observer.status("safety_status").reason
+    assert cell.observer.call("safety/release")[0]
+    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 10), cell.log()
+    driver.stop()
+
+
+def test_terminated_while_moving_it_ends_at_rest(fresh_cell):
+    driver = fresh_cell.drive()
+    asked_s = time.time()
+    fresh_cell.processes["safety"].send_signal(signal.SIGTERM)
+    assert fresh_cell.processes["safety"].wait(10) == 0
+    path = fresh_cell.comes_to_rest(asked_s)
+    assert np.abs(path.q[-1] - path.q[0]).max() < 0.1
+    driver.stop()
+
+
+def test_the_velocity_interface_is_stopped_by_zeros(tmp_path):
+    cell = Cell(tmp_path, **{"robot.interface": "velocity"})
+    try:
+        heard = []
+        cell.observer.node.create_subscription(
+            Float64MultiArray, cell.config.robot.velocity_topic, lambda m: heard.append(list(m.data)), 10
+        )
+        driver = cell.drive()
+        driver.stop()
+        cell.comes_to_rest(time.time())
+        driver = cell.drive((-0.2, 0.0, 0.0, 0.0, 0.0, 0.0))
+        asked_s = time.time()
+        cell.processes["safety"].terminate()
+        assert cell.processes["safety"].wait(10) == 0
+        cell.comes_to_rest(asked_s)
+        driver.stop()
+        assert heard[-1] == [0.0] * 6
+    finally:
+        cell.close()
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"safety.box_frame": "base"}, "error: task.home: tool y is at"),
+        ({"robot.interface": "none"}, "error: robot.interface is 'none'"),
+        ({"safety.command_max_age_s": 0.03}, "error: safety.command_max_age_s is 0.03"),
+    ],
+)
+def test_a_configuration_that_cannot_be_kept_ends_with_one_line(tmp_path, changes, said):
+    dump(from_parameters(SYSTEM | changes), tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "jsac_ros.nodes.safety", "--ros-args", "--params-file", str(tmp_path / "config.yaml")]
+    environment = ENVIRONMENT | {"ROS_DOMAIN_ID": str(next(DOMAINS))}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert result.returncode == 2 and len(errors) == 1 and errors[0].startswith(said), result.stderr
+
+
+def test_the_operators_verbs_stop_and_release(cell):
+    def verb(name, **environment):
+        command = [sys.executable, "-m", "jsac_ros", name, "--timeout", "10"]
+        return subprocess.run(command, env=cell.environment | environment, capture_output=True, text=True, timeout=60)
+
+    stopped = verb("emergency-stop")
+    assert (stopped.returncode, "stopped" in stopped.stdout) == (0, True), stopped.stderr
+    assert cell.observer.wait(lambda: cell.state() == "stopped", 5)
+    assert verb("release").returncode == 0
+    assert cell.observer.wait(lambda: cell.state() != "stopped", 5)
+    nobody = verb("checkpoint")  # no learner here
+    assert nobody.returncode == 1 and nobody.stderr.startswith("error: nobody answers learner/checkpoint")

@@ -1,0 +1,277 @@
+"""The simulated robot as a process, over DDS, as safety and actor meet it."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import Twist
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
+from std_msgs.msg import Bool, Float64, Float64MultiArray, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from jsac_ros.config import CameraConfig, RobotConfig, SimConfig, SystemConfig, dump
+from jsac_ros.control.images import FrameMaker
+from jsac_ros.robots.joint_map import JointMap
+from jsac_ros.robots.models import WHEELS, arm_of
+from jsac_ros.robots.sim_base import WHEEL_RADIUS_M
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+NAMES = arm_of(RobotConfig()).names
+
+
+class Station:
+    """What a node at the robot hears, and what it can send."""
+
+    def __init__(self, config: SystemConfig, domain: int):
+        self.config = config
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("station", context=self.context)
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.joints, self.images, self.running, self.scaling, self.truth = [], [], [], [], []
+        image_type = CompressedImage if config.camera.compressed else Image
+        for kind, topic, heard, qos in (
+            (JointState, "joint_states", self.joints, qos_profile_sensor_data),
+            (JointState, "sim_state", self.truth, qos_profile_sensor_data),
+            (image_type, "camera/image_raw", self.images, qos_profile_sensor_data),
+            (Bool, "io_and_status_controller/robot_program_running", self.running, LATCHED),
+            (Float64, "speed_scaling_state_broadcaster/speed_scaling", self.scaling, 1),
+        ):
+            self.node.create_subscription(kind, topic, heard.append, qos)
+        self.trajectory = self.node.create_publisher(JointTrajectory, config.robot.trajectory_topic, 1)
+        self.velocity = self.node.create_publisher(Float64MultiArray, config.robot.velocity_topic, 1)
+        self.faults = self.node.create_publisher(String, "sim_fault", 1)
+        self.new_target = self.node.create_client(Trigger, "new_target")
+
+    def fresh(self, *heard: list) -> None:
+        """Forgets what came and waits for something new in each of `heard`."""
+        for one in heard:
+            one.clear()
+        self.wait_for(lambda: all(heard))
+
+    def wait_for(self, condition, seconds=30.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not come to that"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def spin(self, seconds: float) -> None:
+        """For what must not happen."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def fault(self, text: str, until) -> None:
+        self.faults.publish(String(data=text))
+        self.wait_for(until)
+
+    def state(self):
+        message = self.truth[-1]
+        return JointMap(NAMES)(message.name, message.position, message.velocity)
+
+    def frame(self):
+        return FrameMaker(self.config.camera)(self.images[-1])
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+def start(folder: Path, domain: int, **sections):
+    config = SystemConfig(camera=CameraConfig(height=64, width=96, **sections.pop("camera", {})), **sections)
+    dump(config, folder / "config.yaml")
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    command = [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", folder / "config.yaml"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    station = Station(config, domain)
+    return process, station
+
+
+def stop(process, station) -> None:
+    station.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def domain():
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    return 20 + os.getpid() % 40
+
+
+@pytest.fixture(scope="module")
+def robot(domain, tmp_path_factory):
+    """With the trajectory interface."""
+    process, station = start(tmp_path_factory.mktemp("sim"), domain, sim=SimConfig(camera_height=64, camera_width=96))
+    station.wait_for(lambda: station.joints and station.images and station.truth and station.running)
+    yield station
+    stop(process, station)
+
+
+def ramp(speed: float, seconds: float, q) -> JointTrajectory:
+    """All joints at `speed`, braking evenly to rest."""
+    message = JointTrajectory(joint_names=list(NAMES))
+    for k in range(1, 6):
+        t = seconds * k / 5
+        point = JointTrajectoryPoint(
+            positions=[x + speed * (t - t * t / (2 * seconds)) for x in q],
+            velocities=[speed * (1 - k / 5)] * 6,
+        )
+        point.time_from_start.nanosec = round(t * 1e9)
+        message.points.append(point)
+    return message
+
+
+def test_joint_states_and_pictures_come_with_their_stamps(robot):
+    robot.fresh(robot.joints, robot.images, robot.scaling)
+    joints = robot.joints[-1]
+    assert joints.name == sorted(NAMES) and len(joints.effort) == 6
+    assert abs(time.time() - joints.header.stamp.sec) < 30
+    assert robot.frame().shape == (64, 96, 3)
+    assert np.median(robot.frame()[28:36, 20:76]) > 200  # the monitor's white
+    assert robot.running[-1].data and robot.scaling[-1].data == 1.0
+    robot.wait_for(lambda: len(robot.joints) > 3 * len(robot.images) > 15)  # 125 to 30
+
+
+def test_a_trajectory_moves_the_arm_and_ends_at_rest(robot):
+    robot.fresh(robot.truth)
+    before, _ = robot.state()
+    robot.trajectory.publish(ramp(0.2, 0.4, before))
+    robot.wait_for(lambda: (robot.state()[0] - before).min() > 0.035)
+    robot.wait_for(lambda: abs(robot.state()[1]).max() < 1e-4)
+    assert robot.state()[0] - before == pytest.approx([0.04] * 6, abs=1e-3)
+
+
+def test_a_velocity_is_not_taken_by_the_trajectory_controller(robot):
+    robot.fresh(robot.truth)
+    before, _ = robot.state()
+    robot.velocity.publish(Float64MultiArray(data=[0.3] * 6))
+    robot.spin(0.3)
+    robot.fresh(robot.truth)
+    assert robot.state()[0] == pytest.approx(before, abs=1e-4)
+
+
+def test_a_new_target_changes_the_picture(robot):
+    robot.fresh(robot.images)
+    before, answers = robot.frame().astype(int), []
+    robot.new_target.call_async(Trigger.Request()).add_done_callback(lambda f: answers.append(f.result()))
+    robot.wait_for(lambda: answers)
+    assert answers[0].success and "disc at" in answers[0].message
+    robot.wait_for(lambda: abs(robot.frame().astype(int) - before).max() > 100)
+
+
+def same(images) -> bool:
+    """The last two pictures are equal in every pixel, noise included, and of two moments."""
+    one, other = images[-2:]
+    return one.data == other.data and one.header.stamp != other.header.stamp
+
+
+def test_faults_of_the_camera(robot):
+    robot.fresh(robot.images)
+    robot.wait_for(lambda: len(robot.images) > 1)
+    assert not same(robot.images)
+    robot.fault("camera_freeze", lambda: same(robot.images))
+    robot.fault("none", lambda: not same(robot.images))
+    robot.fault("camera_late", lambda: age(robot.images[-1]) > 0.3)
+    robot.fault("none", lambda: age(robot.images[-1]) < 0.3)
+    robot.fault("camera_missing", lambda: age(robot.images[-1]) > 1.0)
+    robot.fresh(robot.joints)
+    robot.fault("none", lambda: age(robot.images[-1]) < 0.3)
+
+
+def age(message) -> float:
+    stamp = message.header.stamp
+    return time.time() - stamp.sec - stamp.nanosec * 1e-9
+
+
+def test_faults_of_the_joint_states(robot):
+    def first():
+        return robot.joints[-1].position[robot.joints[-1].name.index(NAMES[0])]
+
+    true = robot.state()[0][0]
+    robot.fault("nan_joints", lambda: math.isnan(first()))
+    robot.fault("none", lambda: first() == pytest.approx(true))
+    robot.fault("joint_jump", lambda: first() == pytest.approx(true + 0.5))
+    robot.fault("none", lambda: first() == pytest.approx(true))
+    robot.fault("joint_lost", lambda: len(robot.joints[-1].name) == len(robot.joints[-1].position) == 5)
+    robot.fault("none", lambda: len(robot.joints[-1].name) == 6)
+    robot.fault("joints_late", lambda: age(robot.joints[-1]) > 0.15)
+    robot.fault("none", lambda: age(robot.joints[-1]) < 0.15)
+    robot.fault("joints_missing", lambda: age(robot.joints[-1]) > 1.0)
+    robot.fresh(robot.truth)
+    robot.fault("none", lambda: age(robot.joints[-1]) < 0.15)
+
+
+def test_a_protective_stop_is_told_and_a_restart_changes_the_order_of_joints(robot):
+    robot.fault("protective_stop 0.8", lambda: not robot.running[-1].data and robot.scaling[-1].data == 0.0)
+    robot.wait_for(lambda: robot.running[-1].data)
+    names = robot.joints[-1].name
+    robot.fault("restart", lambda: robot.joints[-1].name != names)
+    assert sorted(robot.joints[-1].name) == sorted(names)
+
+
+def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_compressed(domain, tmp_path):
+    process, station = start(
+        tmp_path, domain + 100, camera={"compressed": True}, robot=RobotConfig(interface="velocity"),
+        sim=SimConfig(camera_height=64, camera_width=96),
+    )  # fmt: skip
+    try:
+        station.wait_for(lambda: station.joints and station.images and station.velocity.get_subscription_count())
+        assert station.frame().shape == (64, 96, 3)
+        station.wait_for(lambda: station.truth)
+        station.velocity.publish(Float64MultiArray(data=[0.05] * 6))
+        station.wait_for(lambda: station.state()[1] == pytest.approx([0.05] * 6))
+        station.spin(0.5)
+        station.fresh(station.truth)
+        assert station.state()[1] == pytest.approx([0.05] * 6)
+        station.velocity.publish(Float64MultiArray(data=[0.0] * 5))  # wrong length: the controller fails
+        station.wait_for(lambda: abs(station.state()[1]).max() == 0)
+    finally:
+        stop(process, station)
+
+
+def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_path):
+    process, station = start(
+        tmp_path, domain + 100, robot=RobotConfig(model="diff_drive", interface="twist"),
+        sim=SimConfig(camera_height=64, camera_width=96),
+    )  # fmt: skip
+    try:
+        bumper, battery = [], []
+        station.node.create_subscription(Bool, "bumper", bumper.append, 1)
+        station.node.create_subscription(BatteryState, "battery_state", battery.append, 1)
+        twist = station.node.create_publisher(Twist, "cmd_vel", 1)
+        heard = (station.joints, station.images, bumper, battery)
+        station.wait_for(lambda: all(heard) and twist.get_subscription_count())
+        assert station.joints[-1].name == list(WHEELS) and 0.9 < battery[-1].percentage <= 1.0
+        command = Twist()
+        command.linear.x = 0.1
+
+        def fast() -> bool:
+            twist.publish(command)
+            return station.joints[-1].velocity[0] == pytest.approx(0.1 / WHEEL_RADIUS_M)
+
+        station.wait_for(fast)
+        station.wait_for(lambda: list(station.joints[-1].velocity) == [0.0, 0.0])  # it hears nothing more
+        assert not bumper[-1].data
+    finally:
+        stop(process, station)
+
+
+def test_a_robot_without_kinematics_is_refused_in_one_line(domain, tmp_path):
+    process, station = start(tmp_path, domain, robot=RobotConfig(model="joints", joints=("a",)))
+    station.close()
+    assert process.wait(timeout=60) == 2
+    assert "error: robot.model joints" in process.stderr.read()
+    process.stderr.close()

@@ -1,0 +1,59 @@
+"""Baselines, and the reacher as a whole: world, gate, task."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jsac_ros.__main__ import main
+from jsac_ros.config import load
+from jsac_ros.robots.models import arm_of
+from jsac_ros.robots.sim_world import SimWorld
+
+DEMO = "config/ur5_reacher_demo.yaml"
+
+
+@pytest.fixture(scope="module")
+def demo(request):
+    return str(request.config.rootpath / DEMO)
+
+
+def test_a_servo_earns_far_more_than_standing_still(demo, tmp_path, capsys):
+    out = tmp_path / "baseline.json"
+    assert main(["baseline", demo, "--episodes", "4", "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert set(figures) == {"random", "still", "servo"}
+    assert figures["servo"]["return_mean"] > 200 > 80 > figures["still"]["return_mean"]
+    assert figures["servo"]["success"] == 1.0 and figures["still"]["success"] == 0.0
+    assert "servo" in capsys.readouterr().out
+
+
+def test_baselines_of_a_robot_that_is_not_simulated_are_refused_in_one_line(demo, capsys):
+    assert main(["baseline", demo, "robot.driver=bag"]) == 2
+    assert capsys.readouterr().err == "error: robot.driver is 'bag'; baselines run in the simulator, 'sim'\n"
+
+
+def test_nothing_that_is_commanded_leaves_the_published_limits(demo):
+    config = load(demo)
+    arm = arm_of(config.robot)
+    world, random = SimWorld(config, seed=3), np.random.default_rng(3)
+    safety, before = config.safety, np.zeros(6)
+    for k in range(600):
+        if k % 40 == 0:
+            velocity = random.choice((-2.0, 0.0, 2.0), 6)
+        world.step(velocity)
+        tool = arm.forward(world.q, "base_link")[0]
+        assert (tool >= safety.box_lower).all() and (tool <= safety.box_upper).all()
+        assert (world.q >= safety.joint_lower).all() and (world.q <= safety.joint_upper).all()
+        assert np.abs(world.qd).max() <= safety.max_joint_speed_rad_s * 1.01
+        change = np.abs(world.qd - before).max() / config.task.control_period_s
+        assert change <= safety.max_joint_acceleration_rad_s2 * 1.05
+        before = world.qd.copy()
+
+
+def test_the_same_seed_gives_the_same_episode(demo):
+    config = load(demo)
+    arm = arm_of(config.robot)
+    first, second = (SimWorld(config, seed=5) for _ in range(2))
+    for _ in range(10):
+        assert np.array_equal(first.step(np.full(6, 0.1)), second.step(np.full(6, 0.1)))

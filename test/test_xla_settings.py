@@ -1,0 +1,35 @@
+"""Process settings are probed, and add to what the user has set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jsac_ros import xla_settings
+
+
+def test_flag_that_xla_does_not_know_is_found_out():
+    assert not xla_settings.accepted("--xla_there_is_no_such_flag=1")
+    assert xla_settings.accepted("--xla_cpu_enable_fast_math=false")
+
+
+def test_learner_computes_with_its_settings(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    environment = os.environ | xla_settings.learner_environment() | {"JAX_PLATFORMS": "cpu"}
+    program = "import jax, jax.numpy as n; print(jax.jit(lambda x: x @ x)(n.ones((64, 64)))[0, 0])"
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=100)
+    assert run.stdout.strip() == "64.0", run.stderr
+
+
+def test_what_the_user_has_set_stays_in_front(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=2")
+    environment = xla_settings.learner_environment()
+    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=2"
+    if "XLA_FLAGS" not in environment:
+        pytest.skip("this XLA does not know the experimental flag")
+    assert environment["XLA_FLAGS"].split()[0] == "--xla_cpu_enable_fast_math=false"
+    assert len(environment["XLA_FLAGS"].split()) == 2
