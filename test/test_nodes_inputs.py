@@ -118,18 +118,21 @@ def test_a_recording_is_as_old_as_its_arrival(lines):
 
 def test_a_frame_clock_gives_every_frame_of_a_recording_in_order(lines):
     more = {"robot.driver": "bag", "robot.interface": "none", "task.name": "shadow"}
-    inputs, _ = inputs_of(lines, **more)
+    inputs, arm = inputs_of(lines, **more)
     stamps = []
     for k in range(5):
         inputs.on_image(image())
         stamps.append(inputs.newest_frame().stamp_ns)
     clock = FrameClock(inputs, 0.01, every_frame=True)
+    clock.wait()
+    assert clock.frame is None, "the first frame waits for the first joint state"
+    inputs.on_joints(joints(list(arm.names)))
     seen = []
     for _ in range(5):
         clock.wait()
         seen.append(clock.frame.stamp_ns)
     assert seen == stamps
-    assert clock.wait().number == 5 and clock.frame is None, "a dead camera still ticks"
+    assert clock.wait().number == 6 and clock.frame is None, "a dead camera still ticks"
 
 
 def test_recorded_actions_of_another_robot_are_refused(lines):

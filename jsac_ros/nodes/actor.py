@@ -94,13 +94,12 @@ class Actor(JsacNode):
 
     def _hear_robot(self) -> None:
         config, inputs = self.config, self.inputs
-        sensor = qos_profile_sensor_data
+        # Every frame of a recording is a step: reliable, and deep enough to survive a busy moment.
+        qos = QoSProfile(depth=100) if config.robot.driver == "bag" else qos_profile_sensor_data
         if self.spec.height:
             kind = CompressedImage if config.camera.compressed else Image
-            # Deep enough that a recording's frames, every one of which is a step, survive a busy moment.
-            qos = QoSProfile(depth=100) if config.shadow else sensor
             self.create_subscription(kind, config.camera.topic, inputs.on_image, qos)
-        self.create_subscription(JointState, config.robot.joint_states_topic, inputs.on_joints, sensor)
+        self.create_subscription(JointState, config.robot.joint_states_topic, inputs.on_joints, qos)
         if config.bag.action_topic:
             self.create_subscription(Float64MultiArray, "recorded_action", inputs.on_recorded_action, 100)
         task = self.session.task
@@ -163,7 +162,7 @@ class Actor(JsacNode):
         config = self.config
         by_frame = config.task.trigger == "frame"
         if by_frame:
-            clock = FrameClock(self.inputs, config.camera.max_age_s, every_frame=config.shadow)
+            clock = FrameClock(self.inputs, config.camera.max_age_s, every_frame=config.robot.driver == "bag")
         else:
             clock = FixedRate(config.task.control_period_s)
         ends_s = None

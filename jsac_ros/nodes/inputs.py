@@ -48,7 +48,7 @@ class Inputs:
         self._joints: Joints | None = None
         self._recorded: np.ndarray | None = None
         self._count = len(arm)
-        self.frames: deque[Frame] = deque(maxlen=1000 if config.shadow else 1)
+        self.frames: deque[Frame] = deque(maxlen=1000 if config.robot.driver == "bag" else 1)
         self.frame_arrived = threading.Condition()
         self.refused = ""  # why the last message could not be used
 
@@ -73,7 +73,11 @@ class Inputs:
         if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
             self._refuse(f"{self._robot.joint_states_topic}: position or velocity is not finite")
             return
+        first = self._joints is None
         self._joints = Joints(position, velocity, to_ns(message.header.stamp), time.monotonic())
+        if first:
+            with self.frame_arrived:  # a frame may wait for them
+                self.frame_arrived.notify()
 
     def on_recorded_action(self, message) -> None:
         if len(message.data) == self._count:
@@ -90,6 +94,10 @@ class Inputs:
     def recorded_action(self) -> np.ndarray | None:
         """Newest command of a recording, float64 [N], in the robot's units."""
         return self._recorded
+
+    @property
+    def heard_joints(self) -> bool:
+        return self._joints is not None
 
     def newest_frame(self) -> Frame | None:
         return self.frames[-1] if self.frames else None
@@ -128,8 +136,9 @@ class Inputs:
 class FrameClock:
     """Ticks when a camera frame arrives (`task.trigger: frame`): no phase between camera and control.
 
-    `every_frame`: none is skipped, as a recording's steps ask for; otherwise only the newest counts. When no frame
-    comes for `max_wait_s` a tick without one comes instead, so that a dead camera is noticed.
+    `every_frame`: none is skipped, as a recording's steps ask for, and the first waits for the first joint state, which
+    DDS may deliver after it; otherwise only the newest counts. When no frame comes for `max_wait_s` a tick without one
+    comes instead, so that a dead camera is noticed.
     """
 
     def __init__(self, inputs: Inputs, max_wait_s: float, every_frame: bool):
@@ -140,9 +149,12 @@ class FrameClock:
     def wait(self) -> Tick:
         inputs = self._inputs
         with inputs.frame_arrived:
-            inputs.frame_arrived.wait_for(lambda: inputs.frames, self._max_wait_s)
-            self.frame = inputs.frames.popleft() if inputs.frames else None
+            due = inputs.frame_arrived.wait_for(self._due, self._max_wait_s)
+            self.frame = inputs.frames.popleft() if due else None
         now_ns = time.monotonic_ns()
         self._number += 1
         due_ns = int(self.frame.arrived_s * 1e9) if self.frame else now_ns
         return Tick(self._number, due_ns, now_ns, 0)
+
+    def _due(self) -> bool:
+        return bool(self._inputs.frames) and (self._inputs.heard_joints or not self._every_frame)
