@@ -48,6 +48,9 @@ class CameraConfig(Section):
     width: Annotated[int, Field(ge=0)] = 160
     channels: Literal[1, 3] = 3
     max_age_s: Positive = 0.2  # older than this at a tick: hold
+    # The same pixels for longer than this, whatever their stamps: hold; 0: not looked at. A real sensor's noise makes
+    # every picture another one; a renderer without noise may not.
+    frozen_max_age_s: NonNegative = 0.0
 
     @model_validator(mode="after")
     def _check(self):
@@ -65,7 +68,8 @@ class RobotConfig(Section):
     urdf: str = ""  # path of the URDF for model "urdf"
     base_link: str = ""  # model "urdf": chain from here
     tool_link: str = ""  # model "urdf": to here
-    driver: Literal["sim", "external", "bag"] = "sim"  # who moves: our simulator, a real driver, a recording
+    # Who moves: our simulator, a real driver, a recording, or nobody (a Gymnasium environment in the robot's place)
+    driver: Literal["sim", "external", "bag", "gymnasium"] = "sim"
     interface: Literal["trajectory", "velocity", "twist", "none"] = "trajectory"  # none: nothing is commanded
     joint_prefix: str = ""
     joints: tuple[str, ...] = ()  # names in our order; empty: those of the model
@@ -233,6 +237,12 @@ class TrainConfig(Section):
     """Learning in an environment of `jsac_ros.envs`, the whole loop compiled (`jsac-ros train`)."""
 
     environment: Literal["cartpole", "pendulum", "rocket_flip_over", "rocket_landing"] = "cartpole"
+    # A Gymnasium environment with a learner and a replay process of its own (`jsac-ros train ENV --asynchronous`), and
+    # the sizes of what it says and takes.
+    gymnasium: str = ""
+    gymnasium_state: Annotated[int, Field(ge=0)] = 0
+    gymnasium_actions: Annotated[int, Field(ge=0)] = 0
+    gymnasium_choices: Annotated[int, Field(ge=0)] = 0
     steps: Count = 20_000  # of all environments together
     environments: Count = 1  # side by side
     updates_per_step: Count = 1  # after one step of every environment
@@ -393,6 +403,11 @@ def spec_of(config: SystemConfig, joints: int) -> Spec:
     task, camera = config.task, config.camera
     has_image = task.observe != "proprioception" and camera.height > 0
     has_proprioception = task.observe != "image"
+    if config.robot.driver == "gymnasium":
+        train = config.train
+        size = camera.height if has_image else 0, camera.width if has_image else 0, 3, task.stack if has_image else 1
+        state = train.gymnasium_state if has_proprioception else 0
+        return Spec(*size, state, train.gymnasium_actions, train.gymnasium_choices)
     actions = task.controlled_joints
     choices = len(task.action_table) // actions
     policy_action = 1 if choices else actions

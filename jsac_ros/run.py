@@ -191,8 +191,12 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    config = resolve(arguments)
-    processes = _chosen(system.processes(config), arguments.only)
+    return run(resolve(arguments), arguments.only)
+
+
+def run(config: SystemConfig, only: str | None = None) -> int:
+    """A whole system that was checked, or some of its processes, to the end; -> exit status."""
+    processes = _chosen(system.processes(config), only)
     folder = system.make_run_folder(config)
     print(f"run folder: {folder}", flush=True)
     status = Supervisor(config, folder, processes).run()

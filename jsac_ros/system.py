@@ -43,12 +43,12 @@ class Process:
 
 def processes(config: SystemConfig) -> list[Process]:
     """Every process of this system, first to start first."""
-    system = []
-    if not config.shadow:
+    driver, system = config.robot.driver, []
+    if not config.shadow and driver != "gymnasium":
         system.append(Process("safety"))
-    if config.robot.driver == "sim":
+    if driver == "sim":
         system.append(Process("sim_robot", environment=_PICTURES))
-    elif config.task.name == "ur5_reacher" and config.robot.driver == "external":
+    elif config.task.name == "ur5_reacher" and driver == "external":
         system.append(Process("target_display"))
     system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
     system.append(Process("replay", nice=config.realtime.replay_nice))
@@ -60,10 +60,11 @@ def processes(config: SystemConfig) -> list[Process]:
             stop_timeout_s=60.0,  # its last checkpoint
         )
     )
-    system.append(Process("actor", environment=compilation_cache() | ACTING | _PICTURES, ends_system=True))
+    acts = "environment" if driver == "gymnasium" else "actor"
+    system.append(Process(acts, environment=compilation_cache() | ACTING | _PICTURES, ends_system=True))
     if config.bag.record:
         system.append(Process("recorder", nice=5))
-    if config.robot.driver == "bag":
+    if driver == "bag":
         system.append(Process("player", restart=False, environment=_PICTURES, ends_system=True))
     return system
 
@@ -71,8 +72,10 @@ def processes(config: SystemConfig) -> list[Process]:
 def stop_order(system: list[Process]) -> list[list[Process]]:
     """Groups to stop one after the other: first who commands, then who learns, then who guards, then the rest."""
     by_name = {process.name: process for process in system}
-    groups = [["player"], ["actor"], ["learner"], ["replay", "recorder"], ["safety"], ["sim_robot", "target_display"]]
-    groups.append(["reporter"])
+    groups = [
+        ["player"], ["actor", "environment"], ["learner"], ["replay", "recorder"], ["safety"],
+        ["sim_robot", "target_display"], ["reporter"],
+    ]  # fmt: skip
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
 
 
@@ -119,6 +122,11 @@ def check(config: SystemConfig) -> None:
         raise ConfigError(
             f"agent.algorithm is {config.agent.algorithm!r} and task.action_table has {len(config.task.action_table)} "
             "values; expected a table with 'dqn', and none with the others"
+        )
+    if (config.robot.driver == "gymnasium") != bool(config.train.gymnasium):
+        raise ConfigError(
+            f"robot.driver is {config.robot.driver!r} and train.gymnasium {config.train.gymnasium!r}; "
+            "expected both or neither (jsac-ros train ENV --asynchronous)"
         )
     if config.learner.resume and not (Path(config.learner.resume) / "checkpoints").is_dir():
         raise ConfigError(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")

@@ -4,6 +4,7 @@
   jsac-ros train Reacher-v5 --observe image         pixels; also `both` (needs gymnasium[mujoco] and a GL)
   jsac-ros train Hopper-v5 --steps 300000 agent.hidden=[256,256]
   jsac-ros train Pendulum-v1 --resume runs/pendulum_v1_20260101_120000 --steps 40000
+  jsac-ros train Hopper-v5 --asynchronous           with the live system's learner and replay processes
   jsac-ros train cartpole                           the references: cartpole, pendulum, rocket_... (all compiled)
 
 This file is the whole of it: `learn` is the loop, everything it calls is a part that the live system uses too. A run
@@ -28,7 +29,7 @@ DEFAULTS = {
     "agent.layer_norm": False, "agent.weight_clip": False, "agent.hidden": (256, 256), "agent.q_count": 2,
     "agent.learning_rate": 1e-3, "agent.temperature_learning_rate": 1e-3, "agent.initial_temperature": 0.2,
     "agent.max_gradient_norm": 10.0, "replay.batch_size": 128, "replay.capacity": 300_000,
-    "replay.warmup_steps": 1000, "camera.height": 64, "camera.width": 64, "task.stack": 3,
+    "replay.warmup_steps": 1000, "replay.min_updates_per_step": 1.0, "camera.height": 64, "camera.width": 64, "task.stack": 3,
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--observe", choices=["proprioception", "image", "both"], default="proprioception")
     parser.add_argument("--steps", type=int, default=20_000, help="environment steps in all, resumed ones included")
     parser.add_argument("--evaluate-every", type=int, default=5000, metavar="STEPS")
+    parser.add_argument("--asynchronous", action="store_true", help="act, store and learn in processes of their own (needs ROS 2)")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with this run")
 
 
@@ -48,6 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.environment in references.REPORTS:
         return references.main(arguments)
     config = configure(arguments)
+    if arguments.asynchronous:
+        return asynchronous(config, arguments.environment, arguments.steps)
     folder = arguments.resume or Path(config.run.folder) / f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     try:
         learn(config, arguments.environment, arguments.steps, arguments.evaluate_every, folder)
@@ -67,6 +71,21 @@ def configure(arguments: argparse.Namespace) -> SystemConfig:
         values["agent.algorithm"] = arguments.agent
     changed = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
     return configuration.from_parameters(values | changed)
+
+
+def asynchronous(config: SystemConfig, environment: str, steps: int) -> int:
+    """The live system with `nodes/environment.py` in the place of robot and actor; -> exit status."""
+    from jsac_ros import run, system
+    from jsac_ros.envs.gymnasium_task import make, spec_of
+
+    spec = spec_of(make(environment, False), config)
+    values = {
+        "train.gymnasium": environment, "train.steps": steps, "train.gymnasium_state": spec.proprioception,
+        "train.gymnasium_actions": spec.action, "train.gymnasium_choices": spec.choices, "robot.driver": "gymnasium",
+    }  # fmt: skip
+    config = configuration.from_parameters(configuration.to_parameters(config) | values)
+    system.check(config)
+    return run.run(config)
 
 
 def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: int, folder: Path) -> None:

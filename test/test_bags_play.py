@@ -18,8 +18,10 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray
 
+from jsac_ros.bags import record as record_module
 from jsac_ros.bags.play import published_name
 from jsac_ros.bags.reader import Bag, Topic
+from jsac_ros.bags.writer import BagWriter
 from jsac_ros.config import dump
 
 DOMAIN = 190 + os.getpid() % 20
@@ -37,6 +39,13 @@ def record(folder) -> None:
         recorder.floats("/commands", time_ns, (float(k), 0.0))
         recorder.image(time_ns, FRAME)
     recorder.writer.close()
+
+
+def until(condition, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class Listener:
@@ -182,3 +191,29 @@ def test_a_killed_recorder_leaves_what_it_wrote(tmp_path):
         said = [bag.decode(m).position[0] for m in bag.messages()]
         assert bag.damage
     assert len(said) > 200 and said == [float(k) for k in range(int(said[0]), int(said[0]) + len(said))]
+
+
+def test_what_did_not_arrive_is_counted(tmp_path, monkeypatch):
+    """More messages than the queue holds between two looks at it: the numbers of the first ones are missing."""
+    monkeypatch.setattr(record_module, "_QUEUE", 10)
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    node = rclpy.create_node("recorder", context=context)
+    writer = BagWriter(tmp_path / "bag")
+    try:
+        said = node.create_publisher(Float64MultiArray, "said", QoSProfile(depth=100))
+        recording = record_module.Recording(node, writer)
+        recording.subscribe("said", Float64MultiArray, "std_msgs/msg/Float64MultiArray", QoSProfile(depth=1))
+        until(lambda: said.get_subscription_count() == 1)
+        said.publish(Float64MultiArray(data=[0.0]))
+        until(lambda: len(recording.take()) == 1)
+        assert recording.lost == 0
+        for k in range(25):
+            said.publish(Float64MultiArray(data=[float(k)]))
+        time.sleep(0.5)
+        assert len(recording.take()) == 10
+        assert recording.lost == 15 and "15 messages did not arrive" in recording.summary()
+    finally:
+        writer.close()
+        node.destroy_node()
+        rclpy.shutdown(context=context)

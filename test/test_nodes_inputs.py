@@ -108,6 +108,21 @@ def test_joint_states_that_are_not_finite_are_refused(lines):
     assert "not finite" in lines[0] and view(inputs).position is None
 
 
+def test_a_camera_that_repeats_one_picture_is_noticed(lines):
+    inputs, arm = inputs_of(lines, **{"camera.frozen_max_age_s": 0.05})
+    inputs.on_joints(joints(list(arm.names)))
+    inputs.on_image(image())
+    assert view(inputs).problem == ""
+    time.sleep(0.06)
+    inputs.on_image(image())
+    inputs.on_joints(joints(list(arm.names)))
+    assert "one picture for 0." in view(inputs).problem and "limit 0.05 s" in view(inputs).problem
+    other = image()
+    other.data = bytes([9]) * len(other.data)
+    inputs.on_image(other)
+    assert view(inputs).problem == ""
+
+
 def test_a_recording_is_as_old_as_its_arrival(lines):
     more = {"robot.driver": "bag", "robot.interface": "none", "task.name": "shadow"}
     inputs, arm = inputs_of(lines, **more)

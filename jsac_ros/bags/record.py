@@ -36,7 +36,9 @@ class Recording:
     def __init__(self, node: Node, writer: BagWriter):
         self._node, self._writer, self._logger = node, writer, node.get_logger()
         self._subscriptions: dict[str, tuple[Subscription, int]] = {}  # topic -> and its queue's length
+        self._sequences: dict[str, int] = {}  # topic -> its publisher's number of the last message taken
         self._flushed_s = time.monotonic()
+        self.lost = 0  # messages whose numbers were skipped: published, but never here
         self.overruns = 0  # times that a queue was found full: messages may be missing
         self.problem = ""  # why nothing more is written
 
@@ -65,11 +67,20 @@ class Recording:
             with subscription.handle:
                 while (got := subscription.handle.take_message(subscription.msg_type, True)) is not None:
                     data, info = got
+                    self._count_lost(topic, info["publication_sequence_number"])
                     taken.append((info["received_timestamp"], topic, data))
             self.overruns += len(taken) - before >= depth
         taken.sort(key=lambda message: message[0])
         self._write(taken)
         return taken
+
+    def _count_lost(self, topic: str, sequence: int) -> None:
+        """A smaller number is a publisher that was started again; with several publishers numbers say nothing."""
+        skipped = sequence - self._sequences.get(topic, sequence) - 1
+        self._sequences[topic] = sequence
+        if skipped > 0 and self._node.count_publishers(topic) == 1:
+            self.lost += skipped
+            self._logger.warning(f"{skipped} messages of {topic} did not arrive", throttle_duration_sec=1.0)
 
     def _write(self, messages: list[tuple[int, str, bytes]]) -> None:
         if self.problem:
@@ -89,6 +100,7 @@ class Recording:
 
     def summary(self) -> str:
         words = f"{self._writer.count} messages, {self._writer.size_bytes >> 20} MiB in {self._writer.folder}"
+        words += f"; {self.lost} messages did not arrive" if self.lost else ""
         return words + (f"; {self.overruns} times a queue was full, messages may be missing" if self.overruns else "")
 
 

@@ -42,15 +42,15 @@ FAULTS = {
     **OTHERS,
 }
 
-# After these the arm goes on: nothing that it needs is gone (or, for a frozen picture with new stamps, nobody can know).
+# After these the arm goes on: nothing that it needs is gone.
 GOES_ON = {
-    "camera_freeze", "kill_replay", "kill_learner", "kill_reporter", "freeze_replay", "freeze_learner",
+    "kill_replay", "kill_learner", "kill_reporter", "freeze_replay", "freeze_learner",
     "nan_command", "short_command", "fast_command",
 }  # fmt: skip
 # Here the arm's own controller stops it, harder than we would; or there is no arm to look at.
 OWN_STOP = {"protective_stop", "restart"}
 UNSEEN = {"kill_sim_robot"}
-BY_CAMERA = {"camera_late", "camera_missing"}
+BY_CAMERA = {"camera_freeze", "camera_late", "camera_missing"}
 # A killed simulator comes back with its arm at the start pose: a jump, which a person has to confirm.
 NEEDS_RELEASE = {"kill_safety", "emergency_stop", "kill_sim_robot"}
 
@@ -157,7 +157,7 @@ class Campaign:
             rest_s = time_to_rest_s(path.time_s, path.qd)
             rest_s = np.inf if rest_s is None else rest_s
             until = int(np.searchsorted(path.time_s, path.time_s[0] + rest_s)) + 1
-            if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old
+            if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old, changed or not
                 rest_s = max(0.0, rest_s - self.run.config.camera.max_age_s)
         speed = float(np.abs(path.qd[:until]).max(initial=0.0))
         hard = None if fault in OWN_STOP | UNSEEN else peak_acceleration(path.time_s[:until], path.qd[:until])

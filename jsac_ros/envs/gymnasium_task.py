@@ -59,7 +59,8 @@ class GymnasiumTask:
 
     def __init__(self, env: Any, spec: Spec, seed: int, session: int = 1):
         self.env, self.spec, self.session = env, spec, session
-        self.episode, self.sequence = -1, 0
+        self.episode, self.sequence, self.step = -1, 0, 0
+        self.terminated = False  # the last step ended the episode in a terminal state
         self._stack = FrameStack(spec)
         self._seed: int | None = seed
 
@@ -75,6 +76,7 @@ class GymnasiumTask:
         before = self.frame, self.observation.proprioception
         state, reward, terminated, truncated, _ = self.env.step(self._native(action))
         self.episode_return += float(reward)
+        self.terminated = bool(terminated)
         rows = [self._row(*before, action, reward=float(reward), mask=0.0 if terminated else 1.0)]
         self.step += 1
         self._take(state, first=False)

@@ -30,23 +30,19 @@ from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate
 from jsac_ros.control.session import Choice, Outcome, Session, View
 from jsac_ros.control.shaping import ActionShaper
-from jsac_ros.msg import Action, AppliedAction, PolicyParameters, SafetyStatus, Transition, TransitionAck
+from jsac_ros.msg import Action, AppliedAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import ActorReports
 from jsac_ros.nodes.inputs import FrameClock, Inputs
 from jsac_ros.nodes.process import JsacNode, claim, run_folder, run_node
-from jsac_ros.nodes.transitions import to_message, to_time
+from jsac_ros.nodes.transitions import TransitionSender, to_time
 from jsac_ros.replay import names
-from jsac_ros.replay.outbox import Outbox
 from jsac_ros.robots.models import arm_of
 from jsac_ros.tasks import make_task
-from jsac_ros.types import Step
 
-HELD_TRANSITIONS = 2000  # 80 s at 25 Hz; what replay may miss while it is restarted
 HUMAN_MAX_AGE_S = 0.25
 SAFETY_MAX_AGE_S = 0.5
 NEW_TARGET_TIMEOUT_S = 1.0
-DRAIN_S = 3.0  # at the end: for the last acknowledgements
 
 
 class Actor(JsacNode):
@@ -63,8 +59,8 @@ class Actor(JsacNode):
         self.session = Session(make_task(config, arm), self.spec, self.shaper, self.robot, session, len(arm))
         self.acting = Acting(config, self.spec, session, self.get_logger())
         self.inputs = Inputs(config, arm, self.get_logger())
-        self.outbox: Outbox[Transition] = Outbox(HELD_TRANSITIONS)
-        self.reports = ActorReports(self, self.folder, self.session, self.acting, self.outbox, self.robot)
+        self.sender = TransitionSender(self, self.robot, session)
+        self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot)
         self._requests: queue.SimpleQueue = queue.SimpleQueue()
         self._applied: tuple[int, np.ndarray] = (-1, np.zeros(len(arm)))
         self._safety: tuple[float, SafetyStatus | None] = (0.0, None)
@@ -72,16 +68,13 @@ class Actor(JsacNode):
         self._commands = 0
         self._target_asked_s = -NEW_TARGET_TIMEOUT_S
         self._connect()
-        self._thread = threading.Thread(target=self._guarded_control, name="control")
+        self._thread = self.thread_of("control", self._live)
 
     def _connect(self) -> None:
         """Everything but the robot's own topics, which are heard once we are ready to act on them."""
         config = self.config
         topic = "shadow_command" if config.shadow else "policy_command"
         self.command = self.create_publisher(Action, topic, 1)
-        self.transitions = self.create_publisher(Transition, "transitions", 200)
-        self.create_subscription(TransitionAck, "transition_ack", self._on_ack, 10)
-        self.create_timer(1.0, lambda: self._send_again(self.outbox.stalled()))
         self.create_subscription(AppliedAction, "applied_action", self._on_applied, 10)
         self.create_subscription(SafetyStatus, "safety_status", self._on_safety, 10)
         self.create_subscription(Float64MultiArray, "human_action", self._on_human, 1)
@@ -125,13 +118,10 @@ class Actor(JsacNode):
 
     # -- control thread ------------------------------------------------------------------------------------------
 
-    def _guarded_control(self) -> None:
+    def _live(self) -> None:
         try:
             self._prepare()
             self._control()
-        except Exception as error:  # the process must end with this line, not linger without its thread
-            self.get_logger().error(f"{error!r}")
-            self.fail(f"control stopped: {error}")
         finally:
             self._finish()
 
@@ -192,9 +182,7 @@ class Actor(JsacNode):
         outcome = self.session.end("actor stopped" if self.stop.is_set() else "run complete")
         self._publish(outcome, None)
         self._send(outcome)
-        deadline = time.monotonic() + DRAIN_S
-        while len(self.outbox) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.sender.drain()
         self.reports.write()
         self.stop.set()
 
@@ -223,21 +211,13 @@ class Actor(JsacNode):
         self._commands += 1
 
     def _send(self, outcome: Outcome) -> None:
-        for step in outcome.steps:
-            self._send_step(step)
+        # In shadow mode without recorded commands nobody knows what was done: no transitions.
+        for step in outcome.steps if not self.config.shadow or self.config.bag.action_topic else ():
+            self.sender.send(step)
         if outcome.finished is not None:
             self.reports.episode(outcome.finished)
         if self.session.target_wanted:
             self._ask_for_target()
-
-    def _send_step(self, step: Step) -> None:
-        if self.config.shadow and not self.config.bag.action_topic:
-            return  # nobody knows what was done: not a transition
-        message = to_message(step)
-        message.sequence = self.outbox.sent
-        self.outbox.add(message)
-        message.oldest_sequence = self.outbox.oldest
-        self.transitions.publish(message)
 
     def _ask_for_target(self) -> None:
         """One call at a time; asked again when it was not answered."""
@@ -282,16 +262,6 @@ class Actor(JsacNode):
         self._requests.put(verb)
         response.success, response.message = True, f"{verb}: was {self.session.state}"
         return response
-
-    def _on_ack(self, message: TransitionAck) -> None:
-        if (message.robot, message.session) != (self.robot, self.session.session):
-            return
-        self._send_again(self.outbox.acknowledge(message.next_sequence, message.resend))
-
-    def _send_again(self, messages: list[Transition]) -> None:
-        for held in messages:
-            held.oldest_sequence = self.outbox.oldest
-            self.transitions.publish(held)
 
     def _on_applied(self, message: AppliedAction) -> None:
         self._applied = (message.tick, np.asarray(message.velocity))

@@ -26,6 +26,7 @@ class Frame(NamedTuple):
     pixels: np.ndarray  # uint8 [H, W, C]
     stamp_ns: int  # of the camera
     arrived_s: float  # steady clock
+    changed_s: float  # steady clock; when pixels other than those of the frame before came
 
 
 class Joints(NamedTuple):
@@ -56,10 +57,13 @@ class Inputs:
 
     def on_image(self, message) -> None:
         try:
-            frame = Frame(self._make_frame(message), to_ns(message.header.stamp), time.monotonic())
+            pixels = self._make_frame(message)
         except ValueError as error:
             self._refuse(f"{self._camera.topic}: {error}")
             return
+        now_s, before = time.monotonic(), self.newest_frame()
+        same = self._camera.frozen_max_age_s and before is not None and np.array_equal(pixels, before.pixels)
+        frame = Frame(pixels, to_ns(message.header.stamp), now_s, before.changed_s if same else now_s)
         with self.frame_arrived:
             self.frames.append(frame)
             self.frame_arrived.notify()
@@ -109,7 +113,7 @@ class Inputs:
         frame_age_s, joint_age_s = self._age_s(frame, now_s, now_ns), self._age_s(joints, now_s, now_ns)
         problem = (
             other_problem
-            or (self._problem(self._camera.topic, frame_age_s, self._camera.max_age_s) if self._has_camera else "")
+            or (self._camera_problem(frame, frame_age_s, now_s) if self._has_camera else "")
             or self._problem(self._robot.joint_states_topic, joint_age_s, self._robot.joint_max_age_s)
         )
         return View(
@@ -119,6 +123,12 @@ class Inputs:
             joint_stamp_ns=joints.stamp_ns if joints else 0, frame_age_s=frame_age_s, joint_age_s=joint_age_s,
             problem=problem,
         )  # fmt: skip
+
+    def _camera_problem(self, frame: Frame | None, age_s: float, now_s: float) -> str:
+        topic, limit_s = self._camera.topic, self._camera.frozen_max_age_s
+        if limit_s and frame is not None and now_s - frame.changed_s > max(limit_s, age_s):
+            return f"{topic} has shown one picture for {now_s - frame.changed_s:.2f} s, limit {limit_s:.2f} s"
+        return self._problem(topic, age_s, self._camera.max_age_s)
 
     def _age_s(self, heard: Frame | Joints | None, now_s: float, now_ns: int) -> float:
         """By its stamp, or by its arrival where that is longer ago; NaN where nothing has come."""

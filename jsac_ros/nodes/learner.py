@@ -34,7 +34,7 @@ from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
-from jsac_ros.replay.ring import BatchRing
+from jsac_ros.replay.ring import BatchRing, Taken
 from jsac_ros.robots.models import arm_of
 from jsac_ros.types import Batch, batch_layout
 
@@ -76,7 +76,7 @@ class Learner(JsacNode):
         self.create_timer(1.0, self._publish_status)
         self.create_service(Trigger, "~/checkpoint", self._on_checkpoint)
         self._checkpoint_asked = threading.Event()
-        self._thread = threading.Thread(target=self._guarded_learn, name="learn")
+        self._thread = self.thread_of("learning", self._learn)
 
     def run(self) -> None:
         self._thread.start()
@@ -90,40 +90,35 @@ class Learner(JsacNode):
 
     # -- learning ------------------------------------------------------------------------------------------------
 
-    def _guarded_learn(self) -> None:
-        try:
-            self._learn()
-        except Exception as error:  # the process must end with this line, not linger without its thread
-            self.get_logger().error("", exc_info=True)
-            self.fail(f"learning stopped: {error}")
-
     def _learn(self) -> None:
-        """The loop: take a batch, update, give the slot back, publish every K, checkpoint now and then."""
+        """The loop: update, take the next batch meanwhile, give the slot back, publish every K, checkpoint now and then."""
         config = self.config
         self._compile()
         self._publish_policy()
-        ring, checkpoint_due = None, time.monotonic() + config.learner.checkpoint_period_s
+        ring, ahead, checkpoint_due = None, None, time.monotonic() + config.learner.checkpoint_period_s
         try:
             while not self.stop.is_set():
-                began = time.monotonic()
                 ring = ring or self._attach()
-                taken = ring.take(TAKE_TIMEOUT_S) if ring else None
-                took = time.monotonic()
-                self.waited_s += took - began
+                taken = ahead or self._take(ring, TAKE_TIMEOUT_S)
                 if taken is None:
                     self.state_name = "waiting"
                     ring = self._reattached(ring)
                     continue
-                self.state_name = "learning"
-                self.state, metrics = self.update(self.state, taken.batch)
+                self.state_name, began = "learning", time.monotonic()
+                self.state, metrics = self.update(self.state, taken.batch)  # returns while the device computes
+                ahead = self._take(ring, 0.0)
                 # The slot may be refilled as soon as it is given back, and JAX may read NumPy memory in place.
                 td_error = np.asarray(metrics.pop("td_error"))
-                ring.give_back(td_error)
+                skipped_in_a_row = int(self.state.skipped_in_a_row)
+                if skipped_in_a_row:
+                    self._name_skipped(taken, td_error)
+                ring.give_back(None if skipped_in_a_row else td_error)
                 self.metrics, self.updates, self.batches = metrics, self.updates + 1, taken.sequence
-                self.update_ms.append(1e3 * (time.monotonic() - took))
+                self.update_ms.append(1e3 * (time.monotonic() - began))
                 if self.updates % config.learner.publish_period == 0:
                     self._publish_policy()
-                if self._too_many_skipped():
+                if skipped_in_a_row >= config.learner.max_skipped_updates:
+                    self._fail_skipped()
                     break
                 if self._checkpoint_asked.is_set() or time.monotonic() >= checkpoint_due:
                     self._checkpoint_asked.clear()
@@ -143,7 +138,7 @@ class Learner(JsacNode):
         layout = batch_layout(self.spec, self.config.replay.batch_size, self.config.agent.n_step)
         nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
         copy = jax.tree.map(lambda leaf: leaf.copy(), self.state)
-        jax.block_until_ready(self.update(copy, nothing))
+        jax.block_until_ready(self.update(copy, jax.device_put(nothing)))
         self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s")
         self.state_name = "waiting"
 
@@ -162,12 +157,24 @@ class Learner(JsacNode):
             return None
         return ring
 
-    def _too_many_skipped(self) -> bool:
-        limit = self.config.learner.max_skipped_updates
-        if int(self.state.skipped_in_a_row) < limit:  # the update is done: reading it costs no wait
-            return False
-        self.fail(f"{limit} updates in a row were not finite; the last good checkpoint is update {self.checkpoints.latest()}")
-        return True
+    def _take(self, ring: BatchRing | None, timeout_s: float) -> Taken | None:
+        """The next batch, on its way to the device; the memory that it came in stays ours until it is given back."""
+        began = time.monotonic()
+        taken = ring.take(timeout_s) if ring else None
+        self.waited_s += time.monotonic() - began
+        return taken and taken._replace(batch=jax.device_put(taken.batch))
+
+    def _name_skipped(self, taken: Taken, td_error: np.ndarray) -> None:
+        slots, bad = np.asarray(taken.batch.index), ~np.isfinite(td_error)
+        which = f"slots {slots[bad].tolist()} of the store" if bad.any() else "its gradient, not one step of it,"
+        self.get_logger().warning(
+            f"update {self.updates} skipped, batch {taken.sequence}: not finite because of {which}",
+            throttle_duration_sec=1.0,
+        )
+
+    def _fail_skipped(self) -> None:
+        limit, latest = self.config.learner.max_skipped_updates, self.checkpoints.latest()
+        self.fail(f"{limit} updates in a row were not finite; the last good checkpoint is update {latest}")
 
     # -- what it says --------------------------------------------------------------------------------------------
 

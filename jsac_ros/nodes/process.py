@@ -12,6 +12,8 @@ import signal
 import socket
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
@@ -49,6 +51,18 @@ class JsacNode(Node):
             pass
         finally:
             executor.remove_node(self)
+
+    def thread_of(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """A thread for `work`, to be started. An exception in it ends the process, which must not linger without it."""
+
+        def guarded():
+            try:
+                work()
+            except Exception as error:
+                self.get_logger().error(traceback.format_exc())
+                self.fail(f"{name} stopped: {error}")
+
+        return threading.Thread(target=guarded, name=name)
 
     def close(self) -> None:
         """Releases what the node holds; called once, on every way out."""

@@ -71,7 +71,7 @@ class Replay(JsacNode):
         self.ack_timer = self.create_timer(ACK_PERIOD_S, self._publish_acks)
         self.ack_timer.cancel()  # runs only while something waits to be acknowledged
         self.create_timer(1.0, self._on_second)
-        self._thread = threading.Thread(target=self._guarded_sample, name="sampler")
+        self._thread = self.thread_of("sampling", self._sample)
         stored, valid = self.store.stored, self.store.valid_count
         held = f"{stored} of {config.replay.capacity} steps, {valid} transitions"
         self.get_logger().info(f"store {self.store.folder}: {held}")
@@ -136,13 +136,6 @@ class Replay(JsacNode):
             self.ack_timer.cancel()
 
     # -- sampling ------------------------------------------------------------------------------------------------
-
-    def _guarded_sample(self) -> None:
-        try:
-            self._sample()
-        except Exception as error:  # the process must end with this line, not linger without its thread
-            self.get_logger().error("", exc_info=True)
-            self.fail(f"sampling stopped: {error}")
 
     def _sample(self) -> None:
         """The loop: wait until a batch may be handed out and a slot is free, fill it in place, publish it."""

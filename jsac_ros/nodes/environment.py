@@ -1,0 +1,110 @@
+"""Environment: a Gymnasium environment in the place of robot and actor, for asynchronous learning without a robot.
+
+Acts with the newest policy as fast as `replay.min_updates_per_step` lets it: replay acknowledges a step when the learner
+has kept up, and a few unacknowledged steps are as far as it goes ahead.
+
+Hears   transition_ack, the policy mailbox
+Says    transitions, episode, control_status (a tick is an environment step)
+A process of its own like the actor, whose place it takes: the learner and replay are the same processes for both.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+
+from jsac_ros import config as configuration
+from jsac_ros.envs.gymnasium_task import GymnasiumTask, make
+from jsac_ros.msg import ControlStatus, Episode
+from jsac_ros.nodes.acting import Acting
+from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.nodes.transitions import TransitionSender
+
+AHEAD = 100  # steps; at most half of what replay's topic holds
+ROBOT = "gymnasium"
+
+
+class Environment(JsacNode):
+    def __init__(self):
+        super().__init__("environment")
+        config = self.config
+        self.spec = configuration.spec_of(config, 0)
+        self.session = secrets.randbits(63)
+        env = make(config.train.gymnasium, pixels=self.spec.height > 0)
+        self.task = GymnasiumTask(env, self.spec, config.run.seed + self.session % 1000, self.session)
+        self.acting = Acting(config, self.spec, self.session, self.get_logger())
+        self.sender = TransitionSender(self, ROBOT, self.session)
+        self.steps, self._said = 0, (time.monotonic(), 0)
+        self.state = "waiting"
+        self.episode = self.create_publisher(Episode, "episode", 10)
+        self.status = self.create_publisher(ControlStatus, "control_status", 10)
+        self.create_timer(1.0, self._publish_status)
+        self._thread = self.thread_of("acting", self._act)
+
+    def run(self) -> None:
+        self._thread.start()
+        super().run()
+
+    def close(self) -> None:
+        self.stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.acting.close()
+        self._publish_status()  # the final counts
+
+    def _act(self) -> None:
+        """The loop: choose, step, send; wait while replay is behind."""
+        self.acting.warm_up()
+        while self.acting.version is None and not self.stop.wait(0.05):
+            pass
+        task, began_s = self.task, time.monotonic()
+        observation = task.reset()
+        self.state = "acting"
+        while not self.stop.is_set() and self.steps < self.config.train.steps:
+            choice = self.acting.choose(observation, task.episode, task.step, False)
+            rows, over = task.act(choice.action)
+            for row in rows:
+                self.sender.send(row._replace(stamp_ns=time.time_ns(), policy_version=choice.version))
+            self.steps += 1
+            if over:
+                self._publish_episode(choice.version, began_s)
+                began_s = time.monotonic()
+            observation = task.reset() if over else task.observation
+            while len(self.sender.outbox) > AHEAD and not self.stop.wait(0.001):
+                pass
+        self.state = "stopped"
+        self.sender.drain()
+        self.stop.set()
+
+    def _publish_episode(self, version: int, began_s: float) -> None:
+        task = self.task
+        message = Episode(
+            robot=ROBOT, session=self.session, episode=task.episode, steps=task.step,
+            episode_return=task.episode_return, terminated=task.terminated, truncated=not task.terminated,
+            reason="goal or fall" if task.terminated else "time limit", duration=time.monotonic() - began_s,
+            policy_version=version,
+        )  # fmt: skip
+        message.header.stamp = self.get_clock().now().to_msg()
+        self.episode.publish(message)
+
+    def _publish_status(self) -> None:
+        now_s, (then_s, before) = time.monotonic(), self._said
+        self._said = (now_s, self.steps)
+        version, outbox = self.acting.version, self.sender.outbox
+        message = ControlStatus(robot=ROBOT, session=self.session, state=self.state, ticks=self.steps)
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.reason = "the learner's first policy" if version is None else ""
+        message.rate_hz = (self.steps - before) / (now_s - then_s)
+        message.policy_age_s, message.policy_version = self.acting.policy_age_s, -1 if version is None else version
+        message.sent, message.unacknowledged, message.dropped = outbox.sent, len(outbox), outbox.dropped
+        message.episode, message.step = max(0, self.task.episode), self.task.step
+        self.status.publish(message)
+
+
+def main(args=None) -> int:
+    return run_node(Environment, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
