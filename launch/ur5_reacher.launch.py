@@ -16,6 +16,7 @@ from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    ExecuteProcess,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
@@ -32,6 +33,7 @@ PACKAGE = "jsac_ros"
 RESTART_WINDOW_S = 600.0
 RESTART_DELAY_S = 1.0
 BAG_GRACE_S = 3.0  # after the last message of a recording: the actor closes its episode, replay stores it
+ROS2_BAG = "ros2bag"
 DRIVER = {"true": "sim", "false": "external"}
 
 ARGUMENTS = [
@@ -55,8 +57,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "record",
         default_value="",
-        choices=["", "true", "false"],
-        description="write the run's topics to a rosbag2 in the run folder; empty: as the config says",
+        choices=["", "true", "false", ROS2_BAG],
+        description="write the run's topics to a rosbag2 in the run folder: with our recorder (true; policies and "
+        "configuration too) or with `ros2 bag record` (ros2bag); empty: as the config says",
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="follow /clock, when a bag is played"
@@ -146,7 +149,7 @@ def start_system(context):
     overrides = {
         "robot.driver": DRIVER.get(values["sim"]),
         "robot.interface": values["interface"],
-        "bag.record": values["record"],
+        "bag.record": "" if values["record"] == ROS2_BAG else values["record"],
     }
     command = [Path(get_package_prefix(PACKAGE)) / "bin" / "jsac-ros", "describe", values["config"]]
     command += [f"{name}={value}" for name, value in overrides.items() if value]
@@ -160,7 +163,15 @@ def start_system(context):
         RegisterEventHandler(OnProcessStart(on_start=system.on_start)),
         RegisterEventHandler(OnShutdown(on_shutdown=system.stop_next)),
         *(system.start(name) for name in system.processes),
+        *([ros2_bag(system.folder)] if values["record"] == ROS2_BAG else []),
     ]
+
+
+def ros2_bag(folder):
+    """`ros2 bag record` of everything, with queues that a run needs; it ends with Ctrl-C like the launch itself."""
+    profile = Path(get_package_share_directory(PACKAGE)) / "config" / "rosbag2" / "record_qos.yaml"
+    command = ["ros2", "bag", "record", "--all", "--storage", "mcap", "--output", str(folder / "bag")]
+    return ExecuteProcess(cmd=[*command, "--qos-profile-overrides-path", str(profile)], name="ros2_bag", output="screen")
 
 
 def generate_launch_description():

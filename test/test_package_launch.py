@@ -49,6 +49,15 @@ def test_starts_the_processes_of_the_one_description(launch_file, context):
     assert resolved.bag.record and resolved.robot.interface == "velocity" and resolved.robot.driver == "sim"
 
 
+def test_ros2_bag_records_where_it_is_asked_for(launch_file, context):
+    context.launch_configurations["record"] = "ros2bag"
+    actions = launch_file.start_system(context)
+    (recorder,) = [action for action in actions if type(action) is launch.actions.ExecuteProcess]
+    words = ["".join(part.perform(context) for part in word) for word in recorder.cmd]
+    assert words[:4] == ["ros2", "bag", "record", "--all"] and Path(words[-1]).name == "record_qos.yaml"
+    assert not config.load(next(Path("runs").iterdir()) / "config.yaml").bag.record
+
+
 def test_a_wrong_configuration_is_one_line(launch_file, context):
     context.launch_configurations["config"] = "/nowhere.yaml"
     with pytest.raises(RuntimeError, match="config /nowhere.yaml") as error:
