@@ -33,3 +33,18 @@ def test_fifo_is_in_force_or_refused_with_the_remedy():
 
 def test_nice_ranks_speaks_of_autogroups():
     assert "autogroups" in realtime.nice_ranks().detail
+
+
+def test_huge_pages_need_a_willing_kernel_and_a_glibc_that_asks(tmp_path, monkeypatch):
+    kernel = tmp_path / "enabled"
+    monkeypatch.setattr(realtime, "_HUGE_PAGES", kernel)
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    assert "not in this kernel" in str(realtime.huge_pages())
+    kernel.write_text("always madvise [never]\n")
+    assert not realtime.huge_pages().ok and "expected 'madvise'" in str(realtime.huge_pages())
+    kernel.write_text("always [madvise] never\n")
+    assert realtime.huge_pages().ok
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    assert "hugetlb=1" in str(realtime.huge_pages())
+    kernel.write_text("[always] madvise never\n")
+    assert realtime.huge_pages().ok

@@ -17,12 +17,14 @@ import time
 import numpy as np
 
 from jsac_ros.bench.cases import CASES, CONFIG, milliseconds, random_batch
+from jsac_ros.control import realtime
 from jsac_ros.system import ACTING
 from jsac_ros.xla_settings import learner_environment
 
 CASE = CASES["96x96x9_b128"]
 PERIOD_S = 0.01  # an action each 10 ms: a control loop sleeps between its ticks
 LEARNER_NICE = 19
+FIFO_PRIORITY = 10  # as the actor's control thread has it
 _WORKER_TIMEOUT_S = 300
 
 
@@ -52,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
         if learner:
             learner.kill()
             learner.wait()
-    found["load"] = "none" if arguments.idle else f"learner on {os.cpu_count()} cores, nice {LEARNER_NICE}"
+    learning = "none" if arguments.idle else f"learner on {os.cpu_count()} cores, nice {LEARNER_NICE}"
+    found["load"] = f"{learning}; acting: {realtime.thread_fifo(FIFO_PRIORITY)}"
     print(f"load: {found['load']}")
     if arguments.json:
         print(json.dumps(found))
@@ -109,9 +112,9 @@ def torch_act():
 
 
 def time_acting(act, count: int) -> dict[str, float]:
-    """Every call at its own due time, on one core of its own where the system allows it."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {0})
+    """Every call at its own due time, pinned to a core and before everything that is not real-time where allowed."""
+    realtime.pin(0)
+    realtime.thread_fifo(FIFO_PRIORITY)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, CASE.spec.image_shape, np.uint8)
     proprioception = rng.normal(size=CASE.spec.proprioception).astype(np.float32)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _PR_SET_TIMERSLACK = 29
 _SWITCH_INTERVAL_S = 0.0005
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 
@@ -91,3 +92,19 @@ def nice_ranks() -> Applied:
         return Applied("nice", True, "no autogroups in this kernel")
     detail = "autogroups are on: it ranks processes of one session only" if on else "autogroups are off"
     return Applied("nice", True, detail)
+
+
+def huge_pages() -> Applied:
+    """Whether large allocations get huge pages: glibc must ask for them and the kernel be willing.
+
+    They pay where much memory is allocated again and again, as in a learner on a CPU; nobody else asks for them.
+    """
+    try:
+        kernel = _HUGE_PAGES.read_text()
+    except OSError:
+        return Applied("huge pages", False, "not in this kernel")
+    if "[never]" in kernel:
+        return Applied("huge pages", False, f"{_HUGE_PAGES} is 'never'; expected 'madvise' or 'always'")
+    if "[always]" not in kernel and "glibc.malloc.hugetlb=1" not in os.environ.get("GLIBC_TUNABLES", ""):
+        return Applied("huge pages", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.hugetlb=1")
+    return Applied("huge pages", True, "on")

@@ -42,7 +42,7 @@ class Timing:
     def __init__(self):
         self.counts = [0] * len(EDGES_MS)
         self.max = -math.inf
-        self._recent: deque[float] = deque(maxlen=100_000)
+        self._recent: deque[float] = deque(maxlen=5_000)  # more than a second of the fastest loop
 
     def add(self, value_ms: float) -> None:
         """A value that is not finite (an age where nothing has come yet) is left out."""

@@ -30,6 +30,7 @@ from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
 from jsac_ros.agent.policy import flatten, layout_hash, parameter_count
 from jsac_ros.agent.state import with_encoder
 from jsac_ros.config import ConfigError
+from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
 from jsac_ros.replay import names
@@ -139,7 +140,7 @@ class Learner(JsacNode):
         nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
         copy = jax.tree.map(lambda leaf: leaf.copy(), self.state)
         jax.block_until_ready(self.update(copy, jax.device_put(nothing)))
-        self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s")
+        self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s; {realtime.huge_pages()}")
         self.state_name = "waiting"
 
     def _attach(self) -> BatchRing | None:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Twist
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
@@ -66,6 +65,8 @@ def commands_of(node: Node, config: RobotConfig, names: tuple[str, ...], jerk_li
         return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
     if config.interface == "velocity":
         return VelocityCommands(node, config.velocity_topic, Float64MultiArray, velocity_message)
+    from geometry_msgs.msg import Twist  # here, not above: 1 MB of the safety node's 80 that an arm has no use for
+
     return VelocityCommands(node, config.twist_topic, Twist, twist_message)
 
 
@@ -89,8 +90,10 @@ def velocity_message(velocity: np.ndarray) -> Float64MultiArray:
     return Float64MultiArray(data=_doubles(velocity))
 
 
-def twist_message(velocity: np.ndarray) -> Twist:
-    """[m/s, rad/s] -> forward along x, turn about z."""
+def twist_message(velocity: np.ndarray):
+    """[m/s, rad/s] -> Twist: forward along x, turn about z."""
+    from geometry_msgs.msg import Twist
+
     message = Twist()
     message.linear.x, message.angular.z = map(float, velocity)
     return message
