@@ -16,7 +16,6 @@ from __future__ import annotations
 import queue
 import secrets
 import sys
-import threading
 import time
 
 import numpy as np
@@ -34,7 +33,7 @@ from jsac_ros.msg import Action, AppliedAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import ActorReports
 from jsac_ros.nodes.inputs import FrameClock, Inputs
-from jsac_ros.nodes.process import JsacNode, claim, run_folder, run_node
+from jsac_ros.nodes.process import WorkingNode, claim, run_folder, run_node
 from jsac_ros.nodes.transitions import TransitionSender, to_time
 from jsac_ros.replay import names
 from jsac_ros.robots.models import arm_of
@@ -45,7 +44,9 @@ SAFETY_MAX_AGE_S = 0.5
 NEW_TARGET_TIMEOUT_S = 1.0
 
 
-class Actor(JsacNode):
+class Actor(WorkingNode):
+    doing = "control"
+
     def __init__(self):
         super().__init__("actor")
         config = self.config
@@ -68,7 +69,6 @@ class Actor(JsacNode):
         self._commands = 0
         self._target_asked_s = -NEW_TARGET_TIMEOUT_S
         self._connect()
-        self._thread = self.thread_of("control", self._live)
 
     def _connect(self) -> None:
         """Everything but the robot's own topics, which are heard once we are ready to act on them."""
@@ -105,20 +105,14 @@ class Actor(JsacNode):
                 BatteryState, config.robot.battery_topic, lambda message: setattr(task, "battery", message.percentage), 1
             )
 
-    def run(self) -> None:
-        self._thread.start()
-        super().run()
-
     def close(self) -> None:
-        self.stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self.acting.close()
         self.reports.close()
 
     # -- control thread ------------------------------------------------------------------------------------------
 
-    def _live(self) -> None:
+    def work(self) -> None:
         try:
             self._prepare()
             self._control()

@@ -18,14 +18,16 @@ from jsac_ros import config as configuration
 from jsac_ros.envs.gymnasium_task import GymnasiumTask, make
 from jsac_ros.msg import ControlStatus, Episode
 from jsac_ros.nodes.acting import Acting
-from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.nodes.process import WorkingNode, run_node
 from jsac_ros.nodes.transitions import TransitionSender
 
 AHEAD = 100  # steps; at most half of what replay's topic holds
 ROBOT = "gymnasium"
 
 
-class Environment(JsacNode):
+class Environment(WorkingNode):
+    doing = "acting"
+
     def __init__(self):
         super().__init__("environment")
         config = self.config
@@ -40,20 +42,13 @@ class Environment(JsacNode):
         self.episode = self.create_publisher(Episode, "episode", 10)
         self.status = self.create_publisher(ControlStatus, "control_status", 10)
         self.create_timer(1.0, self._publish_status)
-        self._thread = self.thread_of("acting", self._act)
-
-    def run(self) -> None:
-        self._thread.start()
-        super().run()
 
     def close(self) -> None:
-        self.stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self.acting.close()
         self._publish_status()  # the final counts
 
-    def _act(self) -> None:
+    def work(self) -> None:
         """The loop: choose, step, send; wait while replay is behind."""
         self.acting.warm_up()
         while self.acting.version is None and not self.stop.wait(0.05):

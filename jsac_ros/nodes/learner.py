@@ -32,7 +32,7 @@ from jsac_ros.agent.state import with_encoder
 from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
-from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.ring import BatchRing, Taken
@@ -42,7 +42,9 @@ from jsac_ros.types import Batch, batch_layout
 TAKE_TIMEOUT_S = 0.5
 
 
-class Learner(JsacNode):
+class Learner(WorkingNode):
+    doing = "learning"
+
     def __init__(self):
         super().__init__("learner")
         config = self.config
@@ -77,21 +79,14 @@ class Learner(JsacNode):
         self.create_timer(1.0, self._publish_status)
         self.create_service(Trigger, "~/checkpoint", self._on_checkpoint)
         self._checkpoint_asked = threading.Event()
-        self._thread = self.thread_of("learning", self._learn)
-
-    def run(self) -> None:
-        self._thread.start()
-        super().run()
 
     def close(self) -> None:
-        self.stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self.mailbox.close()
 
     # -- learning ------------------------------------------------------------------------------------------------
 
-    def _learn(self) -> None:
+    def work(self) -> None:
         """The loop: update, take the next batch meanwhile, give the slot back, publish every K, checkpoint now and then."""
         config = self.config
         self._compile()

@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
@@ -52,18 +51,6 @@ class JsacNode(Node):
         finally:
             executor.remove_node(self)
 
-    def thread_of(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """A thread for `work`, to be started. An exception in it ends the process, which must not linger without it."""
-
-        def guarded():
-            try:
-                work()
-            except Exception as error:
-                self.get_logger().error(traceback.format_exc())
-                self.fail(f"{name} stopped: {error}")
-
-        return threading.Thread(target=guarded, name=name)
-
     def close(self) -> None:
         """Releases what the node holds; called once, on every way out."""
 
@@ -72,6 +59,37 @@ class JsacNode(Node):
         self.get_logger().fatal(line)
         self.exit_code = exit_code
         self.stop.set()
+
+
+class WorkingNode(JsacNode):
+    """A node whose work is done in one thread of its own, beside the executor's. `doing` names it."""
+
+    doing = ""
+
+    def __init__(self, name: str, **options):
+        super().__init__(name, **options)
+        self._worker = threading.Thread(target=self._guarded, name=self.doing)
+
+    def work(self) -> None:
+        """Until `stop` is set, which it may do itself."""
+        raise NotImplementedError
+
+    def _guarded(self) -> None:
+        """An exception ends the process, which must not linger without its thread."""
+        try:
+            self.work()
+        except Exception as error:
+            self.get_logger().error(traceback.format_exc())
+            self.fail(f"{self.doing} stopped: {error}")
+
+    def run(self) -> None:
+        self._worker.start()
+        super().run()
+
+    def close(self) -> None:
+        self.stop.set()
+        if self._worker.is_alive():
+            self._worker.join()
 
 
 def run_node(make_node, args=None) -> int:

@@ -23,7 +23,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError
 from jsac_ros.msg import ReplayStatus, Transition, TransitionAck
-from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.messages import from_message
 from jsac_ros.replay import names
 from jsac_ros.replay.flow import ingest_waits_for, sampling_waits_for
@@ -39,7 +39,9 @@ ACK_PERIOD_S = 0.02  # acknowledgements of what came in it go out together
 RESEND_PERIOD_S = 0.2  # what is on its way again needs so long before it is asked for once more
 
 
-class Replay(JsacNode):
+class Replay(WorkingNode):
+    doing = "sampling"
+
     def __init__(self):
         super().__init__("replay")
         config = self.config
@@ -71,19 +73,12 @@ class Replay(JsacNode):
         self.ack_timer = self.create_timer(ACK_PERIOD_S, self._publish_acks)
         self.ack_timer.cancel()  # runs only while something waits to be acknowledged
         self.create_timer(1.0, self._on_second)
-        self._thread = self.thread_of("sampling", self._sample)
         stored, valid = self.store.stored, self.store.valid_count
         held = f"{stored} of {config.replay.capacity} steps, {valid} transitions"
         self.get_logger().info(f"store {self.store.folder}: {held}")
 
-    def run(self) -> None:
-        self._thread.start()
-        super().run()
-
     def close(self) -> None:
-        self.stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self._publish_status()  # the final counts
         self.ring.close()
         self.store.close()
@@ -137,7 +132,7 @@ class Replay(JsacNode):
 
     # -- sampling ------------------------------------------------------------------------------------------------
 
-    def _sample(self) -> None:
+    def work(self) -> None:
         """The loop: wait until a batch may be handed out and a slot is free, fill it in place, publish it."""
         config, store, ring = self.config, self.store, self.ring
         rng = np.random.default_rng([config.run.seed, store.count])
