@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
 
 from jsac_ros.config import from_parameters  # noqa: E402
-from jsac_ros.control.rate import Tick  # noqa: E402
+from jsac_ros.control.rate import SteadyClock, Tick  # noqa: E402
 from jsac_ros.nodes.inputs import FrameClock, Inputs  # noqa: E402
 from jsac_ros.robots.models import arm_of  # noqa: E402
 
@@ -30,7 +30,7 @@ def lines():
 
 def inputs_of(lines, **more):
     config = from_parameters({"camera.height": 32, "camera.width": 48, "camera.source_height": 90} | more)
-    return Inputs(config, arm_of(config.robot), lines), arm_of(config.robot)
+    return Inputs(config, arm_of(config.robot), lines, SteadyClock()), arm_of(config.robot)
 
 
 def stamp(message, age_s=0.0):

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from jsac_ros.config import dump, from_parameters
@@ -37,7 +38,7 @@ ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 class Cell:
     """Arm and gate as processes, and somebody who watches."""
 
-    def __init__(self, folder, **changes):
+    def __init__(self, folder, starts="ready", **changes):
         self.folder = folder
         self.config = from_parameters(SYSTEM | changes)
         dump(self.config, folder / "config.yaml")
@@ -47,7 +48,7 @@ class Cell:
         self.observer = Observer(self.config, domain)
         for name in ("sim_robot", "safety"):
             self.start(name)
-        assert self.observer.wait(lambda: self.state() == "ready" and len(self.observer.path().time_s), 30), self.log()
+        assert self.observer.wait(lambda: self.state() == starts and len(self.observer.path().time_s), 30), self.log()
 
     def start(self, name, **environment):
         command = [sys.executable, "-m", f"jsac_ros.nodes.{name}", "--ros-args"]
@@ -202,6 +203,29 @@ def test_the_velocity_interface_is_stopped_by_zeros(tmp_path):
         cell.comes_to_rest(asked_s)
         driver.stop()
         assert heard[-1] == [0.0] * 6
+    finally:
+        cell.close()
+
+
+def test_the_arm_moves_only_while_a_person_holds_the_dead_mans_switch(tmp_path):
+    cell = Cell(tmp_path, starts="holding", **{"safety.dead_man_topic": "dead_man"})
+    try:
+        switch = cell.observer.node.create_publisher(Bool, "dead_man", 10)
+        held = threading.Event()
+        cell.observer.node.create_timer(0.05, lambda: held.is_set() and switch.publish(Bool(data=True)))
+        driver = Driver(cell.observer, lambda _: np.array((0.2, 0.0, 0.0, 0.0, 0.0, 0.0)))
+        time.sleep(0.5)
+        assert not cell.observer.moving(), "nobody holds it"
+        held.set()
+        assert cell.observer.wait(lambda: cell.observer.moving(0.15), 5), cell.log()
+        held.clear()
+        let_go_s = time.time()
+        path = cell.comes_to_rest(let_go_s)
+        driver.stop()
+        status = cell.observer.status("safety_status")
+        assert status.state == "holding" and dict(zip(status.rule_names, status.rule_counts))["dead_man"] >= 1
+        at_rest = np.abs(path.qd).max(axis=1) < 0.01
+        assert path.time_s[at_rest][0] - let_go_s < cell.config.safety.dead_man_max_age_s + 1.0
     finally:
         cell.close()
 

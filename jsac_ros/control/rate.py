@@ -18,7 +18,11 @@ class Tick(NamedTuple):
 
 
 class Clock(Protocol):
-    def now_ns(self) -> int: ...
+    def now_ns(self) -> int:
+        """On the loop's own clock."""
+
+    def ros_now_ns(self) -> int:
+        """ROS time, which messages are stamped with."""
 
     def sleep_until(self, due_ns: int, stop: threading.Event) -> None:
         """Returns at `due_ns`, or earlier when `stop` is set (a sleep of one period is short enough to sit out)."""
@@ -30,6 +34,9 @@ class SteadyClock:
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
+
+    def ros_now_ns(self) -> int:
+        return time.time_ns()
 
     def sleep_until(self, due_ns: int, stop: threading.Event) -> None:
         left = due_ns - time.monotonic_ns()
@@ -50,7 +57,10 @@ class ReceivedClock:
             self._changed.notify_all()
 
     def now_ns(self) -> int:
+        """0 until it was told."""
         return self._now_ns
+
+    ros_now_ns = now_ns
 
     def sleep_until(self, due_ns: int, stop: threading.Event) -> None:
         with self._changed:
@@ -60,15 +70,18 @@ class ReceivedClock:
 
 
 class FixedRate:
-    """`wait()` in a loop of its own thread, away from any executor. Tick 0 is due when `wait` is first called."""
+    """`wait()` in a loop of its own thread, away from any executor. Tick 0 is due when `wait` is first called.
 
-    def __init__(self, period_s: float, clock: Clock | None = None):
+    It ends when `stop`, the caller's event or one of its own, is set.
+    """
+
+    def __init__(self, period_s: float, clock: Clock | None = None, stop: threading.Event | None = None):
         if not period_s > 0:
             raise ValueError(f"period_s is {period_s}; expected more than 0")
         self.period_ns = round(period_s * 1e9)
         self.missed = 0  # since the start
         self._clock = clock or SteadyClock()
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._t0_ns: int | None = None
         self._next = 0
         self._begun_ns = 0

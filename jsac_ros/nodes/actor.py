@@ -1,7 +1,8 @@
 """Actor: observes, acts and publishes at a fixed rate, and sends what it lived through to replay.
 
 The newest camera frame and joint state go into slots (executor, main thread); one control thread with absolute
-deadlines reads them, decides and publishes. Nothing is learned here, and nothing here talks to the robot's driver.
+deadlines reads them, decides and publishes. With `use_sim_time` its rate and every age follow /clock. Nothing is learned
+here, and nothing here talks to the robot's driver.
 
 Hears   camera, joint states, applied_action, safety_status, transition_ack, the policy mailbox (or policy_parameters);
         human_action (a person's velocities, take over while they are fresh)
@@ -20,15 +21,17 @@ import time
 
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import Trigger
 
 from jsac_ros import config as configuration
 from jsac_ros.control import realtime
-from jsac_ros.control.rate import FixedRate
+from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
 from jsac_ros.control.session import Choice, Outcome, Session, View
 from jsac_ros.control.shaping import ActionShaper
+from jsac_ros.messages import to_ns
 from jsac_ros.msg import Action, AppliedAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import ActorReports
@@ -59,9 +62,11 @@ class Actor(WorkingNode):
         session = secrets.randbits(63)
         self.session = Session(make_task(config, arm), self.spec, self.shaper, self.robot, session, len(arm))
         self.acting = Acting(config, self.spec, session, self.get_logger())
-        self.inputs = Inputs(config, arm, self.get_logger())
+        self.follows_clock = self.get_parameter("use_sim_time").value
+        self.clock = ReceivedClock() if self.follows_clock else SteadyClock()
+        self.inputs = Inputs(config, arm, self.get_logger(), self.clock)
         self.sender = TransitionSender(self, self.robot, session)
-        self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot)
+        self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot, self.clock)
         self._requests: queue.SimpleQueue = queue.SimpleQueue()
         self._applied: tuple[int, np.ndarray] = (-1, np.zeros(len(arm)))
         self._safety: tuple[float, SafetyStatus | None] = (0.0, None)
@@ -81,6 +86,9 @@ class Actor(WorkingNode):
         if config.learner.policy_topic:
             latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self.create_subscription(PolicyParameters, "policy_parameters", self.acting.on_parameters, latched)
+        if self.follows_clock:
+            told = lambda message: self.clock.set(to_ns(message.clock))  # noqa: E731
+            self.create_subscription(ClockMessage, "/clock", told, qos_profile_sensor_data)
         self.new_target = self.create_client(Trigger, "new_target")
         for verb in ("start", "pause", "resume", "stop", "reset", "evaluate"):
             self.create_service(Trigger, f"~/{verb}", lambda _, response, verb=verb: self._on_request(verb, response))
@@ -125,6 +133,9 @@ class Actor(WorkingNode):
         self.session.reason = "the learner's first policy"
         while not self.stop.is_set() and self.acting.version is None:
             self.stop.wait(0.05)
+        self.session.reason = "/clock"
+        while not self.stop.is_set() and self.clock.now_ns() == 0:
+            self.stop.wait(0.05)
         if self.config.robot.driver == "external":
             self.session.reason = "jsac-ros start"
         else:
@@ -148,10 +159,9 @@ class Actor(WorkingNode):
         if by_frame:
             clock = FrameClock(self.inputs, config.camera.max_age_s, every_frame=config.robot.driver == "bag")
         else:
-            clock = FixedRate(config.task.control_period_s)
+            clock = FixedRate(config.task.control_period_s, self.clock, self.stop)
         ends_s = None
-        while not self.stop.is_set():
-            tick = clock.wait()
+        while not self.stop.is_set() and (tick := clock.wait()) is not None:
             frame = clock.frame if by_frame else self.inputs.newest_frame()
             view = self.inputs.view(tick, frame, self._safety_problem())
             self._serve_requests()

@@ -6,7 +6,7 @@ import csv
 import time
 from pathlib import Path
 
-from jsac_ros.control.rate import Tick
+from jsac_ros.control.rate import Clock, Tick
 from jsac_ros.control.session import Choice, EpisodeResult, Outcome, Session, View
 from jsac_ros.control.timing import FILE, Timing, write_histograms
 from jsac_ros.msg import ControlStatus, Episode
@@ -21,8 +21,10 @@ TIMINGS = ("lateness", "done", "obs_to_command", "image_age", "joint_age", "infe
 class ActorReports:
     """`tick` and `shadow` belong to the control thread, the timers to the executor."""
 
-    def __init__(self, node: JsacNode, folder: Path, session: Session, acting: Acting, outbox: Outbox, robot: str):
-        self._node, self._folder, self._robot = node, folder, robot
+    def __init__(
+        self, node: JsacNode, folder: Path, session: Session, acting: Acting, outbox: Outbox, robot: str, clock: Clock
+    ):
+        self._node, self._folder, self._robot, self._clock = node, folder, robot, clock
         self._session, self._acting, self._outbox = session, acting, outbox
         self._timings = {name: Timing() for name in TIMINGS}
         self._ticks = self._missed = self._ticks_said = 0
@@ -42,12 +44,13 @@ class ActorReports:
         self._missed += tick.missed
         add = {name: timing.add for name, timing in self._timings.items()}
         add["lateness"]((tick.begun_ns - tick.due_ns) * 1e-6)
-        add["done"]((time.monotonic_ns() - tick.due_ns) * 1e-6)
+        now_ns = self._clock.now_ns()
+        add["done"]((now_ns - tick.due_ns) * 1e-6)
         if outcome.acted:
             add["image_age"](1e3 * view.frame_age_s)
             add["joint_age"](1e3 * view.joint_age_s)
             add["inference"](self._acting.inference_ms)
-            add["obs_to_command"](1e3 * (view.frame_age_s + time.monotonic() - view.steady_s))
+            add["obs_to_command"](1e3 * (view.frame_age_s + now_ns * 1e-9 - view.steady_s))
 
     def episode(self, result: EpisodeResult) -> None:
         message = Episode(

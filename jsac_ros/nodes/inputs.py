@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import deque
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from jsac_ros.config import SystemConfig
 from jsac_ros.control.images import FrameMaker
-from jsac_ros.control.rate import Tick
+from jsac_ros.control.rate import Clock, Tick
 from jsac_ros.control.session import View
 from jsac_ros.messages import to_ns
 from jsac_ros.robots.arm import Arm
@@ -25,8 +24,8 @@ from jsac_ros.robots.joint_map import JointMap
 class Frame(NamedTuple):
     pixels: np.ndarray  # uint8 [H, W, C]
     stamp_ns: int  # of the camera
-    arrived_s: float  # steady clock
-    changed_s: float  # steady clock; when pixels other than those of the frame before came
+    arrived_s: float  # on the loop's clock
+    changed_s: float  # on the loop's clock; when pixels other than those of the frame before came
 
 
 class Joints(NamedTuple):
@@ -39,8 +38,9 @@ class Joints(NamedTuple):
 class Inputs:
     """Slots of one actor. What cannot be used is said once a second and leaves the slot as it was: it grows old."""
 
-    def __init__(self, config: SystemConfig, arm: Arm, logger):
+    def __init__(self, config: SystemConfig, arm: Arm, logger, clock: Clock):
         self._camera, self._robot, self._logger = config.camera, config.robot, logger
+        self.clock = clock  # of the control loop; ages are counted on it
         self._has_camera = config.camera.height > 0 and config.task.observe != "proprioception"
         # A recording's stamps are of the day it was made: its ages are counted from arrival.
         self._ages_from_arrival = config.robot.driver == "bag"
@@ -61,7 +61,7 @@ class Inputs:
         except ValueError as error:
             self._refuse(f"{self._camera.topic}: {error}")
             return
-        now_s, before = time.monotonic(), self.newest_frame()
+        now_s, before = self._now_s(), self.newest_frame()
         same = self._camera.frozen_max_age_s and before is not None and np.array_equal(pixels, before.pixels)
         frame = Frame(pixels, to_ns(message.header.stamp), now_s, before.changed_s if same else now_s)
         with self.frame_arrived:
@@ -78,7 +78,7 @@ class Inputs:
             self._refuse(f"{self._robot.joint_states_topic}: position or velocity is not finite")
             return
         first = self._joints is None
-        self._joints = Joints(position, velocity, to_ns(message.header.stamp), time.monotonic())
+        self._joints = Joints(position, velocity, to_ns(message.header.stamp), self._now_s())
         if first:
             with self.frame_arrived:  # a frame may wait for them
                 self.frame_arrived.notify()
@@ -88,6 +88,9 @@ class Inputs:
             self._recorded = np.asarray(message.data)
         else:
             self._refuse(f"recorded action has {len(message.data)} values; expected {self._count}")
+
+    def _now_s(self) -> float:
+        return self.clock.now_ns() * 1e-9
 
     def _refuse(self, line: str) -> None:
         self.refused = line
@@ -108,7 +111,7 @@ class Inputs:
 
     def view(self, tick: Tick, frame: Frame | None, other_problem: str) -> View:
         """The actor's view at this tick; `problem` says what is missing or too old."""
-        now_s, now_ns = time.monotonic(), time.time_ns()
+        now_s, now_ns = self._now_s(), self.clock.ros_now_ns()
         joints = self._joints
         frame_age_s, joint_age_s = self._age_s(frame, now_s, now_ns), self._age_s(joints, now_s, now_ns)
         problem = (
@@ -161,7 +164,7 @@ class FrameClock:
         with inputs.frame_arrived:
             due = inputs.frame_arrived.wait_for(self._due, self._max_wait_s)
             self.frame = inputs.frames.popleft() if due else None
-        now_ns = time.monotonic_ns()
+        now_ns = inputs.clock.now_ns()
         self._number += 1
         due_ns = int(self.frame.arrived_s * 1e9) if self.frame else now_ns
         return Tick(self._number, due_ns, now_ns, 0)
