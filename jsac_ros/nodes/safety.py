@@ -24,6 +24,7 @@ if __name__ == "__main__":
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import JointState
@@ -47,6 +48,17 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _HEARS_QUIETLY = SubscriptionEventCallbacks(use_default_callbacks=False)
 _STATUS_HZ = 10
 _REST_TIMEOUT_S = 3.0
+
+
+class _Polled(CallbackGroup):
+    """Of a subscription that no executor looks at: whoever needs its messages takes them. Joint states are needed when
+    something is judged, and an executor that wakes for each of them costs 5 % of a core."""
+
+    def can_execute(self, entity) -> bool:
+        return False
+
+    def beginning_execution(self, entity) -> bool:
+        return False
 
 
 class Safety(JsacNode):
@@ -86,11 +98,15 @@ class Safety(JsacNode):
             (Float64, robot.speed_scaling_topic, self._on_scaling, sensor),
             (Bool, safety.dead_man_topic, self._on_dead_man, sensor),
         ]
-        if robot.interface != "twist":
-            heard.append((JointState, robot.joint_states_topic, self._on_joints, sensor))
         for kind, topic, callback, qos in heard:
             if topic:  # empty: not configured
                 self.create_subscription(kind, topic, callback, qos, event_callbacks=_HEARS_QUIETLY)
+        self._joint_states = None
+        if robot.interface != "twist":
+            self._joint_states = self.create_subscription(
+                JointState, robot.joint_states_topic, self._on_joints, sensor,
+                callback_group=_Polled(), event_callbacks=_HEARS_QUIETLY,
+            )  # fmt: skip
         self.create_service(Trigger, "~/emergency_stop", self._on_stop_service)
         self.create_service(Trigger, "~/release", self._on_release_service)
         self.create_timer(1.0, self._each_second)
@@ -103,6 +119,7 @@ class Safety(JsacNode):
         observed_s = self._steady(observed, came_s) if observed.sec or observed.nanosec else None
         sent_s = self._steady(message.header.stamp, came_s)
         with self._lock:
+            self._take_joints()
             decision = self._gate.command(came_s, np.array(message.velocity), sent_s, observed_s)
             if decision.motion is not None:
                 self._commands.send(decision.motion)
@@ -115,7 +132,18 @@ class Safety(JsacNode):
         answer.velocity = decision.velocity.tolist()
         self._applied.publish(answer)
 
-    def _on_joints(self, message: JointState) -> None:
+    def _take_joints(self) -> None:
+        """What has come since the last look; the lock is held."""
+        if self._joint_states is None:
+            return
+        queue = self._joint_states.handle
+        with queue:
+            while (taken := queue.take_message(JointState, False)) is not None:
+                message, info = taken
+                waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+                self._on_joints(message, time.monotonic() - waited_s)
+
+    def _on_joints(self, message: JointState, came_s: float) -> None:
         try:
             q, _ = self._joint_map(message.name, message.position, message.velocity)
         except JointError as error:  # as good as none: the limit on their age does the rest
@@ -123,9 +151,7 @@ class Safety(JsacNode):
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
             return
         self._joint_problem = ""
-        measured_s = self._steady(message.header.stamp, time.monotonic())
-        with self._lock:
-            self._gate.joints(q, measured_s)
+        self._gate.joints(q, self._steady(message.header.stamp, came_s))
 
     def _steady(self, stamp, came_s: float) -> float:
         """When a message was true, on the steady clock: its stamp where it has one, never later than it came."""
@@ -200,7 +226,8 @@ class Safety(JsacNode):
         self.get_logger().info(f"at rest at the latest {self._gate.rest_s:.2f} s after the last command")
 
     def _watch(self, now_s: float) -> None:
-        """One look at the rules; the lock is held."""
+        """One look at the joints and the rules; the lock is held."""
+        self._take_joints()
         motion = self._gate.watch(now_s).motion
         if motion is not None:
             self._commands.send(motion)
