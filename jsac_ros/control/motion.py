@@ -16,6 +16,10 @@ import numpy as np
 SHORTEST_BRAKE_S = 0.08
 
 
+_EXPONENTS = np.arange(5)
+_FIRST, _SECOND = np.array((1.0, 2.0, 3.0, 4.0))[:, None], np.array((2.0, 6.0, 12.0))[:, None]  # of derivatives
+
+
 class Limits(NamedTuple):
     speed: np.ndarray  # [N]
     acceleration: np.ndarray  # [N]
@@ -27,13 +31,17 @@ class Segment(NamedTuple):
     coefficients: np.ndarray  # [5, N], ascending powers of the time since its begin
 
     def at(self, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Position, velocity and acceleration [N] at t seconds."""
-        c0, c1, c2, c3, c4 = self.coefficients
-        return (
-            c0 + t * (c1 + t * (c2 + t * (c3 + t * c4))),
-            c1 + t * (2 * c2 + t * (3 * c3 + t * 4 * c4)),
-            2 * c2 + t * (6 * c3 + t * 12 * c4),
-        )
+        """Position, velocity and acceleration [N] at t seconds. One product: arrays of six are all overhead."""
+        t2, t3 = t * t, t * t * t
+        powers = ((1.0, t, t2, t3, t2 * t2), (0.0, 1.0, 2 * t, 3 * t2, 4 * t3), (0.0, 0.0, 2.0, 6 * t, 12 * t2))
+        q, v, acc = np.array(powers) @ self.coefficients
+        return q, v, acc
+
+    def along(self, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `at`, [R, N] each, at R shares of the duration."""
+        powers = (shares * self.duration_s)[:, None] ** _EXPONENTS
+        c = self.coefficients
+        return powers @ c, powers[:, :4] @ (c[1:] * _FIRST), powers[:, :3] @ (c[2:] * _SECOND)
 
 
 class Motion(NamedTuple):
@@ -153,8 +161,7 @@ def reach(motion: Motion, limits: Limits, brake_s: float = 0.0) -> tuple[np.ndar
     *ramps, brake = motion.segments
     origin = motion.segments[0].coefficients[0]
     if ramps:
-        times = (_RAMP_SHARES * ramps[0].duration_s)[:, None]
-        q, v, acc = ramps[0].at(times)
+        q, v, acc = ramps[0].along(_RAMP_SHARES)
     else:
         q, v, acc = (array[None] for array in brake.at(0.0))
     duration = np.maximum(brake_time(v, acc, limits), max(brake_s, SHORTEST_BRAKE_S))[:, None]  # [R, 1]
