@@ -47,8 +47,9 @@ def test_sac_with_value_function_swings_up_on_gymnasium(tmp_path):
 
 
 def test_sac_with_prioritised_replay_flips_the_rocket_over(tmp_path):
-    """64,000 steps; a policy that has learned nothing never succeeds."""
-    config, result = trained("rocket_flip_over", "train.steps=64000")
+    """The whole training: half of it is enough on some machines only, for rounding decides. A policy that has learned
+    nothing never succeeds."""
+    config, result = trained("rocket_flip_over")
     fresh = fly(config, one(fresh_agents(config, 1)[0]), rocket.TEST_SEED, 100)
     assert int(fresh.success.sum()) < 5
     summary = rocket.report(config, result, tmp_path)
