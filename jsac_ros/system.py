@@ -118,7 +118,7 @@ def check(config: SystemConfig) -> None:
             raise ConfigError(f"bag.path {config.bag.path}: no such file or folder")
         if not config.shadow:
             raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
-    if (config.agent.algorithm == "dqn") != bool(config.task.action_table):
+    if config.robot.driver != "gymnasium" and (config.agent.algorithm == "dqn") != bool(config.task.action_table):
         raise ConfigError(
             f"agent.algorithm is {config.agent.algorithm!r} and task.action_table has {len(config.task.action_table)} "
             "values; expected a table with 'dqn', and none with the others"

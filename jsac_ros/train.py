@@ -51,6 +51,8 @@ def main(arguments: argparse.Namespace) -> int:
         return references.main(arguments)
     config = configure(arguments)
     if arguments.asynchronous:
+        if arguments.resume:
+            raise ConfigError(f"--resume {arguments.resume} with --asynchronous; expected learner.resume={arguments.resume}")
         return asynchronous(config, arguments.environment, arguments.steps)
     folder = arguments.resume or Path(config.run.folder) / f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     try:

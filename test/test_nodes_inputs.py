@@ -123,6 +123,17 @@ def test_a_camera_that_repeats_one_picture_is_noticed(lines):
     assert view(inputs).problem == ""
 
 
+def test_a_camera_that_repeats_one_picture_is_noticed_by_a_frame_clock_too(lines):
+    inputs, arm = inputs_of(lines, **{"camera.frozen_max_age_s": 0.05})
+    inputs.on_joints(joints(list(arm.names)))
+    clock = FrameClock(inputs, 0.01, every_frame=False)
+    inputs.on_image(image())
+    clock.wait()  # takes the frame away
+    time.sleep(0.06)
+    inputs.on_image(image())
+    assert "one picture for 0." in inputs.view(clock.wait(), clock.frame, "").problem
+
+
 def test_a_recording_is_as_old_as_its_arrival(lines):
     more = {"robot.driver": "bag", "robot.interface": "none", "task.name": "shadow"}
     inputs, arm = inputs_of(lines, **more)

@@ -47,6 +47,7 @@ class Inputs:
         self._make_frame = FrameMaker(config.camera)
         self._map_joints = JointMap(arm.names)
         self._joints: Joints | None = None
+        self._before: Frame | None = None  # the last that came, also when it has been taken
         self._recorded: np.ndarray | None = None
         self._count = len(arm)
         self.frames: deque[Frame] = deque(maxlen=1000 if config.robot.driver == "bag" else 1)
@@ -61,9 +62,10 @@ class Inputs:
         except ValueError as error:
             self._refuse(f"{self._camera.topic}: {error}")
             return
-        now_s, before = self._now_s(), self.newest_frame()
+        now_s, before = self._now_s(), self._before
         same = self._camera.frozen_max_age_s and before is not None and np.array_equal(pixels, before.pixels)
         frame = Frame(pixels, to_ns(message.header.stamp), now_s, before.changed_s if same else now_s)
+        self._before = frame
         with self.frame_arrived:
             self.frames.append(frame)
             self.frame_arrived.notify()
@@ -130,7 +132,8 @@ class Inputs:
     def _camera_problem(self, frame: Frame | None, age_s: float, now_s: float) -> str:
         topic, limit_s = self._camera.topic, self._camera.frozen_max_age_s
         if limit_s and frame is not None and now_s - frame.changed_s > max(limit_s, age_s):
-            return f"{topic} has shown one picture for {now_s - frame.changed_s:.2f} s, limit {limit_s:.2f} s"
+            shown_s = now_s - frame.changed_s
+            return f"{topic} has shown one picture for {shown_s:.2f} s, limit {limit_s:.2f} s (camera.frozen_max_age_s)"
         return self._problem(topic, age_s, self._camera.max_age_s)
 
     def _age_s(self, heard: Frame | Joints | None, now_s: float, now_ns: int) -> float:
