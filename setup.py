@@ -16,7 +16,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["jsac_ros", "jsac_ros.*"], exclude=["jsac_ros.nodes", "jsac_ros.nodes.*"]),
-    package_data={"jsac_ros": ["*.xml"]},
+    package_data={"jsac_ros.dds": ["*.xml"]},
     install_requires=[line.split("#")[0].strip() for line in requirements.read_text().splitlines() if line[:1] not in "#"],
     entry_points={"console_scripts": ["jsac-ros = jsac_ros.__main__:main"]},
 )

@@ -230,7 +230,6 @@ class SimConfig(Section):
     camera_height: Count = 90
     camera_width: Count = 160
     max_acceleration_rad_s2: Positive = 40.0  # what the controller itself would execute
-    compressed: bool = False
 
 
 class TrainConfig(Section):

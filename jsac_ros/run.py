@@ -19,7 +19,7 @@ from pathlib import Path
 from jsac_ros import config as configuration
 from jsac_ros import system
 from jsac_ros.config import ConfigError, SystemConfig
-from jsac_ros.dds_leftovers import remove_dds_leftovers
+from jsac_ros.dds.leftovers import remove_leftovers as remove_dds_leftovers
 from jsac_ros.replay.names import remove_leftovers
 
 ALIASES = {"seed": "run.seed", "bag": "bag.path", "record": "bag.record", "interface": "robot.interface"}

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jsac_ros import config as configuration
+from jsac_ros import dds
 from jsac_ros.config import ConfigError, SystemConfig
 
-# Raw camera pictures whole through shared memory: its size is the sender's business and costs each sender 33 MB, so
-# only who sends pictures gets it.
-_PICTURES = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(Path(__file__).resolve().parent / "fastdds.xml")}
 # JAX for a batch of one: a single thread that never queues, so that inference does not wait for the learner's cores.
 ACTING = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -47,7 +45,7 @@ def processes(config: SystemConfig) -> list[Process]:
     if not config.shadow and driver != "gymnasium":
         system.append(Process("safety"))
     if driver == "sim":
-        system.append(Process("sim_robot", environment=_PICTURES))
+        system.append(Process("sim_robot"))
     elif config.task.name == "ur5_reacher" and driver == "external":
         system.append(Process("target_display"))
     system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
@@ -61,12 +59,24 @@ def processes(config: SystemConfig) -> list[Process]:
         )
     )
     acts = "environment" if driver == "gymnasium" else "actor"
-    system.append(Process(acts, environment=compilation_cache() | ACTING | _PICTURES, ends_system=True))
+    system.append(Process(acts, environment=compilation_cache() | ACTING, ends_system=True))
     if config.bag.record:
         system.append(Process("recorder", nice=5))
     if driver == "bag":
-        system.append(Process("player", restart=False, environment=_PICTURES, ends_system=True))
-    return system
+        system.append(Process("player", restart=False, ends_system=True))
+    shares = ("sim_robot", "player", "actor", "recorder") if _large_pictures(config) else ()
+    return [replace(p, environment=p.environment | dds.profile(p.name in shares)) for p in system]
+
+
+def _large_pictures(config: SystemConfig) -> bool:
+    """Whether a picture may need more than one datagram."""
+    camera, sim = config.camera, config.sim
+    if camera.height == 0 or camera.compressed:
+        return False
+    height, width = camera.source_height, camera.source_width  # 0: not known
+    if config.robot.driver == "sim":
+        height, width = sim.camera_height, sim.camera_width
+    return not 0 < 3 * height * width <= dds.DATAGRAM_BYTES
 
 
 def stop_order(system: list[Process]) -> list[list[Process]]:
@@ -97,9 +107,8 @@ def compilation_cache() -> dict[str, str]:
 
 def shared_environment(run_folder: Path) -> dict[str, str]:
     """What every process of a system is started with; what the user has set already stays."""
-    return {
+    return dds.discovery() | {
         "JSAC_RUN_FOLDER": str(run_folder),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
         "SKIP_DEFAULT_XML_FILE": "1",  # Fast DDS otherwise complains when the working folder has none
         "RCUTILS_LOGGING_USE_STDOUT": "1",
         "RCUTILS_COLORIZED_OUTPUT": "0",

@@ -50,9 +50,9 @@ def test_a_wrong_field_is_named_with_its_value_and_what_was_expected(values, nam
 
 def test_overrides_are_read_as_yaml(tmp_path):
     config.dump(config.SystemConfig(), tmp_path / "c.yaml")
-    pairs = dict(config.parse_override(t) for t in ("run.seed=3", "agent.hidden=[64, 64]", "sim.compressed=true"))
+    pairs = dict(config.parse_override(t) for t in ("run.seed=3", "agent.hidden=[64, 64]", "camera.compressed=true"))
     loaded = config.load(tmp_path / "c.yaml", pairs)
-    assert (loaded.run.seed, loaded.agent.hidden, loaded.sim.compressed) == (3, (64, 64), True)
+    assert (loaded.run.seed, loaded.agent.hidden, loaded.camera.compressed) == (3, (64, 64), True)
 
 
 @pytest.mark.parametrize("text", ["seed", "=3", "run.seed=[1"])

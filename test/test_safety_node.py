@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
+from jsac_ros import dds
 from jsac_ros.config import dump, from_parameters
 from jsac_ros.nodes.observer import Driver, Observer
 
@@ -32,7 +34,8 @@ SYSTEM = {
     "safety.max_joint_speed_rad_s": 0.3,
     "realtime.fifo_priority": 0,
 }
-ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+os.environ |= dds.discovery() | dds.profile()  # as a system has it; for the observer, too
+ENVIRONMENT = dict(os.environ)
 
 
 class Cell:
@@ -116,6 +119,11 @@ def test_every_action_is_answered_and_moves_the_arm(cell):
     assert len(ticks) > 10 and len(set(ticks)) == len(ticks) and ticks == sorted(ticks)
     assert any(answer.velocity[0] > 0.15 for _, answer in cell.observer.answers)
     assert "acceleration" in cell.observer.answers[0][1].rules
+
+
+def test_it_shares_no_memory_that_a_killed_process_could_leave_locked(cell):
+    mapped = (Path("/proc") / str(cell.processes["safety"].pid) / "maps").read_text()
+    assert "libfastrtps" in mapped and "/dev/shm/fastrtps" not in mapped
 
 
 def test_commands_that_end_are_followed_by_rest(cell):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from jsac_ros import config as configuration
+from jsac_ros import dds
 from jsac_ros.config import SystemConfig
 
 _STOP_TIMEOUT_S = 120
@@ -30,7 +31,8 @@ class SystemRun:
         self.log = Path(folder) / "run.log"
         words = [f"{name}={json.dumps(value)}" for name, value in overrides.items()]
         environment = os.environ | {"ROS_DOMAIN_ID": str(self.domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # for the observer in this process
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        os.environ |= dds.discovery() | dds.profile()  # for the observer in this process
         with self.log.open("wb") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", "jsac_ros", "run", str(config), *words],

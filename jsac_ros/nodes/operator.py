@@ -12,6 +12,8 @@ import sys
 import rclpy
 from std_srvs.srv import Trigger
 
+from jsac_ros import dds
+
 SERVICES = {
     "start": "actor/start",
     "pause": "actor/pause",
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """0 where the service did it; 1 where it refused, or nobody answered."""
     service = "/".join(filter(None, (arguments.namespace.strip("/"), SERVICES[arguments.verb])))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ |= dds.discovery() | dds.profile()
     answer = call(service, arguments.timeout)
     if answer is None:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")

@@ -18,7 +18,7 @@ _NAME = re.compile(r"(?:sem\.)?(fastrtps_(?:[0-9a-f]{16}|port\d{1,5}))(?:_el|_sl
 _YOUNG_S = 10.0  # a file is made a moment before it is locked: leave what is so new
 
 
-def remove_dds_leftovers(folder: Path = Path("/dev/shm")) -> list[str]:
+def remove_leftovers(folder: Path = Path("/dev/shm")) -> list[str]:
     """Unlinks this user's segments and ports that no living process owns; returns their names."""
     groups: dict[str, list[Path]] = {}
     for file in folder.iterdir():

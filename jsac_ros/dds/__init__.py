@@ -1,0 +1,40 @@
+"""How our processes find and hear each other over DDS.
+
+Over UDP, not through Fast DDS' shared memory. A process that is killed while it holds the lock of a shared-memory port
+leaves it locked: whoever sends to it or listens there waits for ever, so that one `kill -9` can silence the rest. Only
+raw pictures too large for one datagram have no other way. Hosts see nothing of each other unless the user asks for it
+with ROS_AUTOMATIC_DISCOVERY_RANGE. Who brings a profile of his own, or another middleware, is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+_FOLDER = Path(__file__).resolve().parent
+DATAGRAM_BYTES = 60_000  # of a picture that fits into one, with room for the header
+
+
+def discovery() -> dict[str, str]:
+    """What says who is found, the same for every process of a system."""
+    asked = os.environ.get(_RANGE, "LOCALHOST")
+    # With LOCALHOST rmw_fastrtps adds a shared-memory transport whatever a profile says; ours says "this host" itself.
+    return {_RANGE: "SYSTEM_DEFAULT" if asked == "LOCALHOST" and _ours() else asked}
+
+
+def profile(shared_memory: bool = False) -> dict[str, str]:
+    """What says how one process is reached; `shared_memory`: also so, for large pictures."""
+    if not _ours():
+        return {}
+    where = "localhost" if os.environ.get(_RANGE, "LOCALHOST") == "LOCALHOST" else "network"
+    name = f"{where}_shared_memory.xml" if shared_memory else f"{where}.xml"
+    return {_PROFILE: str(_FOLDER / name)}
+
+
+def _ours() -> bool:
+    """Neither another middleware nor a profile of the user's."""
+    middleware = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
+    profiles = [os.environ[name] for name in (_PROFILE, "FASTDDS_DEFAULT_PROFILES_FILE") if name in os.environ]
+    return middleware.startswith("rmw_fastrtps") and all(Path(file).parent == _FOLDER for file in profiles)
