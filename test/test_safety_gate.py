@@ -9,8 +9,7 @@ from jsac_ros.robots.arm import Arm, links_from_dh
 from jsac_ros.robots.models import arm_of
 from jsac_ros.robots.sim_arm import SimArm, Trajectory
 
-DT = 0.004
-JOINT = 0.008  # period of the joint states
+DT = 0.008  # a cycle of the robot's controller, which says its joints in each
 CONTROL = 0.04
 ROUNDING = 1e-6
 
@@ -45,7 +44,7 @@ class Cell:
         self.q, self.qd = [self.sim.q], [self.sim.qd]
         self.gate.program_running(True)
         self.gate.speed_scaling(scaling)
-        self.listen()
+        self.run(3 * DT)
 
     def listen(self):
         if self.hears_joints:
@@ -59,7 +58,7 @@ class Cell:
             smooth = self.config.safety.max_joint_jerk_rad_s3 > 0
             self.sim.command_trajectory(self.arm.names, Trajectory(times, q, qd, qdd if smooth else None))
         elif self.interface == "velocity":
-            self.sim.command_velocity(self.gate.velocity(self.now + JOINT))
+            self.sim.command_velocity(self.gate.velocity(self.now + DT))
 
     def command(self, velocity):
         decision = self.gate.command(self.now, np.asarray(velocity, float))
@@ -69,8 +68,8 @@ class Cell:
     def run(self, seconds, watch=True):
         """Time passes without a new command; `watch=False`: the safety node is dead as well."""
         decision = None
-        for k in range(round(seconds / DT)):
-            if k % 2 == 0 and watch:
+        for _ in range(round(seconds / DT)):
+            if watch:
                 self.listen()
                 decision = self.gate.watch(self.now)
                 self.drive(decision.motion)
@@ -340,7 +339,7 @@ def test_joint_states_that_are_not_finite_are_as_good_as_none():
     cell.hears_joints = False
     for _ in range(20):
         cell.gate.joints(np.full(6, np.nan), cell.now)
-        cell.run(JOINT)
+        cell.run(DT)
     assert cell.gate.counts["joints_not_finite"] == 20 and "stale_joints" in cell.gate.reasons
 
 
@@ -377,14 +376,14 @@ def test_a_base_is_limited_in_speed_and_acceleration():
     for _ in range(60):
         gate.command(now, np.array([2.0, -1.0]))
         for _ in range(5):
-            now += JOINT
+            now += DT
             gate.watch(now)
             velocity = gate.velocity(now)
-            assert (np.abs(velocity - before) <= np.array([0.5, 3.0]) * JOINT + 1e-9).all()
+            assert (np.abs(velocity - before) <= np.array([0.5, 3.0]) * DT + 1e-9).all()
             before = velocity
     np.testing.assert_allclose(before, [0.3, -0.15], atol=1e-6)
     for _ in range(120):
-        now += JOINT
+        now += DT
         gate.watch(now)
     assert not gate.velocity(now).any()
 

@@ -118,9 +118,10 @@ class Safety(JsacNode):
         observed = message.observation_stamp
         observed_s = self._steady(observed, came_s) if observed.sec or observed.nanosec else None
         sent_s = self._steady(message.header.stamp, came_s)
+        self._await_cycle()
         with self._lock:
             self._take_joints()
-            decision = self._gate.command(came_s, np.array(message.velocity), sent_s, observed_s)
+            decision = self._gate.command(time.monotonic(), np.array(message.velocity), sent_s, observed_s)
             if decision.motion is not None:
                 self._commands.send(decision.motion)
         self._timings["command"].add((time.monotonic() - came_s) * 1e3)
@@ -131,6 +132,13 @@ class Safety(JsacNode):
         answer.header.stamp = self.get_clock().now().to_msg()
         answer.velocity = decision.velocity.tolist()
         self._applied.publish(answer)
+
+    def _await_cycle(self) -> None:
+        """At most 2 ms, and mostly none: until what is decided now begins in a cycle of the robot's that is known."""
+        with self._lock:
+            wait_s = self._gate.wait_s(time.monotonic())
+        if wait_s > 0:
+            time.sleep(wait_s)
 
     def _take_joints(self) -> None:
         """What has come since the last look; the lock is held."""
@@ -158,7 +166,7 @@ class Safety(JsacNode):
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if stamp_ns == 0:
             return came_s
-        return came_s - max(self.get_clock().now().nanoseconds - stamp_ns, 0) * 1e-9
+        return min(time.monotonic() - (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, came_s)
 
     def _on_emergency_stop(self, message: Bool) -> None:
         if message.data:
@@ -170,6 +178,7 @@ class Safety(JsacNode):
         return response
 
     def _stop_now(self, why: str) -> None:
+        self._await_cycle()
         with self._lock:
             self._gate.emergency_stop(why)
             self._watch(time.monotonic())
@@ -205,6 +214,7 @@ class Safety(JsacNode):
             while (tick := self._rate.wait()) is not None:
                 self._ticks += 1
                 self._timings["lateness"].add((tick.begun_ns - tick.due_ns) * 1e-6)
+                self._await_cycle()
                 with self._lock:
                     self._watch(time.monotonic())
                 self._timings["done"].add((time.monotonic_ns() - tick.due_ns) * 1e-6)
@@ -240,6 +250,7 @@ class Safety(JsacNode):
             self._ending = True
             self._gate.emergency_stop("the safety node is ending")
         while rate.wait() is not None:
+            self._await_cycle()
             now_s = time.monotonic()
             with self._lock:
                 self._watch(now_s)

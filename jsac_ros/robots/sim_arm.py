@@ -73,6 +73,7 @@ class SimArm:
         """The driver starts again: no command is remembered; the arm brakes to rest and stays."""
         self.controller_failed = False
         self._trajectory: Trajectory | None = None
+        self._next: tuple[Trajectory, list[int], float] | None = None
         self._velocity = np.zeros(len(self.arm))
         self._braking = True
 
@@ -81,7 +82,8 @@ class SimArm:
         return not self.protective_stop
 
     def command_trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float = 0.0) -> None:
-        """Replaces what is being executed. Points in the order of `names`; their times count from the start.
+        """Replaces what is being executed, from the next step on. Points in the order of `names`; their times count
+        from the begin of that step, or from `starts_in_s` after it.
 
         Raises CommandRefused where the real controller would not take it.
         """
@@ -90,12 +92,10 @@ class SimArm:
         if sorted(names) != sorted(self.arm.names):
             raise CommandRefused(f"trajectory is for {', '.join(names)}; expected {', '.join(self.arm.names)}")
         if len(trajectory.times) == 0:
-            self._trajectory, self._braking = None, True
+            self._trajectory, self._next, self._braking = None, None, True
             return
         _check(trajectory, len(self.arm))
-        order = [names.index(name) for name in self.arm.names]
-        self._trajectory = self._from_here(trajectory, order, self._time + starts_in_s)
-        self._braking = False
+        self._next = trajectory, [names.index(name) for name in self.arm.names], starts_in_s
 
     def _from_here(self, trajectory: Trajectory, order: list[int], start: float) -> Trajectory:
         """In our order, with the arm's present state before the points that are still to come."""
@@ -145,6 +145,10 @@ class SimArm:
         self.qd = qd
         if not self.protective_stop:
             self._time += dt
+        if self._next:  # the controller looks once a cycle
+            trajectory, order, starts_in_s = self._next
+            self._trajectory = self._from_here(trajectory, order, self._time + starts_in_s)
+            self._next, self._braking = None, False
 
     def _wanted(self, dt: float) -> np.ndarray:
         """rad/s [N] that the controller asks for over the next `dt`."""

@@ -15,6 +15,7 @@ import numpy as np
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.control.motion import Limits, Motion, brake_time, stop
 from jsac_ros.control.safety.bounds import Bounds, bounds_of
+from jsac_ros.control.safety.cycle import ControllerCycle
 from jsac_ros.control.safety.rules import Seen, Watched, applying, refused, watched_of
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
 from jsac_ros.robots.arm import Arm
@@ -36,8 +37,18 @@ class Decision(NamedTuple):
 class Gate:
     """For one thread at a time. All times are seconds on one steady clock; all arrays [N] in the robot's order."""
 
-    def __init__(self, bounds: Bounds | None, limits: Limits, watched: Watched, joint_jump_rad=np.inf, following_rad=np.inf):
+    def __init__(
+        self,
+        bounds: Bounds | None,
+        limits: Limits,
+        watched: Watched,
+        joint_jump_rad: float = np.inf,
+        following_rad: float = np.inf,
+        cycle: ControllerCycle | None = None,
+    ):
+        """`cycle` None: the robot is given velocities, which it follows at once."""
         self.bounds, self.limits, self.watched = bounds, limits, watched
+        self._cycle = cycle
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}  # of the rules that ask for rest now
         self._joint_jump_rad, self._following_rad = joint_jump_rad, following_rad
@@ -86,6 +97,8 @@ class Gate:
                 return
         self._q, self._released = q, False
         self._see(joints_s=measured_s, jumped=False)
+        if self._cycle:
+            self._cycle.heard(measured_s)
 
     # -- what is decided -----------------------------------------------------------------------------------------
 
@@ -108,6 +121,10 @@ class Gate:
         sent = None if motion is None else self._send(motion)
         told = self._at_rest if motion is None else motion.cruise
         return Decision(told, rules, bool(np.abs(told - velocity).max(initial=0.0) > CHANGED), sent)
+
+    def wait_s(self, now_s: float) -> float:
+        """How long a decision had better wait, so that it is known when the robot's controller begins what is sent."""
+        return self._cycle.wait_s(now_s) if self._cycle else 0.0
 
     def watch(self, now_s: float) -> Decision:
         """Without a command: whether a rule asks for rest now."""
@@ -157,6 +174,10 @@ class Gate:
         passed = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
         return self._motion_s + passed * scaling
 
+    def _begin(self, now_s: float) -> float:
+        """Where the motion's clock will be when the robot begins what is sent now."""
+        return self._motion_time(self._cycle.next_s(now_s) if self._cycle else now_s)
+
     def _advance(self, now_s: float) -> None:
         self._motion_s = self._motion_time(now_s)
         self._stepped_s = now_s
@@ -171,26 +192,26 @@ class Gate:
         self.reasons = reasons
         return reasons
 
-    def _measured_now(self, now_s: float, velocity: np.ndarray) -> np.ndarray:
-        return self._q + velocity * max(now_s - self._seen.joints_s, 0.0)
+    def _measured_then(self, then_s: float, velocity: np.ndarray) -> np.ndarray:
+        return self._q + velocity * max(then_s - self._seen.joints_s, 0.0)
 
     def _check_following(self, now_s: float) -> None:
         if self._q is None or not self.moving(now_s) or now_s - self._seen.joints_s > self.watched.joint_max_age_s:
             return
         q, v, _ = self._motion.at(self._motion_s)
-        if np.any(np.abs(q - self._measured_now(now_s, v)) > self._following_rad):
+        if np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad):
             self._see(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
         """Where a new motion begins; and [S, N], all the places where the robot may be."""
-        rest, time_s = self._at_rest, self._motion_s
+        rest, time_s = self._at_rest, self._begin(now_s)
         if not self.moving(now_s):
             place = rest if self.bounds is None else self._q  # a base has no joints; its way counts from nothing
             return Start(time_s, place, rest, rest), place[None]
         q, v, acc = self._motion.at(time_s)
         if self.bounds is None:
             return Start(time_s, q, v, acc), q[None]
-        measured = self._measured_now(now_s, v)
+        measured = self._measured_then(now_s + time_s - self._motion_s, v)
         q = q + (measured - q) * min((time_s - self._motion.start_s) / _FORGET_S, 1.0)
         return Start(time_s, q, v, acc), np.stack((q, measured))
 
@@ -206,7 +227,8 @@ class Gate:
             return None
         if self._motion_s - self._motion.start_s >= sum(s.duration_s for s in self._motion.segments[:-1]):
             return None
-        return self._send(stop(self._motion_s, *self._motion.at(self._motion_s), self.limits))
+        begin_s = self._begin(now_s)
+        return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits))
 
     def _stand(self) -> Motion | None:
         """Once, when the robot's program stops: a motion that stays where the robot is, in the place of the one that
@@ -245,4 +267,5 @@ def gate_of(config: SystemConfig, arm: Arm) -> Gate:
         acceleration=np.full(n, safety.max_joint_acceleration_rad_s2),
         jerk=safety.max_joint_jerk_rad_s3,
     )
-    return Gate(bounds, limits, watched, safety.joint_jump_rad, safety.following_error_rad)
+    cycle = ControllerCycle() if config.robot.interface == "trajectory" else None
+    return Gate(bounds, limits, watched, safety.joint_jump_rad, safety.following_error_rad, cycle)
