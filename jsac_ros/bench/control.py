@@ -1,16 +1,21 @@
 """The control loop of a running system, with the learner on every core: how late, how long, how old.
 
 A whole system at the published image size runs for ten minutes; what it says about itself is read from its run folder
-and from the wire. Run it while nothing else runs.
+and from the wire. Beside it runs a loop that does nothing, as urgent as the control threads: what the machine itself is
+late by, and no process can be better. Run it while nothing else runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from jsac_ros.bench.system_run import SystemRun
 from jsac_ros.control.timing import SAFETY_FILE
@@ -24,6 +29,7 @@ OVERRIDES = {
     "sim.camera_rate_hz": 30.0, "replay.warmup_steps": 100,
 }  # fmt: skip
 _START_S = 300.0
+_STEAL = 7
 _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 
@@ -48,6 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
         finally:
             run.stop()
         found = summarise(run.run_folder, heard, run.config.sim.camera_delay_s)
+    print(f"machine start_ms  {_row(found['machine']['start_ms'])}  (a loop that does nothing, beside the system)")
+    print(f"        the host took {100 * found['machine']['stolen_share']:.1f} % of the cores for others")
     for name in ("actor", "safety"):
         part = found[name]
         print(f"{name:<7} ticks {part['ticks']}  missed {part['missed']}")
@@ -71,9 +79,10 @@ def _listen(run: SystemRun, duration_s: float) -> dict:
         if not observer.wait(lambda: observer.status("control_status") is not None or not run.alive, _START_S):
             raise RuntimeError("the actor said nothing")
         end_s = time.monotonic() + duration_s + _START_S
-        while run.alive and time.monotonic() < end_s:
-            time.sleep(1.0)
-            observer.forget(time.time())
+        with _Machine(run.config.task.control_period_s, run.config.realtime.fifo_priority) as machine:
+            while run.alive and time.monotonic() < end_s:
+                time.sleep(1.0)
+                observer.forget(time.time())
         control, safety = observer.status("control_status"), observer.status("safety_status")
         if control is None or safety is None:
             raise RuntimeError(f"the system ended early:\n{run.log.read_text(errors='replace')[-2000:]}")
@@ -81,9 +90,34 @@ def _listen(run: SystemRun, duration_s: float) -> dict:
             "actor": {"ticks": int(control.ticks), "missed": int(control.missed)},
             "safety": {"ticks": int(safety.ticks), "missed": int(safety.missed)},
             "adds_ms": observer.gate_ms(),
+            "machine": machine.found,
         }
     finally:
         observer.close()
+
+
+class _Machine:
+    """What the machine itself is late by, and what its host takes away, while the block runs: in `found`."""
+
+    def __init__(self, period_s: float, priority: int):
+        self._command = [sys.executable, "-m", "jsac_ros.bench.idle_loop", str(period_s), str(priority)]
+        self.found: dict = {}
+
+    def __enter__(self) -> _Machine:
+        self._before = _cpu_times()
+        self._loop = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._loop.terminate()
+        said, _ = self._loop.communicate()
+        passed = _cpu_times() - self._before
+        self.found = {"start_ms": json.loads(said), "stolen_share": round(float(passed[_STEAL] / passed.sum()), 4)}
+
+
+def _cpu_times() -> np.ndarray:
+    """Of all cores, in ticks: user, nice, system, idle, iowait, irq, softirq, steal."""
+    return np.array(Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9], float)
 
 
 def summarise(folder: Path, heard: dict, camera_delay_s: float) -> dict:
@@ -106,6 +140,7 @@ def summarise(folder: Path, heard: dict, camera_delay_s: float) -> dict:
             "adds_ms": heard["adds_ms"],
         },
         "image_to_command_ms": image,
+        "machine": heard["machine"],
         "realtime": _realtime(folder),
     }  # fmt: skip
 
