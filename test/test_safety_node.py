@@ -71,12 +71,12 @@ class Cell:
     def drive(self, velocity=(0.2, 0.0, 0.2, 0.0, 0.0, 0.0)):
         """Drives until the arm moves."""
         driver = Driver(self.observer, lambda k: np.array(velocity))
-        assert self.observer.wait(lambda: self.observer.moving(0.15), 10), self.log()
+        assert self.observer.wait(lambda: self.observer.moving(0.15), 20), self.log()
         return driver
 
     def comes_to_rest(self, since_s):
         """What the arm did since then; it must be at rest in the end, and have braked within its limits."""
-        assert self.observer.wait(lambda: not self.observer.moving(), 3), self.log()
+        assert self.observer.wait(lambda: not self.observer.moving(), 20), self.log()
         time.sleep(0.2)
         path = self.observer.path(since_s)
         assert np.abs(path.qd[-1]).max() < 1e-3
@@ -137,24 +137,24 @@ def test_commands_that_end_are_followed_by_rest(cell):
 def test_the_emergency_stop_latches_until_a_person_releases_it(cell):
     driver = cell.drive((0.2, 0.0, -0.2, 0.0, 0.0, 0.0))
     stopped_s = time.time()
-    assert cell.observer.call("safety/emergency_stop")[0]
+    assert cell.observer.call("safety/emergency_stop", 20)[0]
     cell.comes_to_rest(stopped_s)
     time.sleep(0.5)  # commands go on
     assert not cell.observer.moving()
     status = cell.observer.status("safety_status")
     assert (status.state, status.emergency_stop) == ("stopped", True) and "service" in status.reason
     assert "emergency_stop" in cell.observer.answers[-1][1].rules
-    assert cell.observer.call("safety/release")[0]
-    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 5)
+    assert cell.observer.call("safety/release", 20)[0]
+    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 20)
     driver.stop()
 
 
 def test_a_protective_stop_holds_and_nothing_is_resumed(cell):
     driver = cell.drive((-0.2, 0.0, -0.2, 0.0, 0.0, 0.0))
     cell.observer.fault("protective_stop 1.0")
-    assert cell.observer.wait(lambda: cell.state() == "holding", 5), cell.log()
+    assert cell.observer.wait(lambda: cell.state() == "holding", 20), cell.log()
     driver.stop()
-    assert cell.observer.wait(lambda: cell.state() == "ready", 5), cell.log()
+    assert cell.observer.wait(lambda: cell.state() == "ready", 20), cell.log()
     time.sleep(0.3)
     assert not cell.observer.moving()
 
@@ -175,12 +175,12 @@ def test_killed_while_moving_the_arm_comes_to_rest_and_a_person_has_to_release_i
     cell.processes["safety"].wait()
     cell.comes_to_rest(killed_s)
     cell.start("safety", JSAC_SAFETY_LATCHED="it had died")
-    assert cell.observer.wait(lambda: cell.state() == "stopped", 20), cell.log()
+    assert cell.observer.wait(lambda: cell.state() == "stopped", 40), cell.log()
     time.sleep(0.5)
     assert not cell.observer.moving()
     assert "it had died" in cell.observer.status("safety_status").reason
-    assert cell.observer.call("safety/release")[0]
-    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 10), cell.log()
+    assert cell.observer.call("safety/release", 20)[0]
+    assert cell.observer.wait(lambda: cell.observer.moving(0.15), 20), cell.log()
     driver.stop()
 
 
@@ -225,7 +225,7 @@ def test_the_arm_moves_only_while_a_person_holds_the_dead_mans_switch(tmp_path):
         time.sleep(0.5)
         assert not cell.observer.moving(), "nobody holds it"
         held.set()
-        assert cell.observer.wait(lambda: cell.observer.moving(0.15), 5), cell.log()
+        assert cell.observer.wait(lambda: cell.observer.moving(0.15), 20), cell.log()
         held.clear()
         let_go_s = time.time()
         path = cell.comes_to_rest(let_go_s)
@@ -233,7 +233,7 @@ def test_the_arm_moves_only_while_a_person_holds_the_dead_mans_switch(tmp_path):
         status = cell.observer.status("safety_status")
         assert status.state == "holding" and dict(zip(status.rule_names, status.rule_counts))["dead_man"] >= 1
         at_rest = np.abs(path.qd).max(axis=1) < 0.01
-        assert path.time_s[at_rest][0] - let_go_s < cell.config.safety.dead_man_max_age_s + 1.0
+        assert path.time_s[at_rest][0] - let_go_s < cell.config.safety.dead_man_max_age_s + 3.0
     finally:
         cell.close()
 
@@ -257,13 +257,13 @@ def test_a_configuration_that_cannot_be_kept_ends_with_one_line(tmp_path, change
 
 def test_the_operators_verbs_stop_and_release(cell):
     def verb(name, **environment):
-        command = [sys.executable, "-m", "jsac_ros", name, "--timeout", "10"]
+        command = [sys.executable, "-m", "jsac_ros", name, "--timeout", "15"]
         return subprocess.run(command, env=cell.environment | environment, capture_output=True, text=True, timeout=60)
 
     stopped = verb("emergency-stop")
     assert (stopped.returncode, "stopped" in stopped.stdout) == (0, True), stopped.stderr
-    assert cell.observer.wait(lambda: cell.state() == "stopped", 5)
+    assert cell.observer.wait(lambda: cell.state() == "stopped", 20)
     assert verb("release").returncode == 0
-    assert cell.observer.wait(lambda: cell.state() != "stopped", 5)
+    assert cell.observer.wait(lambda: cell.state() != "stopped", 20)
     nobody = verb("checkpoint")  # no learner here
     assert nobody.returncode == 1 and nobody.stderr.startswith("error: nobody answers learner/checkpoint")
