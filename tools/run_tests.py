@@ -47,7 +47,7 @@ def main():
         file.unlink()
     colcon = [sys.executable, "-m", "colcon", "test", "--packages-select", "jsac_ros", "--return-code-on-test-failure"]
     status = subprocess.run(
-        [*colcon, "--event-handlers", "console_direct+"], cwd=ROOT, stdin=subprocess.DEVNULL
+        [*colcon, "--event-handlers", "console_direct+", "--ctest-args", "--parallel", "2"], cwd=ROOT, stdin=subprocess.DEVNULL
     ).returncode
     passed, failed, skipped = count(results)
     print()
