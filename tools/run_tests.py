@@ -3,6 +3,7 @@
 Exits with 1 when a test failed, a test process left no result, or nothing ran at all.
 """
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -10,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "jsac_ros"
+TWO_AT_A_TIME = {"CTEST_PARALLEL_LEVEL": "2"}  # but for those that CMakeLists.txt runs alone
 RESULTS = BUILD / "test_results" / "jsac_ros"
 
 
@@ -47,7 +49,7 @@ def main():
         file.unlink()
     colcon = [sys.executable, "-m", "colcon", "test", "--packages-select", "jsac_ros", "--return-code-on-test-failure"]
     status = subprocess.run(
-        [*colcon, "--event-handlers", "console_direct+", "--ctest-args", "--parallel", "2"], cwd=ROOT, stdin=subprocess.DEVNULL
+        [*colcon, "--event-handlers", "console_direct+"], cwd=ROOT, env=os.environ | TWO_AT_A_TIME, stdin=subprocess.DEVNULL
     ).returncode
     passed, failed, skipped = count(results)
     print()
