@@ -12,10 +12,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -25,6 +27,7 @@ from jsac_ros.nodes.parameters import load_config
 from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
+_LAST_WORDS_S = 1.0
 # Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
 # running node has no use for. The package goes on without it where it cannot be imported, which is what this says.
 sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
@@ -118,8 +121,16 @@ def run_node(make_node, args=None) -> int:
     finally:
         if node is not None:
             node.close()
+            _be_heard(node)
             node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _be_heard(node: Node) -> None:
+    """Waits until the last words have arrived, but not long for a listener that has died unnoticed."""
+    end_s = time.monotonic() + _LAST_WORDS_S
+    for publisher in node.publishers:
+        publisher.wait_for_all_acked(Duration(seconds=max(end_s - time.monotonic(), 0.0)))
 
 
 def claim(name: str) -> socket.socket:
