@@ -110,9 +110,9 @@ class _Machine:
 
     def __exit__(self, *_) -> None:
         self._loop.terminate()
-        said, _ = self._loop.communicate()
+        said, _ = self._loop.communicate()  # nothing, should the system have ended before the loop began
         passed = _cpu_times() - self._before
-        self.found = {"start_ms": json.loads(said), "stolen_share": round(float(passed[_STEAL] / passed.sum()), 4)}
+        self.found = {"start_ms": json.loads(said or "null"), "stolen_share": round(float(passed[_STEAL] / passed.sum()), 4)}
 
 
 def _cpu_times() -> np.ndarray:
