@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
@@ -44,10 +45,14 @@ class JsacNode(Node):
 
     def run(self) -> None:
         """Spins in the calling thread until `stop` is set."""
+        self.spin_while(lambda: not self.stop.is_set())
+
+    def spin_while(self, condition: Callable[[], bool]) -> None:
+        """Asks again after every callback, and ten times a second."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
         try:
-            while not self.stop.is_set():
+            while condition():
                 executor.spin_once(timeout_sec=0.1)
         except ExternalShutdownException:
             pass

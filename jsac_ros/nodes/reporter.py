@@ -15,7 +15,6 @@ import sys
 import time
 
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
 from jsac_ros.config import ConfigError
@@ -152,18 +151,11 @@ class Reporter(JsacNode):
     def run(self) -> None:
         """Until asked to end; then listens on until the other processes have said their last words."""
         super().run()
-        executor = SingleThreadedExecutor()
-        executor.add_node(self)
-        began = time.monotonic()
-        try:
-            while (passed := time.monotonic() - began) < LAST_WORDS_S:
-                if passed > QUIET_S and not self.processes.alive() - {"reporter"}:
-                    break
-                executor.spin_once(timeout_sec=0.1)
-        except ExternalShutdownException:
-            pass
-        finally:
-            executor.remove_node(self)
+        asked_s = time.monotonic()
+        self.spin_while(lambda: self._more_to_hear(time.monotonic() - asked_s))
+
+    def _more_to_hear(self, passed_s: float) -> bool:
+        return passed_s < QUIET_S or (passed_s < LAST_WORDS_S and bool(self.processes.alive() - {"reporter"}))
 
     def close(self) -> None:
         self._write_rows(time.monotonic())
