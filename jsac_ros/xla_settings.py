@@ -1,7 +1,9 @@
 """Settings of a process that learns on a CPU. XLA and glibc read them once, so they must be there when it starts.
 
-Two make most of the speed (docs/algorithm.md, "Speed"):
+Two make most of the speed (docs/algorithm.md, "Speed"), one keeps the control loops of the machine undisturbed:
 - huge pages for XLA's large temporaries, which are otherwise faulted in 4 KiB at a time at every update;
+- memory once taken is kept. glibc gives hundreds of megabytes back after every update and asks for them again; a virtual
+  machine hands them on to its host, which holds up every core while it takes them: 50 to 100 ms, real-time threads too;
 - matrix products and convolutions through YNNPACK. Experimental in XLA, whose flags end a process that does not know
   them: each is tried in a process of its own first and left out where it fails.
 
@@ -16,6 +18,8 @@ import sys
 from functools import cache
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
+# All of it in the one heap that is never cut back; an arena of a thread's own is, whatever the threshold.
+_KEPT_MEMORY = ("glibc.malloc.mmap_max=0", f"glibc.malloc.trim_threshold={1 << 40}", "glibc.malloc.arena_max=1")
 DOT_FUSION = "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
 _PROBE = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 _PROBE_TIMEOUT_S = 30.0
@@ -23,7 +27,7 @@ _PROBE_TIMEOUT_S = 30.0
 
 def learner_environment() -> dict[str, str]:
     """Variables to start a learner with; what the user has set in the same variables is kept in front."""
-    environment = {"GLIBC_TUNABLES": _joined("GLIBC_TUNABLES", ":", HUGE_PAGES)}
+    environment = {"GLIBC_TUNABLES": _joined("GLIBC_TUNABLES", ":", HUGE_PAGES, *_KEPT_MEMORY)}
     flags = _joined("XLA_FLAGS", " ", DOT_FUSION)
     if accepted(flags):
         environment["XLA_FLAGS"] = flags
@@ -46,9 +50,8 @@ def accepted(flags: str) -> bool:
     return probe.returncode == 0
 
 
-def _joined(variable: str, separator: str, setting: str) -> str:
-    """`setting` behind what the variable holds, unless its name is in there already."""
+def _joined(variable: str, separator: str, *settings: str) -> str:
+    """`settings` behind what the variable holds, but for those whose name is in there already."""
     present = os.environ.get(variable, "")
-    if setting.split("=")[0] in present:
-        return present
-    return f"{present}{separator}{setting}" if present else setting
+    missing = [setting for setting in settings if setting.split("=")[0] not in present]
+    return separator.join(filter(None, (present, *missing)))

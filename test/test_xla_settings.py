@@ -28,8 +28,33 @@ def test_what_the_user_has_set_stays_in_front(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=2")
     environment = xla_settings.learner_environment()
-    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=2"
+    first, *rest = environment["GLIBC_TUNABLES"].split(":")
+    assert first == "glibc.malloc.hugetlb=2" and rest and not any("hugetlb" in setting for setting in rest)
     if "XLA_FLAGS" not in environment:
         pytest.skip("this XLA does not know the experimental flag")
     assert environment["XLA_FLAGS"].split()[0] == "--xla_cpu_enable_fast_math=false"
     assert len(environment["XLA_FLAGS"].split()) == 2
+
+
+FAULTS = """
+import resource, threading
+import numpy as np
+def again():
+    np.ones(32 << 20)  # 256 MB, taken and given back
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(32 << 20)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+thread = threading.Thread(target=again)  # as XLA's own, which would have an arena each
+thread.start()
+thread.join()
+"""
+
+
+def test_learner_keeps_the_memory_it_has_had(monkeypatch):
+    def faults(environment):
+        run = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, timeout=100)
+        return int(run.stdout)
+
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert faults(os.environ | xla_settings.learner_environment()) < 20
+    assert faults(dict(os.environ)) > 100  # else this test could not fail
