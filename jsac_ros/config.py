@@ -194,6 +194,14 @@ class AgentConfig(Section):
         return self
 
 
+def smallest_image(agent: AgentConfig) -> int:
+    """Pixels each way that leave one pixel after the last of the VALID convolutions."""
+    side = 1
+    for stride in reversed(agent.conv_strides):
+        side = (side - 1) * stride + agent.conv_kernel
+    return side
+
+
 class ReplayConfig(Section):
     capacity: Count = 100_000  # steps
     batch_size: Count = 256
@@ -279,9 +287,7 @@ class SystemConfig(Section):
         agent, camera = self.agent, self.camera
         if self.task.observe == "proprioception" or camera.height == 0:
             return self
-        least = 1  # of an input that leaves one pixel after the VALID convolutions
-        for stride in reversed(agent.conv_strides):
-            least = (least - 1) * stride + agent.conv_kernel
+        least = smallest_image(agent)
         if min(camera.height, camera.width) < least:
             raise ValueError(
                 f"camera.height x width is {camera.height}x{camera.width}; expected at least {least} each way "

@@ -3,7 +3,7 @@
 Two make most of the speed (docs/algorithm.md, "Speed"), one keeps the control loops of the machine undisturbed:
 - huge pages for XLA's large temporaries, which are otherwise faulted in 4 KiB at a time at every update;
 - memory once taken is kept. glibc gives hundreds of megabytes back after every update and asks for them again. Measured on
-  a virtual machine that reports free pages to its host: every core crawled for 50 to 100 ms at a time, real-time threads too;
+  a virtual machine that reports free pages to its host: the control threads crawled for 50 to 100 ms at a time, on every core;
 - matrix products and convolutions through YNNPACK. Experimental in XLA, whose flags end a process that does not know
   them: each is tried in a process of its own first and left out where it fails.
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from agent_cases import SPECS, compiled_update, random_batch, small_config
 
-from jsac_ros.agent.networks import smallest_image
 from jsac_ros.agent.state import create
 from jsac_ros.agent.update import stacks
+from jsac_ros.config import smallest_image
 from jsac_ros.types import Spec
 
 

@@ -13,18 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from jsac_ros.agent.convolution import convolve
-from jsac_ros.config import AgentConfig
+from jsac_ros.config import AgentConfig, smallest_image
 from jsac_ros.types import Spec
 
 ACTIVATIONS = {"relu": nn.relu, "leaky_relu": nn.leaky_relu, "elu": nn.elu, "silu": nn.silu, "tanh": nn.tanh}
-
-
-def smallest_image(config: AgentConfig) -> int:
-    """Pixels each way that leave one pixel after the last of the VALID convolutions."""
-    side = 1
-    for stride in reversed(config.conv_strides):
-        side = (side - 1) * stride + config.conv_kernel
-    return side
 
 
 def normalise(image: jax.Array, dtype: Any = jnp.float32) -> jax.Array:

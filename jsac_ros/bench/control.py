@@ -1,8 +1,8 @@
 """The control loop of a running system, with the learner on every core: how late, how long, how old.
 
 A whole system at the published image size runs for ten minutes; what it says about itself is read from its run folder
-and from the wire. Beside it runs a loop that does nothing, as urgent as the control threads: what the machine itself is
-late by, and no process can be better. Run it while nothing else runs.
+and from the wire. Beside it runs a loop that does nothing, as urgent as the control threads: what it is late by comes
+from the machine and from those threads together. Run it while nothing else runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loop that does nothing, in real time, beside a running system: as late as the machine itself makes it.
+"""A loop that does nothing, in real time, beside a running system: as late as machine and system make it.
 
 `python -m jsac_ros.bench.idle_loop PERIOD_S PRIORITY` until SIGTERM; then one line of JSON.
 """
