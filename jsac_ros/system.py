@@ -15,12 +15,8 @@ from jsac_ros import config as configuration
 from jsac_ros import dds
 from jsac_ros.config import ConfigError, SystemConfig
 
-# JAX for a batch of one: a single thread that never queues, so that inference does not wait for the learner's cores.
-ACTING = {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
-    "JAX_PLATFORMS": "cpu",
-}
+# JAX for a batch of one; with `policy.compute_in_calling_thread` inference waits for no other thread and no other core.
+ACTING = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from agent_cases import SPECS, small_config
 
 from jsac_ros.agent import policy
 from jsac_ros.agent.state import create
+from jsac_ros.system import ACTING
 from jsac_ros.types import Observation
 
 
@@ -59,3 +65,43 @@ def test_action_key_is_fixed_by_its_three_numbers():
     np.testing.assert_array_equal(policy.action_key(1, 2, 3), np.array([3822189696, 3026158655], np.uint32))
     action = policy.random_action(policy.action_key(1, 2, 3), SPECS["both"]._replace(action=50))
     assert action.dtype == np.float32 and -1 <= action.min() < -0.8 and 0.8 < action.max() <= 1
+
+
+# One image is enough work for XLA to spread over threads; which of them have run is in the kernel's accounts.
+THREADS_OF_ACTING = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+from jsac_ros.agent import policy
+from jsac_ros.agent.state import create
+from jsac_ros.config import AgentConfig
+from jsac_ros.types import Spec
+
+if sys.argv[1] == "inline":
+    policy.compute_in_calling_thread()
+config, spec = AgentConfig(), Spec(96, 96, 3, 3, 15, 5)
+params, act = policy.policy_parameters(create(config, spec, 0)), policy.make_act(config, spec)
+
+def run():
+    for k in range(20):
+        np.asarray(act(params, np.zeros(spec.image_shape, np.uint8), np.zeros(15, np.float32), np.zeros(2, np.uint32), False))
+
+def ran_ns():
+    return {int(t): int(Path(f"/proc/self/task/{t}/schedstat").read_text().split()[0]) for t in os.listdir("/proc/self/task")}
+
+run()
+before = ran_ns()
+run()
+print(json.dumps([t for t, ns in ran_ns().items() if t != os.getpid() and ns > before.get(t, 0)]))
+"""
+
+
+@pytest.mark.parametrize("how, others", [("inline", False), ("by default", True)])
+def test_acting_is_computed_by_the_calling_thread_alone(how, others):
+    """By default it is not: without that the test could not fail."""
+    environment = os.environ | (ACTING if how == "inline" else {"JAX_PLATFORMS": "cpu"})
+    run = subprocess.run(
+        [sys.executable, "-c", THREADS_OF_ACTING, how], env=environment, stdout=subprocess.PIPE, text=True, timeout=120
+    )
+    assert run.returncode == 0
+    assert bool(json.loads(run.stdout)) == others

@@ -25,6 +25,15 @@ _FORWARD_FIELDS = (
 )  # fmt: skip
 
 
+def compute_in_calling_thread() -> None:
+    """For a process that only acts, before its first computation: an action is there when the call returns, and all of
+    it was computed at the caller's priority. With one thread for XLA (PJRT_NPROC=1) no other thread takes part.
+
+    JAX reads this setting from no variable of the environment.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
 def policy_parameters(state: TrainState) -> Params:
     """{"encoder", "actor"}: float32 trees; the encoder is the critic's."""
     return {"encoder": state.critic.params["encoder"], "actor": state.actor.params}

@@ -14,7 +14,15 @@ import jax
 import numpy as np
 
 from jsac_ros.agent.algorithm import algorithm_of
-from jsac_ros.agent.policy import acting_seed, action_key, layout_hash, parameter_count, random_action, unflatten
+from jsac_ros.agent.policy import (
+    acting_seed,
+    action_key,
+    compute_in_calling_thread,
+    layout_hash,
+    parameter_count,
+    random_action,
+    unflatten,
+)
 from jsac_ros.config import SystemConfig
 from jsac_ros.control.session import Choice
 from jsac_ros.msg import PolicyParameters
@@ -36,6 +44,7 @@ class Acting:
     """Chooses actions; `choose` is the control thread's, everything else happens elsewhere."""
 
     def __init__(self, config: SystemConfig, spec: Spec, session: int, logger):
+        compute_in_calling_thread()
         self._agent, self._spec, self._logger = config.agent, spec, logger
         self._mailbox_name = names.policy(config.run.name)
         self._layout_hash = layout_hash(config.agent, spec)
