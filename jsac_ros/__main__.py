@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 
+from jsac_ros import xla_settings
 from jsac_ros.config import ConfigError
 
 OPERATOR = {
@@ -37,6 +38,7 @@ VERBS = {
     "bench": ("jsac_ros.bench.cli", "measure a part on this machine"),
 }
 
+PICTURES = ("--bags", "--observe", "--resume")  # words of trainings that may learn from pictures, in this process
 STORE_VERBS = ("info", "verify", "snapshot", "merge", "export", "-h", "--help")
 
 
@@ -65,7 +67,8 @@ def _module(verb: str, rest: list[str]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
+    on_command_line = argv is None
+    argv = sys.argv[1:] if on_command_line else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_usage())
         return 0 if argv else 2
@@ -73,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: verb {verb!r} is unknown; known are {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    if on_command_line and verb == "train" and any(word.startswith(PICTURES) for word in rest):
+        xla_settings.restart_with_them()
     module = importlib.import_module(_module(verb, rest))
     parser = argparse.ArgumentParser(
         prog=f"jsac-ros {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -104,7 +104,7 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     from jsac_ros.types import Batch, batch_layout
 
     pixels = config.task.observe != "proprioception"
-    env, seed = make(environment, pixels), config.run.seed
+    env, seed = make(environment, pixels, config.camera), config.run.seed
     spec, agent = spec_of(env, config), algorithm_of(config.agent)
     state, begin, session = agent.create(config.agent, spec, seed), 0, 1
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     layout = batch_layout(spec, config.replay.batch_size, config.agent.n_step)
     rng, log = np.random.default_rng((seed, session)), TrainingLog(folder, begin)
     task = GymnasiumTask(env, spec, seed + session, session)
-    test = GymnasiumTask(make(environment, pixels), spec, seed + 10_000)
+    test = GymnasiumTask(make(environment, pixels, config.camera), spec, seed + 10_000)
 
     observation, metrics = task.reset(), {}
     for step in range(begin, steps):

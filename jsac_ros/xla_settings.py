@@ -34,6 +34,13 @@ def learner_environment() -> dict[str, str]:
     return environment
 
 
+def restart_with_them() -> None:
+    """Begins this process's own command again with the settings; returns where it has them already."""
+    environment = os.environ | learner_environment()
+    if environment != os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
 @cache
 def accepted(flags: str) -> bool:
     """Whether this machine's XLA starts with these flags; takes a fifth of a second, once."""

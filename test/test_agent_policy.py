@@ -92,16 +92,18 @@ def ran_ns():
 run()
 before = ran_ns()
 run()
-print(json.dumps([t for t, ns in ran_ns().items() if t != os.getpid() and ns > before.get(t, 0)]))
+ns = {t: ran - before.get(t, 0) for t, ran in ran_ns().items()}
+print(json.dumps(1 - ns[os.getpid()] / sum(ns.values())))
 """
 
 
-@pytest.mark.parametrize("how, others", [("inline", False), ("by default", True)])
-def test_acting_is_computed_by_the_calling_thread_alone(how, others):
+@pytest.mark.parametrize("how", ["inline", "by default"])
+def test_acting_is_computed_by_the_calling_thread_alone(how):
     """By default it is not: without that the test could not fail."""
     environment = os.environ | (ACTING if how == "inline" else {"JAX_PLATFORMS": "cpu"})
     run = subprocess.run(
         [sys.executable, "-c", THREADS_OF_ACTING, how], env=environment, stdout=subprocess.PIPE, text=True, timeout=120
     )
     assert run.returncode == 0
-    assert bool(json.loads(run.stdout)) == others
+    share_of_others = json.loads(run.stdout)
+    assert share_of_others < 0.05 if how == "inline" else share_of_others > 0.3

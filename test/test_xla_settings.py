@@ -36,6 +36,19 @@ def test_what_the_user_has_set_stays_in_front(monkeypatch):
     assert len(environment["XLA_FLAGS"].split()) == 2
 
 
+def test_command_begins_again_with_the_settings_once(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    program = (
+        "import os, sys; from jsac_ros import xla_settings; print('begun', flush=True);"
+        "xla_settings.restart_with_them(); print(os.environ['GLIBC_TUNABLES'], *sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "a word"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    *begun, said = run.stdout.splitlines()
+    assert begun == ["begun"] * 2
+    assert said.endswith(" a word") and said.count(xla_settings.HUGE_PAGES) == 1
+
+
 FAULTS = """
 import resource, threading
 import numpy as np

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.config import CameraConfig, ConfigError, SystemConfig
 from jsac_ros.control.observation import FrameStack
 from jsac_ros.references import video
 from jsac_ros.types import Observation, Spec, Step
@@ -17,14 +17,20 @@ ROBOT = "gymnasium"
 EVALUATION_EPISODES = 5
 
 
-def make(environment: str, pixels: bool) -> Any:
-    """The environment, rendering to arrays where pixels or a video are wanted. Raises ConfigError."""
+def make(environment: str, pixels: bool, seen: CameraConfig | None = None) -> Any:
+    """The environment, rendering to arrays where pixels or a video are wanted. Raises ConfigError.
+
+    `seen`: the size of the picture that is learned from. MuJoCo then renders twice that, which is averaged, instead of
+    its 480x480: without a GPU a picture's time goes with its pixels.
+    """
     try:
         import gymnasium
     except ImportError:
         raise ConfigError("gymnasium: not installed; expected it for `jsac-ros train ENV`") from None
     try:
-        return gymnasium.make(environment, render_mode="rgb_array" if pixels else None)
+        renders_any_size = seen is not None and "mujoco" in str(gymnasium.spec(environment).entry_point)
+        size = {"height": 2 * seen.height, "width": 2 * seen.width} if pixels and renders_any_size else {}
+        return gymnasium.make(environment, render_mode="rgb_array" if pixels else None, **size)
     except (gymnasium.error.Error, ImportError) as error:
         raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
 
