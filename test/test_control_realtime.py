@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from jsac_ros.control import realtime
+from jsac_ros.xla_settings import learner_environment
 
 
 def test_off_is_said():
@@ -48,3 +49,10 @@ def test_huge_pages_need_a_willing_kernel_and_a_glibc_that_asks(tmp_path, monkey
     assert "hugetlb=1" in str(realtime.huge_pages())
     kernel.write_text("[always] madvise never\n")
     assert realtime.huge_pages().ok
+
+
+def test_kept_memory_is_what_the_learner_is_started_with(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert not realtime.kept_memory().ok
+    monkeypatch.setenv("GLIBC_TUNABLES", learner_environment()["GLIBC_TUNABLES"])
+    assert realtime.kept_memory().ok

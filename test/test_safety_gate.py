@@ -257,18 +257,20 @@ def test_the_emergency_stop_latches_until_released():
     cell.check()
 
 
-def test_a_jumped_joint_is_believed_when_it_is_back_or_a_person_says_so():
+@pytest.mark.parametrize("off", [0.25, 0.5])
+def test_a_jumped_joint_is_believed_when_it_is_back_or_a_person_says_so(off):
     cell = full_speed()
-    cell.reads = 0.5
-    cell.run(1.0)
+    cell.reads = off
+    cell.run(3.0)  # that it says so for long makes it no truer
     assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is None and "joint_jump" in cell.gate.reasons
     cell.reads = 0.0
     cell.run(CONTROL)
     assert cell.command([-0.3, 0, 0, 0, 0, 0]).motion is not None
     cell.run(1.0)
     cell.check()
-    cell.reads = 0.3  # such as after the arm was moved by hand while its driver was gone
-    cell.run(1.0)
+    cell.reads = off  # such as after the arm was moved by hand while its driver was gone
+    cell.run(3.0)
+    assert cell.command([-0.3, 0, 0, 0, 0, 0]).motion is None
     cell.gate.release()
     cell.run(CONTROL)
     assert cell.command([-0.3, 0, 0, 0, 0, 0]).motion is not None
@@ -286,10 +288,50 @@ def test_a_robot_that_does_not_move_is_held():
     assert state == "holding" and "not where it was commanded" in reason
 
 
-def test_a_slowed_robot_is_not_taken_for_a_blocked_one():
-    cell = Cell(scaling=0.3)
+def test_an_arm_that_came_back_from_silence_is_where_it_was_told_to_go():
+    cell = full_speed()
+    cell.hears_joints = False
+    cell.run(1.0)
+    cell.hears_joints = True
+    cell.run(CONTROL)
+    assert "joint_jump" not in cell.gate.reasons and cell.command([-0.3, 0, 0, 0, 0, 0]).motion is not None
+
+
+@pytest.mark.parametrize("slow", [lambda k: [0.1, 0, 0, 0, 0, 0], lambda k: [0.3 * (-1) ** (k // 5), 0, 0, 0, 0, 0]])
+@pytest.mark.parametrize("interface", ["trajectory", "velocity"])
+def test_a_blocked_robot_is_held_however_little_is_asked_of_it(interface, slow):
+    blocked, free = Cell(interface), Cell(interface)
+    blocked.sim.step = lambda dt: None
+    rules = {blocked: set(), free: set()}
+    for k in range(100):
+        for cell, named in rules.items():
+            named.update(cell.command(slow(k)).rules)
+            cell.run(CONTROL)
+    assert "not_following" in rules[blocked] and "not_following" not in rules[free]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, np.nan])
+def test_a_velocity_controller_is_stopped_whatever_the_robots_speed_scaling_says(share):
+    cell = Cell("velocity")
+    for _ in range(10):
+        cell.command([0.3, 0, 0.2, 0, 0, 0])
+        cell.run(CONTROL)
+    cell.gate.speed_scaling(share)
+    assert cell.rest_s(1.5) < 0.3
+    cell.check()
+    for _ in range(60):
+        cell.command([0.3, 0, 0.2, 0, 0, 0])
+        cell.run(CONTROL)
+    cell.gate.emergency_stop("test")
+    assert cell.rest_s() < 0.3
+    cell.check()
+
+
+@pytest.mark.parametrize("scaling", [0.05, 0.3])
+def test_a_slowed_robot_is_not_taken_for_a_blocked_one(scaling):
+    cell = Cell(scaling=scaling)
     step = cell.sim.step
-    cell.sim.step = lambda dt: step(dt * 0.3)
+    cell.sim.step = lambda dt: step(dt * scaling)
     rules = set()
     for k in range(60):
         rules.update(cell.command([0.3 if k < 30 else -0.3, 0, 0, 0, 0, 0]).rules)

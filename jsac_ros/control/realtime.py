@@ -108,3 +108,13 @@ def huge_pages() -> Applied:
     if "[always]" not in kernel and "glibc.malloc.hugetlb=1" not in os.environ.get("GLIBC_TUNABLES", ""):
         return Applied("huge pages", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.hugetlb=1")
     return Applied("huge pages", True, "on")
+
+
+def kept_memory() -> Applied:
+    """Whether glibc keeps what it has had, as a learner's starter asks it to (xla_settings.py).
+
+    Where it gives memory back after every update, control threads on every core were seen to stall.
+    """
+    if "glibc.malloc.trim_threshold=" not in os.environ.get("GLIBC_TUNABLES", ""):
+        return Applied("kept memory", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.trim_threshold")
+    return Applied("kept memory", True, "on")

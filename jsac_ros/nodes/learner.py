@@ -135,7 +135,8 @@ class Learner(WorkingNode):
         nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
         copy = jax.tree.map(lambda leaf: leaf.copy(), self.state)
         jax.block_until_ready(self.update(copy, jax.device_put(nothing)))
-        self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s; {realtime.huge_pages()}")
+        settings = f"{realtime.huge_pages()}; {realtime.kept_memory()}"
+        self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s; {settings}")
         self.state_name = "waiting"
 
     def _attach(self) -> BatchRing | None:

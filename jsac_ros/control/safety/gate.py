@@ -7,6 +7,7 @@ So the braking distance is always there, and a robot that hears nothing more com
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import NamedTuple
 
@@ -20,7 +21,6 @@ from jsac_ros.control.safety.rules import Seen, Watched, applying, refused, watc
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
 from jsac_ros.robots.arm import Arm
 
-_UNSEEN_MOTION_S = 0.5  # without joint states the robot is told to brake, so it does not move for longer than this
 _NOT_FOLLOWING_HOLD_S = 1.0
 # The commanded position drifts to the measured one this slowly: fast enough to forget a lag, slow enough that a
 # motion stays smooth.
@@ -32,6 +32,29 @@ class Decision(NamedTuple):
     rules: tuple[str, ...]  # that had a say
     intervened: bool
     motion: Motion | None  # to be sent now; None: what was sent before stays right
+
+
+class Ways:
+    """How far each joint was told to go of late and how far it went; what is longer ago fades.
+
+    The commanded place drifts to the measured one, so an arm that stands while it is told to move slowly, or to and fro,
+    is never far from where it was told to be. This is what it is noticed by.
+    """
+
+    _FADES_S = 2.0
+    _STANDS = 0.1  # went less than this share of the way
+
+    def __init__(self, joints: int):
+        self.told, self.went = np.zeros(joints), np.zeros(joints)  # rad
+
+    def passed(self, told: np.ndarray, went: np.ndarray, seconds: float) -> None:
+        """In `seconds`; rad [N], not negative."""
+        kept = math.exp(-seconds / self._FADES_S)
+        self.told, self.went = kept * self.told + told, kept * self.went + went
+
+    def stands(self, far_rad: float) -> bool:
+        """Whether a joint that was told to go further than `far_rad` hardly did."""
+        return bool(np.any((self.told > far_rad) & (self.went < self._STANDS * self.told)))
 
 
 class Gate:
@@ -56,6 +79,8 @@ class Gate:
         self._at_rest = np.zeros(self._n)
         self._seen = Seen(now_s=0.0)
         self._q: np.ndarray | None = None  # as measured
+        self._told: np.ndarray | None = None  # where it was told to be then
+        self._ways = Ways(self._n)
         self._motion: Motion | None = None  # as sent
         self._motion_s = 0.0  # time on the motion's own clock, which the robot's speed scaling slows
         self._stepped_s: float | None = None
@@ -71,7 +96,7 @@ class Gate:
     def release(self) -> None:
         """By a person, who has looked at the robot: also that it is where its joint states say."""
         self._see(stopped="")
-        self._released = True
+        self._released, self._ways = True, Ways(self._n)
 
     def program_running(self, running: bool) -> None:
         self._see(program_running=running)
@@ -91,11 +116,13 @@ class Gate:
         if before_s is not None and not self._released:
             if measured_s < before_s:  # out of order
                 return
-            possible = self._joint_jump_rad + self.limits.speed * min(measured_s - before_s, _UNSEEN_MOTION_S)
-            if np.any(np.abs(q - self._q) > possible):
+            told = np.zeros(self._n) if self._told is None else np.abs(self._told_now(measured_s) - self._told)
+            if np.any(np.abs(q - self._q) > self._joint_jump_rad + told):
                 self._see(jumped=True)
                 return
+            self._ways.passed(told, np.abs(q - self._q), measured_s - before_s)
         self._q, self._released = q, False
+        self._told = self._told_now(measured_s)
         self._see(joints_s=measured_s, jumped=False)
         if self._cycle:
             self._cycle.heard(measured_s)
@@ -165,12 +192,18 @@ class Gate:
 
     # -- how -----------------------------------------------------------------------------------------------------
 
+    def _told_now(self, now_s: float) -> np.ndarray | None:
+        """[N]: where the robot was told to be at `now_s`; None before the first motion."""
+        return None if self._motion is None else self._motion.at(self._motion_time(now_s))[0]
+
     def _see(self, **what) -> None:
         self._seen = self._seen._replace(**what)
 
     def _motion_time(self, now_s: float) -> float:
-        """Where the robot is on the motion's clock: it runs slower when the robot's speed is scaled down."""
-        scaling = 1.0 if self._seen.speed_scaling is None else min(max(self._seen.speed_scaling, 0.0), 1.0)
+        """Where the robot is on the motion's clock. The trajectory controller slows it with the robot's speed; a
+        velocity is followed as it is, and a clock that stood still would repeat it for ever."""
+        scales = self._cycle is not None and self._seen.speed_scaling is not None
+        scaling = min(max(self._seen.speed_scaling, 0.0), 1.0) if scales else 1.0
         passed = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
         return self._motion_s + passed * scaling
 
@@ -199,7 +232,8 @@ class Gate:
         if self._q is None or not self.moving(now_s) or now_s - self._seen.joints_s > self.watched.joint_max_age_s:
             return
         q, v, _ = self._motion.at(self._motion_s)
-        if np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad):
+        elsewhere = np.abs(q - self._measured_then(now_s, v)) > self._following_rad
+        if np.any(elsewhere) or self._ways.stands(self._following_rad):
             self._see(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
