@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -53,8 +56,8 @@ class Cell:
             self.start(name)
         assert self.observer.wait(lambda: self.state() == starts and len(self.observer.path().time_s), 30), self.log()
 
-    def start(self, name, **environment):
-        command = [sys.executable, "-m", f"jsac_ros.nodes.{name}", "--ros-args"]
+    def start(self, name, code="", **environment):
+        command = [sys.executable, *(("-c", code) if code else ("-m", f"jsac_ros.nodes.{name}")), "--ros-args"]
         command += ["--params-file", str(self.folder / "config.yaml")]
         with open(self.folder / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -159,13 +162,39 @@ def test_a_protective_stop_holds_and_nothing_is_resumed(cell):
     assert not cell.observer.moving()
 
 
-def test_a_second_publisher_on_the_robots_topic_is_reported(cell):
-    node = cell.observer.node
-    intruder = node.create_publisher(JointTrajectory, cell.config.robot.trajectory_topic, 1)
-    said = lambda: "also commands" in cell.observer.status("safety_status").reason  # noqa: E731
+@pytest.mark.parametrize("name", ["intruder", "safety"])
+def test_a_second_publisher_on_the_robots_topic_is_reported(cell, name):
+    node = rclpy.create_node(name, context=cell.observer.node.context)
+    levels = []
+    hears = cell.observer.node.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda m: levels.append(m.status[0].level), 10
+    )
+    node.create_publisher(JointTrajectory, cell.config.robot.trajectory_topic, 1)
+    said = lambda: f"/{name} also commands" in cell.observer.status("safety_status").reason  # noqa: E731
     assert cell.observer.wait(said, 10)
-    node.destroy_publisher(intruder)
+    assert cell.observer.wait(lambda: levels and levels[-1] == DiagnosticStatus.ERROR, 10)
+    node.destroy_node()
     assert cell.observer.wait(lambda: not said(), 10)
+    cell.observer.node.destroy_subscription(hears)
+
+
+def test_a_robot_that_hears_nothing_is_reported(fresh_cell):
+    fresh_cell.processes["sim_robot"].terminate()
+    said = lambda: "nobody hears" in fresh_cell.observer.status("safety_status").reason  # noqa: E731
+    assert fresh_cell.observer.wait(said, 10)
+    fresh_cell.processes["sim_robot"].wait(10)
+    fresh_cell.start("sim_robot")
+    assert fresh_cell.observer.wait(lambda: not said(), 20), fresh_cell.log()
+
+
+def test_an_emergency_stop_of_a_best_effort_publisher_is_heard(cell):
+    button = cell.observer.node.create_publisher(Bool, "emergency_stop", qos_profile_sensor_data)
+    assert cell.observer.wait(lambda: button.get_subscription_count() > 0, 10)
+    button.publish(Bool(data=True))
+    assert cell.observer.wait(lambda: cell.state() == "stopped", 10), cell.log()
+    cell.observer.node.destroy_publisher(button)
+    assert cell.observer.call("safety/release", 20)[0]
+    assert cell.observer.wait(lambda: cell.state() == "ready", 10)
 
 
 def test_killed_while_moving_the_arm_comes_to_rest_and_a_person_has_to_release_it(cell):
@@ -194,8 +223,23 @@ def test_terminated_while_moving_it_ends_at_rest(fresh_cell):
     driver.stop()
 
 
-def test_the_velocity_interface_is_stopped_by_zeros(tmp_path):
-    cell = Cell(tmp_path, **{"robot.interface": "velocity"})
+# The watch breaks as soon as the file is there, and goes on breaking.
+BROKEN = """
+from pathlib import Path
+from jsac_ros.nodes import safety
+watch = safety.Safety._watch
+def breaks(self, now_s):
+    if Path({file!r}).exists():
+        raise RuntimeError("broken")
+    watch(self, now_s)
+safety.Safety._watch = breaks
+raise SystemExit(safety.main())
+"""
+
+
+@pytest.mark.parametrize("acceleration", [1.4, 0.06])  # the second one needs 5 s to come to rest
+def test_the_velocity_interface_is_stopped_by_zeros(tmp_path, acceleration):
+    cell = Cell(tmp_path, **{"robot.interface": "velocity", "safety.max_joint_acceleration_rad_s2": acceleration})
     try:
         heard = []
         cell.observer.node.create_subscription(
@@ -209,6 +253,16 @@ def test_the_velocity_interface_is_stopped_by_zeros(tmp_path):
         cell.processes["safety"].terminate()
         assert cell.processes["safety"].wait(10) == 0
         cell.comes_to_rest(asked_s)
+        driver.stop()
+        assert heard[-1] == [0.0] * 6
+        steps = np.abs(np.diff([velocity[0] for velocity in heard[-20:]]))
+        assert steps.max() < 0.03  # braked, not cut off
+
+        cell.start("safety", BROKEN.format(file=str(tmp_path / "break")))
+        driver = cell.drive((0.2, 0.0, 0.0, 0.0, 0.0, 0.0))
+        (tmp_path / "break").touch()
+        assert cell.processes["safety"].wait(10) != 0
+        cell.comes_to_rest(time.time())
         driver.stop()
         assert heard[-1] == [0.0] * 6
     finally:
@@ -233,7 +287,7 @@ def test_the_arm_moves_only_while_a_person_holds_the_dead_mans_switch(tmp_path):
         status = cell.observer.status("safety_status")
         assert status.state == "holding" and dict(zip(status.rule_names, status.rule_counts))["dead_man"] >= 1
         at_rest = np.abs(path.qd).max(axis=1) < 0.01
-        assert path.time_s[at_rest][0] - let_go_s < cell.config.safety.dead_man_max_age_s + 3.0
+        assert path.time_s[at_rest][0] - let_go_s < cell.config.safety.dead_man_max_age_s + 1.0
     finally:
         cell.close()
 

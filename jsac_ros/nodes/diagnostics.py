@@ -29,14 +29,16 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
 _LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
 
 
-def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float) -> DiagnosticArray:
-    """`safety`: msg/SafetyStatus. State and rules; and the watch's own timing, an error when it skips ticks."""
+def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm: bool) -> DiagnosticArray:
+    """`safety`: msg/SafetyStatus. State and rules, an error with an `alarm` too; and the watch's own timing, a warning
+    when it skips ticks."""
+    level = ERROR if alarm else _LEVEL[safety.state]
     rules = dict(zip(safety.rule_names, safety.rule_counts))
     lateness = Percentiles(*map(float, safety.lateness_ms))
     late = lateness.max > period_ms
     return array_of(
         stamp,
-        status("safety: state", _LEVEL[safety.state], safety.reason or safety.state, {"state": safety.state} | rules),
+        status("safety: state", level, safety.reason or safety.state, {"state": safety.state} | rules),
         status(
             "safety: timing",
             WARN if late else OK,

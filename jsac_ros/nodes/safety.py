@@ -47,7 +47,7 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Without handlers for QoS events, each of which the executor would look at for every message.
 _HEARS_QUIETLY = SubscriptionEventCallbacks(use_default_callbacks=False)
 _STATUS_HZ = 10
-_REST_TIMEOUT_S = 3.0
+_REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
 
 class _Polled(CallbackGroup):
@@ -71,6 +71,7 @@ class Safety(JsacNode):
         arm = arm_of(config.robot)
         self._gate = gate_of(config, arm)
         self._lock = threading.Lock()  # of the gate
+        self._joints = len(arm)
         self._period_s = 1.0 / config.safety.rate_hz
         self._rate = FixedRate(self._period_s)
         self._joint_map = JointMap(arm.names)
@@ -78,6 +79,7 @@ class Safety(JsacNode):
         self._ending = False
         self._shown = ("waiting", "")
         self._others: tuple[str, ...] = ()
+        self._unheard = ""
         self._ticks = 0
         self._timings = {"lateness": Timing(), "done": Timing(), "command": Timing()}
         self._make_topics(arm.names)
@@ -93,8 +95,11 @@ class Safety(JsacNode):
         sensor = qos_profile_sensor_data
         heard = [
             (Action, "policy_command", self._on_action, 1),
+            # Twice what must be heard whoever says it: a reliable or latched subscription hears no lesser publisher.
             (Bool, "emergency_stop", self._on_emergency_stop, 10),
+            (Bool, "emergency_stop", self._on_emergency_stop, sensor),
             (Bool, robot.program_running_topic, self._on_program, _LATCHED),
+            (Bool, robot.program_running_topic, self._on_program, sensor),
             (Float64, robot.speed_scaling_topic, self._on_scaling, sensor),
             (Bool, safety.dead_man_topic, self._on_dead_man, sensor),
         ]
@@ -246,16 +251,20 @@ class Safety(JsacNode):
     def _come_to_rest(self) -> None:
         """Nothing is obeyed any more; returns when the robot has been told to be at rest and had the time for it."""
         rate, deadline_s = FixedRate(self._period_s), time.monotonic() + _REST_TIMEOUT_S
-        with self._lock:
-            self._ending = True
-            self._gate.emergency_stop("the safety node is ending")
-        while rate.wait() is not None:
-            self._await_cycle()
-            now_s = time.monotonic()
+        try:
             with self._lock:
-                self._watch(now_s)
-                if not self._gate.moving(now_s) or now_s > deadline_s:
-                    break
+                self._ending = True
+                self._gate.emergency_stop("the safety node is ending")
+            while rate.wait() is not None:
+                self._await_cycle()
+                now_s = time.monotonic()
+                with self._lock:
+                    self._watch(now_s)
+                    if not self._gate.moving(now_s) or now_s > deadline_s:
+                        break
+        finally:
+            # The last word, whatever went wrong before it: a velocity controller repeats it for ever.
+            self._commands.period(np.zeros(self._joints))
 
     def _tell(self, tick: Tick) -> None:
         """The status, at its rate and when the state changes."""
@@ -270,7 +279,7 @@ class Safety(JsacNode):
     def _state(self) -> tuple[str, str]:
         with self._lock:
             state, reason = self._gate.state(time.monotonic())
-        return state, "; ".join(filter(None, (reason, self._joint_problem, *self._others)))
+        return state, "; ".join(filter(None, (reason, self._joint_problem, self._unheard, *self._others)))
 
     def _status_message(self, state: str, reason: str) -> SafetyStatus:
         with self._lock:
@@ -298,20 +307,26 @@ class Safety(JsacNode):
         self._look_for_others()
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
-            safety_diagnostics(stamp, self._status_message(*self._shown), command_ms, 1e3 * self._period_s)
+            safety_diagnostics(
+                stamp, self._status_message(*self._shown), command_ms, 1e3 * self._period_s, alarm=bool(self._others)
+            )
         )
 
     def _look_for_others(self) -> None:
-        """A second publisher on the robot's command topic: the gate guards nothing then, so a person must know."""
-        here = (self.get_name(), self.get_namespace())
-        publishers = self.get_publishers_info_by_topic(self._commands.topic)
-        strangers = {(p.node_name, p.node_namespace) for p in publishers} - {here}
-        others = tuple(f"{name} also commands {self._commands.topic}" for name, _ in sorted(strangers))
+        """A second publisher on the robot's command topic: the gate guards nothing then, so a person must know. And
+        whether anybody hears us, such as a controller that is not active."""
+        topic = self._commands.topic
+        publishers = [p.node_namespace.rstrip("/") + "/" + p.node_name for p in self.get_publishers_info_by_topic(topic)]
+        here = self.get_fully_qualified_name()
+        if here in publishers:
+            publishers.remove(here)  # once: another one of this name is a stranger too
+        others = tuple(f"{name} also commands {topic}" for name in sorted(set(publishers)))
         if others and others != self._others:
             with self._lock:
                 self._gate.counts["second_publisher"] += 1
             self.get_logger().error("; ".join(others) + ": the limits here do not hold for it")
         self._others = others
+        self._unheard = "" if self.count_subscribers(topic) else f"nobody hears {topic}: is the robot's controller active?"
 
     # -- life ----------------------------------------------------------------------------------------------------
 
