@@ -6,6 +6,7 @@ and this module read the same thing. This is the only place where a name in the 
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -77,6 +78,7 @@ class RobotConfig(Section):
     trajectory_topic: str = "scaled_joint_trajectory_controller/joint_trajectory"
     velocity_topic: str = "forward_velocity_controller/commands"
     twist_topic: str = "cmd_vel"
+    twist_stamped: bool = False  # TwistStamped, as Jazzy's diff_drive_controller hears it, in the place of Twist
     program_running_topic: str = ""  # std_msgs/Bool, latched; empty: not watched
     speed_scaling_topic: str = ""  # std_msgs/Float64, 0..1; empty: not watched
     bumper_topic: str = ""  # std_msgs/Bool of a mobile base; empty: none
@@ -398,9 +400,13 @@ def parse_override(text: str) -> tuple[str, Any]:
     import yaml
 
     try:
-        return name, yaml.safe_load(value)
+        read = yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"{text!r}: the value is not YAML") from None
+    if isinstance(read, str):  # YAML 1.1 knows 1.0e-3 as a number, but not 1e-3
+        with contextlib.suppress(ValueError):
+            return name, float(read)
+    return name, read
 
 
 def spec_of(config: SystemConfig, joints: int) -> Spec:

@@ -78,6 +78,7 @@ class Supervisor:
         environment = watched.process.environment | self.environment
         if watched.starts and name == "safety" and self.config.safety.restart_needs_person:
             environment |= {"JSAC_SAFETY_LATCHED": "the safety process had died and was started again"}
+        environment |= {"JSAC_STARTER_PID": str(os.getpid())}
         command = [sys.executable, "-m", watched.process.module]
         command += ["--ros-args", "--params-file", str(self.folder / "config.yaml")]
         with log:

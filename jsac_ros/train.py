@@ -24,7 +24,8 @@ from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.references import cli as references
 
-# The write-up's settings for simulated benchmarks, in a size that a CPU runs; a file or key=value changes any of them.
+# The write-up's architecture for simulated benchmarks, in a size and with rates that a CPU learns with in minutes; key=value
+# changes any of them.
 DEFAULTS = {
     "agent.layer_norm": False, "agent.weight_clip": False, "agent.hidden": (256, 256), "agent.q_count": 2,
     "agent.learning_rate": 1e-3, "agent.temperature_learning_rate": 1e-3, "agent.initial_temperature": 0.2,
@@ -37,38 +38,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help=f"a Gymnasium id, or one of {', '.join(references.REPORTS)}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
     parser.add_argument("--agent", choices=["dqn", "sac_v", "jsac"], help="another algorithm than the configuration's")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="references: so many at once")
+    parser.add_argument("--seeds", type=int, metavar="N", help="references: so many at once")
     parser.add_argument("--compare", type=int, metavar="N", help="references: only measure")
-    parser.add_argument("--observe", choices=["proprioception", "image", "both"], default="proprioception")
-    parser.add_argument("--steps", type=int, default=20_000, help="environment steps in all, resumed ones included")
-    parser.add_argument("--evaluate-every", type=int, default=5000, metavar="STEPS")
+    parser.add_argument("--observe", choices=["proprioception", "image", "both"], help="default: proprioception")
+    parser.add_argument("--steps", type=int, help="environment steps in all, resumed ones included; default: 20000")
+    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="default: 5000")
     parser.add_argument("--asynchronous", action="store_true", help="act, store and learn in processes of their own (needs ROS 2)")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with this run")
 
 
 def main(arguments: argparse.Namespace) -> int:
     if arguments.environment in references.REPORTS:
+        _refuse(arguments, "references take their size from the configuration", "steps", "observe", "evaluate_every", "asynchronous", "resume")
+        arguments.seeds = arguments.seeds or 1
         return references.main(arguments)
-    config = configure(arguments)
+    _refuse(arguments, f"expected one of {', '.join(references.REPORTS)} with it", "seeds", "compare")
+    if arguments.resume:
+        _refuse(arguments, "the run that goes on has its own", "agent", "observe")
+    for name in ("steps", "evaluate_every"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+            raise ConfigError(f"{_option(name)} is {getattr(arguments, name)}; expected at least 1")
+    config, steps = configure(arguments), arguments.steps or 20_000
     if arguments.asynchronous:
-        if arguments.resume:
-            raise ConfigError(f"--resume {arguments.resume} with --asynchronous; expected learner.resume={arguments.resume}")
-        return asynchronous(config, arguments.environment, arguments.steps)
+        _refuse(arguments, f"expected learner.resume={arguments.resume} with --asynchronous", "resume")
+        _refuse(arguments, "only the synchronous loop evaluates", "evaluate_every")
+        return asynchronous(config, arguments.environment, steps)
+    if config.learner.resume:
+        raise ConfigError(f"learner.resume is {config.learner.resume}; expected --resume without --asynchronous")
     folder = arguments.resume or Path(config.run.folder) / f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     try:
-        learn(config, arguments.environment, arguments.steps, arguments.evaluate_every, folder)
+        learn(config, arguments.environment, steps, arguments.evaluate_every or 5000, folder)
     except ValueError as error:  # shapes that do not go together, another run's store or checkpoint
         raise ConfigError(str(error)) from None
     print(f"run folder: {folder}")
     return 0
 
 
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _refuse(arguments: argparse.Namespace, why: str, *names: str) -> None:
+    """Raises ConfigError where one of the options is given that would change nothing."""
+    for name in names:
+        if (value := getattr(arguments, name)) not in (None, False):
+            raise ConfigError(f"{_option(name)} {value} does not apply: {why}")
+
+
 def configure(arguments: argparse.Namespace) -> SystemConfig:
     changes = dict(configuration.parse_override(text) for text in arguments.overrides)
     if arguments.resume:
-        return configuration.load(arguments.resume / "config.yaml", changes)
+        config = configuration.load(arguments.resume / "config.yaml", changes)
+        if config.train.gymnasium not in ("", arguments.environment):
+            raise ConfigError(f"--resume {arguments.resume}: is of {config.train.gymnasium}; expected {arguments.environment}")
+        return config
     name = re.sub(r"[^a-z0-9]+", "_", arguments.environment.lower()).strip("_")[:32]
-    values = DEFAULTS | {"run.name": name, "task.observe": arguments.observe}
+    observe = arguments.observe or "proprioception"
+    values = DEFAULTS | {"run.name": name, "task.observe": observe, "train.gymnasium": arguments.environment}
     if arguments.agent:
         values["agent.algorithm"] = arguments.agent
     changed = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
@@ -82,7 +108,7 @@ def asynchronous(config: SystemConfig, environment: str, steps: int) -> int:
 
     spec = spec_of(make(environment, False), config)
     values = {
-        "train.gymnasium": environment, "train.steps": steps, "train.gymnasium_state": spec.proprioception,
+        "train.steps": steps, "train.gymnasium_state": spec.proprioception,
         "train.gymnasium_actions": spec.action, "train.gymnasium_choices": spec.choices, "robot.driver": "gymnasium",
     }  # fmt: skip
     config = configuration.from_parameters(configuration.to_parameters(config) | values)
@@ -96,6 +122,8 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     from jsac_ros.agent.algorithm import algorithm_of
     from jsac_ros.agent.checkpoint import Checkpoints
     from jsac_ros.agent.policy import action_key
+    from jsac_ros.agent.state import with_encoder
+    from jsac_ros.agent.update import compile_update
     from jsac_ros.envs.gymnasium_task import GymnasiumTask, evaluate, make, record_video, spec_of
     from jsac_ros.replay.ring import Returned
     from jsac_ros.replay.samplers import Sampler
@@ -106,45 +134,71 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     pixels = config.task.observe != "proprioception"
     env, seed = make(environment, pixels, config.camera), config.run.seed
     spec, agent = spec_of(env, config), algorithm_of(config.agent)
-    state, begin, session = agent.create(config.agent, spec, seed), 0, 1
+    state, begin = agent.create(config.agent, spec, seed), 0
     folder.mkdir(parents=True, exist_ok=True)
     configuration.dump(config, folder / "config.yaml")
     store = FrameStore.open(folder / "replay", spec, config.replay.capacity)
+    session = 1 + int(store.rows["session"][store.live_slots()].max(initial=0))
     checkpoints = Checkpoints(folder / "checkpoints", config.agent, spec, config.learner.keep_checkpoints)
+    if config.learner.encoder:
+        state = with_encoder(state, export.load(config.learner.encoder).params["encoder"])
     if checkpoints.latest() is not None:
         state, counters = checkpoints.restore()
-        begin, session = counters["env_steps"], counters["session"] + 1
+        if "env_steps" not in counters:
+            raise ValueError(f"{folder}: is of a live run; expected one of `jsac-ros train {environment}`")
+        begin = counters["env_steps"]
     update, act = agent.make_update(config.agent, spec), agent.make_act(config.agent, spec)
+    seconds = compile_update(update, state, spec, config.replay.batch_size, config.agent.n_step)
+    print(f"compiled the update in {seconds:.1f} s", flush=True)
     sampler = Sampler(config.replay, store, config.agent.n_step, config.agent.discount)
     layout = batch_layout(spec, config.replay.batch_size, config.agent.n_step)
     rng, log = np.random.default_rng((seed, session)), TrainingLog(folder, begin)
     task = GymnasiumTask(env, spec, seed + session, session)
     test = GymnasiumTask(make(environment, pixels, config.camera), spec, seed + 10_000)
 
-    observation, metrics = task.reset(), {}
-    for step in range(begin, steps):
-        key = action_key(seed, session, step)
-        if step < config.replay.warmup_steps:
-            action = task.random_action(key)
-        else:
-            action = np.asarray(act(agent.policy_parameters(state), *observation, key, False))
-        rows, over = task.act(action)
-        for row in rows:
-            store.append(row)
-        if over:
-            log.episode(step + 1, task.episode_return, task.step, metrics)
-        observation = task.reset() if over else task.observation
-        if step >= config.replay.warmup_steps:
-            batch = Batch(**{name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()})
-            if sampler.sample_into(rng, batch):
-                state, metrics = update(state, batch)
-                sampler.feedback(Returned(batch.index, np.asarray(metrics["td_error"])))
-        if (step + 1) % evaluate_every == 0 or step + 1 == steps:
-            log.evaluation(step + 1, evaluate(test, act, agent.policy_parameters(state)))
-            checkpoints.save(state, {"env_steps": step + 1, "session": session})
-    checkpoints.close()
-    store.close()
+    def keep(done: int) -> None:
+        if state.step.is_deleted() or not int(state.step):  # interrupted within an update, or nothing learned yet
+            return
+        checkpoints.save(state, {"env_steps": done})
+
+    observation, metrics, done = task.reset(), {}, begin
+    try:
+        for step in range(begin, steps):
+            if step < config.replay.warmup_steps:
+                action = task.random_action(action_key(seed, session, step))
+            else:
+                key = action_key(seed, session, step)
+                action = np.asarray(act(agent.policy_parameters(state), *observation, key, False))
+            rows, over = task.act(action)
+            for row in rows:
+                store.append(row)
+            if over:
+                log.episode(step + 1, task.episode_return, task.step, metrics)
+            observation = task.reset() if over else task.observation
+            if step >= config.replay.warmup_steps:
+                batch = Batch(**{name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()})
+                if sampler.sample_into(rng, batch):
+                    state, metrics = update(state, batch)
+                    sampler.feedback(Returned(batch.index, np.asarray(metrics["td_error"])))
+                    refuse_to_go_on(int(state.skipped_in_a_row), batch, config, checkpoints)
+            done = step + 1
+            if done % evaluate_every == 0 or done == steps:
+                log.evaluation(done, evaluate(test, act, agent.policy_parameters(state)))
+                keep(done)
+    finally:  # also when it is interrupted: it can go on from here
+        keep(done)
+        checkpoints.close()
+        store.close()
     about = {"environment": environment, "observe": config.task.observe, "env_steps": steps}
     export.save(folder / "policy", agent.policy_parameters(state), config.agent, spec, about)
     log.close(environment)
     record_video(make(environment, True), spec, act, agent.policy_parameters(state), folder / "video.mp4")
+
+
+def refuse_to_go_on(skipped: int, batch, config: SystemConfig, checkpoints) -> None:
+    """Raises ValueError where nothing has been learned from so many batches in a row."""
+    if skipped >= config.learner.max_skipped_updates:
+        raise ValueError(
+            f"{skipped} updates in a row were not finite, the last on rows {batch.index[:4].tolist()}...; "
+            f"the last good checkpoint is update {checkpoints.latest()}"
+        )

@@ -85,7 +85,8 @@ def _write_histograms(folder: Path, random: np.random.Generator) -> None:
     document = {}
     for name, offset, scale in (
         ("lateness", 0.0, 0.2), ("done", 1.5, 0.5), ("obs_to_command", 10.0, 6.0),
-        ("image_age", 6.0, 6.0), ("joint_age", 1.0, 3.0), ("inference", 0.8, 0.15),
+        ("image_age", 6.0, 6.0), ("joint_age", 1.0, 3.0), ("image_joint_skew", 0.5, 3.0),
+        ("inference", 0.8, 0.15), ("policy_age", 50.0, 200.0),
     ):  # fmt: skip
         values = offset + random.gamma(1.3, scale, 15_000)
         counts = np.histogram(values, np.append(edges, np.inf))[0]

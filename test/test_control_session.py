@@ -18,6 +18,7 @@ class Line:
 
     episode_steps = 4
     needs_new_target = True
+    waits_for = ""
     settle_s = 0.0
 
     def __init__(self):

@@ -1,9 +1,11 @@
-"""The actor as a process that follows /clock."""
+"""What the actor says about itself, and the actor as a process that follows /clock."""
 
+import math
 import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,22 +14,127 @@ pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup`
 
 import rclpy  # noqa: E402
 from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
 from jsac_ros.agent.policy import layout_hash, parameter_count  # noqa: E402
 from jsac_ros.config import dump, from_parameters, spec_of  # noqa: E402
+from jsac_ros.control.rate import SteadyClock, Tick  # noqa: E402
+from jsac_ros.control.session import Outcome, View  # noqa: E402
 from jsac_ros.msg import ControlStatus  # noqa: E402
+from jsac_ros.nodes.actor_reports import TIMINGS, ActorReports  # noqa: E402
 from jsac_ros.replay import names  # noqa: E402
 from jsac_ros.replay.mailbox import PolicyMailbox  # noqa: E402
+from jsac_ros.replay.outbox import Outbox  # noqa: E402
+from jsac_ros.report.figures import HISTOGRAMS  # noqa: E402
+from jsac_ros.report.histograms import read_histograms  # noqa: E402
 from jsac_ros.robots.models import arm_of  # noqa: E402
 
 DOMAIN = 90 + os.getpid() % 10
 SIZE, PERIOD_S, SECOND_NS = 31, 0.04, 1_000_000_000
+MS_NS = 1_000_000
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 CONFIG = {
     "run.name": "sim_time", "camera.height": SIZE, "camera.width": SIZE, "robot.interface": "none", "task.name": "shadow",
     "task.control_period_s": PERIOD_S, "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
 }  # fmt: skip
+
+
+class Reports:
+    """ActorReports without ROS: ticks go in, `second()` gives what it says then."""
+
+    def __init__(self, folder):
+        said = self.said = {}
+        clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
+        node = SimpleNamespace(
+            config=SimpleNamespace(shadow=False), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
+            create_publisher=lambda kind, topic, qos: SimpleNamespace(publish=lambda m: said.update({topic: m})),
+        )  # fmt: skip
+        self.session = SimpleNamespace(session=1, state="acting", reason="", episode=0, step=0)
+        self.acting = SimpleNamespace(version=3, policy_age_s=0.2, inference_ms=1.0)
+        self.reports = ActorReports(node, folder, self.session, self.acting, Outbox(10), "ur5", SteadyClock())
+
+    def tick(self, frame_stamp_ns=0, joint_stamp_ns=0, acted=True, missed=0):
+        now_ns = time.monotonic_ns()
+        view = View(
+            steady_s=now_ns * 1e-9, stamp_ns=0, lateness_s=0.0, frame=None, frame_stamp_ns=frame_stamp_ns,
+            position=None, velocity=None, joint_stamp_ns=joint_stamp_ns, frame_age_s=0.01, joint_age_s=0.01, problem="",
+        )  # fmt: skip
+        self.reports.tick(Tick(0, now_ns, now_ns, missed), view, Outcome(np.zeros(6), acted, 3, (), None))
+
+    def second(self):
+        self.reports._publish()
+        return self.said["control_status"], {status.name: status for status in self.said["/diagnostics"].status}
+
+
+@pytest.fixture
+def reports(tmp_path):
+    return Reports(tmp_path)
+
+
+def test_skew_is_the_distance_of_the_stamps_whichever_is_later(reports):
+    base_ns = 1_700_000_000 * SECOND_NS  # a float64 of seconds would blur it
+    for joints_ns in (4 * MS_NS, -10 * MS_NS, 4 * MS_NS):
+        reports.tick(base_ns, base_ns + joints_ns)
+    control, _ = reports.second()
+    assert control.image_joint_skew_ms[0] == pytest.approx(4) and control.image_joint_skew_ms[3] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("view", [{"joint_stamp_ns": 5}, {"frame_stamp_ns": 5}, {}])
+def test_skew_needs_a_picture_and_a_joint_state(reports, view):
+    reports.tick(**view)
+    control, _ = reports.second()
+    assert math.isnan(control.image_joint_skew_ms[3]) and control.image_age_ms[3] == pytest.approx(10)
+
+
+def test_policy_age_is_taken_at_every_tick_that_acts(reports, tmp_path):
+    for reports.acting.policy_age_s in (0.1, 0.3, 0.2):
+        reports.tick()
+    reports.acting.policy_age_s = 5.0
+    reports.tick(acted=False)
+    control, _ = reports.second()
+    assert control.policy_age_ms[0] == pytest.approx(200) and control.policy_age_ms[3] == pytest.approx(300)
+    assert control.policy_age_s == 5.0
+    reports.acting.version, reports.acting.policy_age_s = None, 0.0
+    reports.tick()
+    assert math.isnan(reports.second()[0].policy_age_ms[3]), "no policy has no age"
+    reports.reports.write()
+    assert read_histograms(tmp_path)["policy_age"].counts.sum() == 3
+
+
+def test_every_timing_is_in_the_status_the_run_folder_the_diagnostics_and_the_report(reports, tmp_path):
+    reports.tick(1 * MS_NS, 2 * MS_NS)
+    control, said = reports.second()
+    reports.reports.write()
+    assert set(TIMINGS) == set(HISTOGRAMS) == set(read_histograms(tmp_path))
+    shown = {pair.key: float(pair.value) for pair in said["jsac: actor: timing"].values}
+    for name in TIMINGS:
+        assert read_histograms(tmp_path)[name].counts.sum() == 1, name
+        in_words = name.replace("_", " ")
+        for key, value in zip(("p50", "p99", "p99.9", "max"), getattr(control, f"{name}_ms")):
+            assert shown[f"{in_words} {key} ms"] == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.parametrize(
+    "state, level",
+    [("acting", OK), ("resetting", OK), ("holding", WARN), ("paused", WARN), ("waiting", WARN), ("stopped", ERROR)],
+)
+def test_diagnostics_have_a_level_for_every_state(reports, state, level):
+    reports.session.state, reports.session.reason = state, "why"
+    _, said = reports.second()
+    assert list(said) == ["jsac: actor: state", "jsac: actor: timing"]
+    status = said["jsac: actor: state"]
+    assert (status.level, status.message, status.hardware_id) == (level, "why", "jsac_ros")
+    assert said["jsac: actor: timing"].level == OK
+
+
+def test_a_missed_tick_is_a_warning_until_the_next_message(reports):
+    levels = []
+    for missed in (0, 2, 0, 1):
+        reports.tick(missed=missed)
+        levels.append(reports.second()[1]["jsac: actor: timing"].level)
+    assert levels == [OK, WARN, OK, WARN]
 
 
 class SimulatedDay:
@@ -36,6 +143,7 @@ class SimulatedDay:
     def __init__(self, config):
         self.now_ns = 1000 * SECOND_NS  # of a simulation: nothing like the computer's own time
         self.status = None
+        self.diagnostics = []
         self.arm = arm_of(config.robot)
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=DOMAIN)
@@ -46,15 +154,18 @@ class SimulatedDay:
         self.camera = self.node.create_publisher(Image, config.camera.topic, 10)
         self.joints = self.node.create_publisher(JointState, config.robot.joint_states_topic, 10)
         self.node.create_subscription(ControlStatus, "control_status", lambda m: setattr(self, "status", m), 10)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
 
     def pass_time(self, seconds: float) -> None:
-        """At a third of the computer's own speed."""
+        """At a third of the computer's own speed. The joint state is 5 ms older than the picture beside it."""
         for _ in range(round(seconds / 0.01)):
             self.now_ns += SECOND_NS // 100
             stamp = Time(sec=self.now_ns // SECOND_NS, nanosec=self.now_ns % SECOND_NS)
             image = Image(height=SIZE, width=SIZE, encoding="rgb8", step=3 * SIZE, data=bytes(3 * SIZE * SIZE))
             arm = JointState(name=list(self.arm.names), position=[0.0] * len(self.arm), velocity=[0.0] * len(self.arm))
-            image.header.stamp = arm.header.stamp = stamp
+            image.header.stamp = stamp
+            before_ns = self.now_ns - 5 * MS_NS
+            arm.header.stamp = Time(sec=before_ns // SECOND_NS, nanosec=before_ns % SECOND_NS)
             self.joints.publish(arm)
             self.camera.publish(image)
             self.clock.publish(Clock(clock=stamp))
@@ -90,12 +201,19 @@ def test_rate_and_ages_follow_the_clock(tmp_path, monkeypatch):
             assert actor.poll() is None and time.monotonic() < deadline, (tmp_path / "actor.log").read_text()
         world.pass_time(1.0)  # of simulated time: the status, whose timer follows the clock too, is of now
         before = world.status
+        world.diagnostics.clear()
         world.pass_time(4.0)
         passed_s = world.status.header.stamp.sec - before.header.stamp.sec
         assert 2 <= passed_s <= 5, "its own stamps are of simulated time"
         assert world.status.ticks - before.ticks == pytest.approx(passed_s / PERIOD_S, abs=5)
         assert world.status.state == "shadow" and world.status.missed == 0, world.status.reason
         assert 0 <= world.status.image_age_ms[0] < 200, "ages are of simulated time"
+        assert world.status.image_joint_skew_ms[0] == pytest.approx(5, abs=0.1)
+        assert world.status.policy_age_ms[3] == pytest.approx(1e3 * world.status.policy_age_s, rel=0.1)
+        assert 3 <= len(world.diagnostics) <= 5, "once a second"
+        assert [(s.name, s.level) for s in world.diagnostics[-1].status] == [
+            ("jsac: actor: state", OK), ("jsac: actor: timing", OK),
+        ]  # fmt: skip
         began_s = time.monotonic()
         actor.terminate()
         assert actor.wait(20) == 0, "it ends although the clock stands still"

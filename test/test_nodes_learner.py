@@ -55,7 +55,7 @@ def test_a_batch_that_is_not_finite_is_skipped_and_named_and_too_many_end_it(tmp
             filled += 1
         words = log.read_text()
         assert learner.wait(1) == 1, words
-        assert "update 5 skipped, batch 6: not finite because of slots [102] of the store" in words
+        assert "update 5 skipped, batch 6: not finite because of rows [102] of the store" in words
         assert f"{LIMIT} updates in a row were not finite; the last good checkpoint is update" in words
         assert returned == 5, "TD errors of finite batches come back, those of others do not"
         assert (tmp_path / "policy").is_dir()

@@ -41,6 +41,7 @@ class Feed:
         self.publishers["control_status"].publish(ControlStatus(
             robot="ur5", session=2**63 + 1, state="acting", ticks=25 * second, missed=1, rate_hz=25.0,
             lateness_ms=[0.1, 0.5, 0.9, 1.0], sent=20 * second, policy_age_s=0.2, policy_version=8,
+            image_joint_skew_ms=[2.0, 3.0, 4.0, 5.0], policy_age_ms=[100.0, 200.0, 300.0, 400.0],
             episode=second, step=3,
         ))  # fmt: skip
         self.publishers["training_status"].publish(TrainingStatus(
@@ -131,6 +132,8 @@ def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
     times = [float(row["time_s"]) for row in metrics]
     assert times == sorted(times) and times[-1] > 1
     assert heard(tmp_path, "safety.rule.acceleration", "9")
+    assert heard(tmp_path, "control.image_joint_skew_ms.p99", "3")
+    assert heard(tmp_path, "control.policy_age_ms.max", "400")
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["control"]["ticks"] == 500 and summary["control"]["missed"] == 1
     assert summary["transitions"] == {"sent": 400, "received": 400, "lost": 0}

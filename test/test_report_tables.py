@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from report_cases import write_run
 
+from jsac_ros.report import figures
 from jsac_ros.report.histograms import Histogram, read_histograms
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.summary import Totals, read_totals, summarise
@@ -73,6 +74,15 @@ def test_quantiles_of_a_histogram_are_those_of_its_values():
 def test_a_histogram_file_that_is_none_counts_as_absent(tmp_path):
     (tmp_path / "control_histograms.json").write_text('{"lateness": {"edges_ms": [0, 1], "counts": [1]')
     assert read_histograms(tmp_path) == {}
+
+
+def test_every_timing_of_the_control_loop_is_drawn(tmp_path):
+    histograms = read_histograms(write_run(tmp_path, minutes=1))
+    figure = figures.timing(histograms)
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_visible()]
+    figures.plt.close(figure)
+    assert titles == list(figures.HISTOGRAMS.values()) and len(titles) == len(histograms)
+    assert {"image_joint_skew", "policy_age"} <= set(histograms)
 
 
 def test_summary_has_the_documented_keys(tmp_path):

@@ -21,6 +21,10 @@ ORIGINS = (
 )
 
 
+def limited(velocity):
+    return f'<limit lower="-1" upper="1" velocity="{velocity}" effort="1"/>'
+
+
 def joint(name, parent, child, xyz=(0, 0, 0), rpy=(0, 0, 0), kind="revolute", axis=(0, 0, 1), limit=True):
     limit = f'<limit lower="{-2 * PI}" upper="{2 * PI}" velocity="{PI}" effort="1"/>' if limit is True else limit
     return (
@@ -84,6 +88,13 @@ def test_a_continuous_joint_has_no_range(tmp_path):
     [
         ([joint("j", "base_link", "tool0", limit="")], "tool0", "joint j has no velocity limit"),
         ([joint("j", "base_link", "tool0", limit='<limit velocity="1" effort="1"/>')], "tool0", "joint j has no range"),
+        ([joint("j", "base_link", "tool0", limit=limited("nan"))], "tool0", "j has <limit velocity> nan; expected"),
+        ([joint("j", "base_link", "tool0", limit=limited("inf"))], "tool0", "j has <limit velocity> inf; expected"),
+        ([joint("j", "base_link", "tool0", limit=limited(0))], "tool0", "j has <limit velocity> 0.0; expected"),
+        ([joint("j", "base_link", "tool0", axis=(0, 0, 0))], "tool0", "j has <axis xyz> .*; expected a direction"),
+        ([joint("j", "base_link", "tool0", axis=("nan", 0, 0))], "tool0", "joint j has <axis xyz> .nan"),
+        ([joint("j", "base_link", "tool0", ("nan", 0, 0))], "tool0", "joint j has <origin> xyz .nan"),
+        ([joint("j", "base_link", "tool0", rpy=("inf", 0, 0))], "tool0", "joint j has <origin> .* rpy .inf"),
         ([joint("j", "base_link", "tool0", kind="prismatic")], "tool0", "joint j is prismatic; expected revolute"),
         ([joint("j", "base_link", "tool0")], "hand", "robot.tool_link is 'hand'; .* has base_link, tool0"),
         ([joint("j", "base_link", "tool0", kind="fixed")], "tool0", "no joint moves"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from jsac_ros.config import CameraConfig, RobotConfig, SimConfig, SystemConfig, dump
 from jsac_ros.control.images import FrameMaker
+from jsac_ros.nodes.robot_commands import commands_of
 from jsac_ros.robots.joint_map import JointMap
 from jsac_ros.robots.models import WHEELS, arm_of
 from jsac_ros.robots.sim_base import WHEEL_RADIUS_M
@@ -242,27 +243,29 @@ def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_com
         stop(process, station)
 
 
-def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_path):
-    process, station = start(
-        tmp_path, domain + 100, robot=RobotConfig(model="diff_drive", interface="twist"),
-        sim=SimConfig(camera_height=64, camera_width=96),
-    )  # fmt: skip
+@pytest.mark.parametrize("kind", [Twist, TwistStamped])
+def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_path, kind):
+    robot = RobotConfig(model="diff_drive", interface="twist", twist_stamped=kind is TwistStamped)
+    process, station = start(tmp_path, domain + 100, robot=robot, sim=SimConfig(camera_height=64, camera_width=96))
     try:
-        bumper, battery = [], []
+        bumper, battery, said = [], [], []
         station.node.create_subscription(Bool, "bumper", bumper.append, 1)
         station.node.create_subscription(BatteryState, "battery_state", battery.append, 1)
-        twist = station.node.create_publisher(Twist, "cmd_vel", 1)
+        station.node.create_subscription(kind, "cmd_vel", said.append, 1)
+        commands = commands_of(station.node, robot, WHEELS, jerk_limited=False)  # as the safety node has it
         heard = (station.joints, station.images, bumper, battery)
-        station.wait_for(lambda: all(heard) and twist.get_subscription_count())
+        station.wait_for(lambda: all(heard))
         assert station.joints[-1].name == list(WHEELS) and 0.9 < battery[-1].percentage <= 1.0
-        command = Twist()
-        command.linear.x = 0.1
 
         def fast() -> bool:
-            twist.publish(command)
+            commands.period(np.array((0.1, 0.0)))
             return station.joints[-1].velocity[0] == pytest.approx(0.1 / WHEEL_RADIUS_M)
 
         station.wait_for(fast)
+        station.wait_for(lambda: said)
+        if kind is TwistStamped:
+            assert age(said[-1]) < 5 and said[-1].header.frame_id == "base_link"
+        assert getattr(said[-1], "twist", said[-1]).linear.x == 0.1
         station.wait_for(lambda: list(station.joints[-1].velocity) == [0.0, 0.0])  # it hears nothing more
         assert not bumper[-1].data
     finally:

@@ -60,6 +60,16 @@ def test_no_episode_begins_on_a_low_battery(config):
     assert task.reset_velocity(np.zeros(2), np.zeros(2), 60.0) is None
 
 
+@pytest.mark.parametrize("unmeasured", [np.nan, np.inf])
+def test_a_battery_that_nobody_measures_is_full(config, unmeasured):
+    task = make(config)
+    task.begin_reset(np.zeros(2), 0.0)
+    task.battery = unmeasured
+    assert task.battery == 1.0
+    assert task.proprioception(np.zeros(2), np.zeros(2), np.zeros(2, np.float32))[3] == 1.0
+    assert task.reset_velocity(np.zeros(2), np.zeros(2), 60.0) is None
+
+
 def test_baselines_of_the_base(config):
     figures = measure(config, 5)
     assert figures["servo"]["success"] == 1.0
@@ -68,9 +78,14 @@ def test_baselines_of_the_base(config):
 
 @pytest.mark.parametrize(
     ("section", "values"),
-    [("task", {"controlled_joints": 5}), ("robot", {"model": "ur5"}), ("task", {"action_scale": (1.0, 1.0, 1.0)})],
+    [
+        ("task", {"controlled_joints": 5}),
+        ("robot", {"model": "ur5"}),
+        ("task", {"action_scale": (1.0, 1.0, 1.0)}),
+        ("task", {"observe": "proprioception"}),
+    ],
 )
-def test_another_robot_is_refused(config, section, values):
+def test_what_does_not_fit_is_refused(config, section, values):
     wrong = config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
     with pytest.raises(ConfigError, match="expected"):
         make_task(wrong, arm_of(wrong.robot))

@@ -141,6 +141,7 @@ def test_a_robot_that_is_pushed_off_is_brought_back_before_the_episode():
         ({"task.controlled_joints": 7}, "controlled_joints is 7"),
         ({"camera.height": 0, "camera.width": 0}, "needs a colour picture"),
         ({"camera.channels": 1}, "needs a colour picture"),
+        ({"task.observe": "proprioception"}, "task.observe is 'proprioception'; expected 'image' or 'both'"),
     ],
 )
 def test_what_does_not_fit_is_refused(values, reason):
@@ -148,10 +149,12 @@ def test_what_does_not_fit_is_refused(values, reason):
         make_task(configuration.from_parameters(values), ARM)
 
 
-def test_shadow_mode_rewards_nothing_and_never_moves():
+@pytest.mark.parametrize("observe", ["both", "proprioception"])
+def test_shadow_mode_rewards_nothing_and_never_moves(observe):
     joints = tuple("abcdefg")
+    robot = {"robot.model": "joints", "robot.joints": joints, "robot.interface": "none"}
     config = configuration.from_parameters(
-        {"task.name": "shadow", "task.controlled_joints": 7, "robot.model": "joints", "robot.joints": joints}
+        robot | {"task.name": "shadow", "task.controlled_joints": 7, "task.observe": observe}
     )
     task = make_task(config, arm_of(config.robot))
     assert task.score(NEAR) == (0.0, False, False)

@@ -39,7 +39,10 @@ class Policy(NamedTuple):
         """image: uint8 [H, W, C*S], oldest frame first; proprioception: float32 [P]; float32 [A] in [-1, 1].
 
         key: uint32 [2] of `action_key`, to sample instead of taking the mean.
+        Raises ValueError where a shape or dtype is another one.
         """
+        _check("image", image, self.spec.image_shape, np.uint8)
+        _check("proprioception", proprioception, (self.spec.proprioception,), np.float32)
         key, deterministic = (action_key(0, 0, 0), True) if key is None else (key, False)
         return np.asarray(self.act(self.params, image, proprioception, key, deterministic))
 
@@ -82,6 +85,8 @@ def load(folder: str | Path) -> Policy:
     try:
         # Not strict: JSON has no tuples.
         config, spec = AgentConfig.model_validate(about["agent"], strict=False), Spec(**about["spec"])
+        if not all(type(value) is int and value >= 0 for value in spec):
+            raise ValueError(f"spec is {about['spec']}; expected whole numbers")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"policy {folder}: policy.json: {' '.join(str(error).split())}") from None
     algorithm = algorithm_of(config)
@@ -93,6 +98,12 @@ def load(folder: str | Path) -> Policy:
             raise ValueError(f"policy {folder}: {name} is {found}; expected {wanted}")
     params = jax.tree_util.tree_map_with_path(lambda path, _: jax.numpy.asarray(tensors[_name(path)]), template)
     return Policy(algorithm.make_act(config, spec), params, config, spec, about)
+
+
+def _check(name: str, given, shape: tuple[int, ...], dtype) -> None:
+    given = np.asarray(given)
+    if given.shape != shape or given.dtype != dtype:
+        raise ValueError(f"{name} is {given.dtype}{list(given.shape)}; expected {np.dtype(dtype)}{list(shape)}")
 
 
 def _name(path) -> str:

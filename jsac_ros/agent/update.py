@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jsac_ros.agent import gradient
@@ -51,6 +53,15 @@ def _checked_update(config: AgentConfig, spec: Spec) -> Update:
         return _update(state, batch, config, spec, networks, optimisers)
 
     return update
+
+
+def compile_update(update: Update, state: TrainState, spec: Spec, batch_size: int, n_step: int) -> float:
+    """Compiles for the one shape there will be, on a copy of the state that is then thrown away. -> seconds."""
+    began = time.monotonic()
+    layout = batch_layout(spec, batch_size, n_step)
+    nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
+    jax.block_until_ready(update(jax.tree.map(lambda leaf: leaf.copy(), state), jax.device_put(nothing)))
+    return time.monotonic() - began
 
 
 def check_batch(batch: Batch, spec: Spec, n_step: int) -> None:

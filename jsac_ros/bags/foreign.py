@@ -52,6 +52,7 @@ class _AsRecorded:
     """A task whose episodes begin where the recording stands: nobody can move that robot home any more."""
 
     needs_new_target = False
+    waits_for = ""
     settle_s = 0.0
 
     def __init__(self, task: Task):

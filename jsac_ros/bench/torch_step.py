@@ -150,12 +150,12 @@ class TorchAgent:
 
     def shift(self, image, offset):
         """DrQ: every sample's own shift, its edge replicated by reading the clipped index."""
-        rows, columns = (torch.arange(size) for size in image.shape[-2:])
-        moved = [
-            sample[:, (rows + dy).clamp(0, len(rows) - 1)][..., (columns + dx).clamp(0, len(columns) - 1)]
-            for sample, (dy, dx) in zip(image, offset.tolist(), strict=True)
-        ]
-        return torch.stack(moved).contiguous(memory_format=self.layout)
+        dy, dx = offset[:, :1], offset[:, 1:]
+        rows = (torch.arange(image.shape[2]) + dy).clamp(0, image.shape[2] - 1)[:, :, None]
+        columns = (torch.arange(image.shape[3]) + dx).clamp(0, image.shape[3] - 1)[:, None, :]
+        samples = torch.arange(len(image))[:, None, None]
+        moved = image.permute(0, 2, 3, 1)[samples, rows, columns]  # whole pixels, one gather
+        return moved.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     def clip_weights(self, *networks):
         bound = self.config.weight_clip_kappa * 2.0**0.5

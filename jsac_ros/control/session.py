@@ -22,6 +22,9 @@ from jsac_ros.tasks.task import Task
 from jsac_ros.types import Observation, Spec, Step
 
 
+LONG_RESET_S = 30.0
+
+
 class View(NamedTuple):
     """What the actor knows when a tick begins."""
 
@@ -152,7 +155,9 @@ class Session:
             self.task.begin_reset(view.position, view.steady_s)
         velocity = self.task.reset_velocity(view.position, view.velocity, view.steady_s)
         if velocity is not None:
-            self.reason, self._settled_since_s = "moving home", None
+            took_s, self._settled_since_s = view.steady_s - self._reset_began_s, None
+            late = f" for {took_s:.0f} s: safety_status says what holds it" if took_s > LONG_RESET_S else ""
+            self.reason = self.task.waits_for or f"moving home{late}"
             return velocity
         if self._settled_since_s is None:
             self._settled_since_s = view.steady_s

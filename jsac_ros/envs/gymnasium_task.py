@@ -30,9 +30,25 @@ def make(environment: str, pixels: bool, seen: CameraConfig | None = None) -> An
     try:
         renders_any_size = seen is not None and "mujoco" in str(gymnasium.spec(environment).entry_point)
         size = {"height": 2 * seen.height, "width": 2 * seen.width} if pixels and renders_any_size else {}
-        return gymnasium.make(environment, render_mode="rgb_array" if pixels else None, **size)
-    except (gymnasium.error.Error, ImportError) as error:
+        env = gymnasium.make(environment, render_mode="rgb_array" if pixels else None, **size)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
         raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
+    if pixels and seen is not None:
+        _try_to_render(env, environment)
+    return env
+
+
+def _try_to_render(env: Any, environment: str) -> None:
+    """Raises ConfigError where there are no pictures to learn from."""
+    try:
+        env.reset()
+        env.render()
+    except Exception as error:  # a missing GL shows as anything
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"environment {environment!r} gives no pictures: {reason} (MuJoCo without a display: MUJOCO_GL=egl with a "
+            "GPU, MUJOCO_GL=osmesa with libosmesa6)"
+        ) from None
 
 
 def spec_of(env: Any, config: SystemConfig) -> Spec:
@@ -44,6 +60,10 @@ def spec_of(env: Any, config: SystemConfig) -> Spec:
         raise ConfigError(f"observation space is {env.observation_space}; expected a Box (or task.observe=image)")
     if not isinstance(env.action_space, Box | Discrete):
         raise ConfigError(f"action space is {env.action_space}; expected a Box or Discrete")
+    if isinstance(env.action_space, Box) and not np.isfinite([env.action_space.low, env.action_space.high]).all():
+        raise ConfigError(f"action space is {env.action_space}; expected finite bounds")
+    if camera.channels != 3:
+        raise ConfigError(f"camera.channels is {camera.channels}; expected 3, as environments render")
     choices = int(env.action_space.n) if isinstance(env.action_space, Discrete) else 0
     if bool(choices) != (config.agent.algorithm == "dqn"):
         kind = "discrete" if choices else "continuous"
@@ -99,7 +119,7 @@ class GymnasiumTask:
 
     def _native(self, action: np.ndarray):
         if self.spec.choices:
-            return int(action[0])
+            return int(self.env.action_space.start + action[0])
         space = self.env.action_space
         action = np.clip(action, -1.0, 1.0).reshape(space.shape)
         return (space.low + 0.5 * (action + 1.0) * (space.high - space.low)).astype(space.dtype)
@@ -111,7 +131,8 @@ class GymnasiumTask:
         else:
             self.frame = np.zeros(self.spec.frame_shape, np.uint8)
         image = self._stack.reset(self.frame) if first else self._stack.push(self.frame)
-        proprioception = np.asarray(state, np.float32).reshape(-1)[: self.spec.proprioception]
+        seen = np.asarray(state, np.float32).reshape(-1) if self.spec.proprioception else ()
+        proprioception = np.array(seen, np.float32)
         self.observation = Observation(image, proprioception)
 
     def _row(self, frame, proprioception, action, reward=0.0, mask=1.0, is_last=False) -> Step:

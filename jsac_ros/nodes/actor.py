@@ -6,7 +6,7 @@ here, and nothing here talks to the robot's driver.
 
 Hears   camera, joint states, applied_action, safety_status, transition_ack, the policy mailbox (or policy_parameters);
         human_action (a person's velocities, take over while they are fresh)
-Says    policy_command, transitions, episode, control_status; in shadow mode shadow_command instead of policy_command
+Says    policy_command (in shadow mode shadow_command instead), transitions, episode, control_status, /diagnostics
 Asks    new_target, at every reset
 Serves  actor/start, pause, resume, stop, reset, evaluate
 A process of its own so that control never waits for learning or sampling.
@@ -278,8 +278,14 @@ class Actor(WorkingNode):
             self._requests.put("stop")  # after a release, a person starts it again
 
     def _on_human(self, message: Float64MultiArray) -> None:
-        if len(message.data) == self.session.joints and np.isfinite(message.data).all():
-            self._human = (time.monotonic(), np.asarray(message.data))
+        velocity = np.asarray(message.data)
+        if velocity.shape != (self.session.joints,) or not np.isfinite(velocity).all():
+            self.get_logger().error(
+                f"human_action is {velocity.tolist()}; expected {self.session.joints} finite values: the robot rests",
+                throttle_duration_sec=1.0,
+            )
+            velocity = np.zeros(self.session.joints)  # a person has taken hold: the policy must not go on
+        self._human = (time.monotonic(), velocity)
 
 
 def main(args=None) -> int:

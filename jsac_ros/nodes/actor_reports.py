@@ -1,4 +1,5 @@
-"""What the actor says about itself: control_status once a second, an Episode at each end, histograms for the run folder."""
+"""What the actor says about itself: control_status and /diagnostics once a second, an Episode at each end, histograms
+for the run folder."""
 
 from __future__ import annotations
 
@@ -6,16 +7,21 @@ import csv
 import time
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray
+
 from jsac_ros.control.rate import Clock, Tick
 from jsac_ros.control.session import Choice, EpisodeResult, Outcome, Session, View
 from jsac_ros.control.timing import FILE, Timing, write_histograms
 from jsac_ros.msg import ControlStatus, Episode
 from jsac_ros.nodes.acting import Acting
+from jsac_ros.nodes.diagnostics import actor_diagnostics
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.replay.outbox import Outbox
 
 WRITE_PERIOD_S = 10.0
-TIMINGS = ("lateness", "done", "obs_to_command", "image_age", "joint_age", "inference")
+TIMINGS = (
+    "lateness", "done", "obs_to_command", "image_age", "joint_age", "image_joint_skew", "inference", "policy_age",
+)  # fmt: skip
 
 
 class ActorReports:
@@ -27,10 +33,11 @@ class ActorReports:
         self._node, self._folder, self._robot, self._clock = node, folder, robot, clock
         self._session, self._acting, self._outbox = session, acting, outbox
         self._timings = {name: Timing() for name in TIMINGS}
-        self._ticks = self._missed = self._ticks_said = 0
+        self._ticks = self._missed = self._ticks_said = self._missed_said = 0
         self._said_s = time.monotonic()
         self._status = node.create_publisher(ControlStatus, "control_status", 10)
         self._episodes = node.create_publisher(Episode, "episode", 10)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1.0, self._publish)
         node.create_timer(WRITE_PERIOD_S, self.write)
         self._shadow_file = open(folder / "shadow_actions.csv", "a", newline="") if node.config.shadow else None
@@ -51,6 +58,10 @@ class ActorReports:
             add["joint_age"](1e3 * view.joint_age_s)
             add["inference"](self._acting.inference_ms)
             add["obs_to_command"](1e3 * (view.frame_age_s + now_ns * 1e-9 - view.steady_s))
+            if view.frame_stamp_ns and view.joint_stamp_ns:  # both have come; no picture where none is used
+                add["image_joint_skew"](abs(view.frame_stamp_ns - view.joint_stamp_ns) * 1e-6)
+            if self._acting.version is not None:
+                add["policy_age"](1e3 * self._acting.policy_age_s)
 
     def episode(self, result: EpisodeResult) -> None:
         message = Episode(
@@ -76,14 +87,17 @@ class ActorReports:
         message.ticks, message.missed = self._ticks, self._missed
         message.rate_hz = (self._ticks - self._ticks_said) / (now_s - self._said_s)
         self._ticks_said, self._said_s = self._ticks, now_s
-        for name, timing in self._timings.items():
-            setattr(message, f"{name}_ms", list(timing.last()))
+        last = {name: timing.last() for name, timing in self._timings.items()}
+        for name, values in last.items():
+            setattr(message, f"{name}_ms", list(values))
         message.policy_age_s = self._acting.policy_age_s
         message.policy_version = -1 if self._acting.version is None else self._acting.version
         message.sent, message.unacknowledged = self._outbox.sent, len(self._outbox)
         message.dropped = self._outbox.dropped
         message.episode, message.step = session.episode, session.step
         self._status.publish(message)
+        missed, self._missed_said = message.missed - self._missed_said, message.missed
+        self._diagnostics.publish(actor_diagnostics(message.header.stamp, message, last, missed))
 
     def write(self) -> None:
         """The whole run's histograms, and what shadow mode logged."""

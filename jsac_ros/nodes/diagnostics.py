@@ -26,13 +26,16 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
     return message
 
 
-_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
+_SAFETY_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
+_ACTOR_LEVEL = {
+    "acting": OK, "shadow": OK, "resetting": OK, "waiting": WARN, "holding": WARN, "paused": WARN, "stopped": ERROR,
+}  # fmt: skip
 
 
 def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm: bool) -> DiagnosticArray:
     """`safety`: msg/SafetyStatus. State and rules, an error with an `alarm` too; and the watch's own timing, a warning
     when it skips ticks."""
-    level = ERROR if alarm else _LEVEL[safety.state]
+    level = ERROR if alarm else _SAFETY_LEVEL[safety.state]
     rules = dict(zip(safety.rule_names, safety.rule_counts))
     lateness = Percentiles(*map(float, safety.lateness_ms))
     late = lateness.max > period_ms
@@ -45,4 +48,26 @@ def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm
             "a tick was late by more than a period" if late else "on time",
             {"ticks": safety.ticks, "missed": safety.missed} | percentiles("lateness", lateness) | percentiles("command", gate),
         ),
+    )
+
+
+def actor_diagnostics(stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
+    """`control`: msg/ControlStatus. State and policy; and the loop's `timings` of the last second, a warning when it
+    `missed` ticks since the message before."""
+    values = {"ticks": control.ticks, "missed": control.missed, "rate Hz": control.rate_hz}
+    for name, last in timings.items():
+        values |= percentiles(name.replace("_", " "), last)
+    return array_of(
+        stamp,
+        status(
+            "actor: state",
+            _ACTOR_LEVEL[control.state],
+            control.reason or control.state,
+            {
+                "state": control.state, "robot": control.robot, "episode": control.episode, "step": control.step,
+                "policy version": control.policy_version, "policy age s": control.policy_age_s,
+                "unacknowledged": control.unacknowledged, "dropped": control.dropped,
+            },  # fmt: skip
+        ),
+        status("actor: timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
     )

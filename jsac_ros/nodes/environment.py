@@ -15,9 +15,11 @@ import sys
 import time
 
 from jsac_ros import config as configuration
+from jsac_ros.control.timing import NOTHING
 from jsac_ros.envs.gymnasium_task import GymnasiumTask, make
 from jsac_ros.msg import ControlStatus, Episode
 from jsac_ros.nodes.acting import Acting
+from jsac_ros.nodes.actor_reports import TIMINGS
 from jsac_ros.nodes.process import WorkingNode, run_node
 from jsac_ros.nodes.transitions import TransitionSender
 
@@ -33,7 +35,7 @@ class Environment(WorkingNode):
         config = self.config
         self.spec = configuration.spec_of(config, 0)
         self.session = secrets.randbits(63)
-        env = make(config.train.gymnasium, pixels=self.spec.height > 0)
+        env = make(config.train.gymnasium, self.spec.height > 0, config.camera)
         self.task = GymnasiumTask(env, self.spec, config.run.seed + self.session % 1000, self.session)
         self.acting = Acting(config, self.spec, self.session, self.get_logger())
         self.sender = TransitionSender(self, ROBOT, self.session)
@@ -89,6 +91,8 @@ class Environment(WorkingNode):
         version, outbox = self.acting.version, self.sender.outbox
         message = ControlStatus(robot=ROBOT, session=self.session, state=self.state, ticks=self.steps)
         message.header.stamp = self.get_clock().now().to_msg()
+        for name in TIMINGS:  # an environment keeps no time
+            setattr(message, f"{name}_ms", NOTHING)
         message.reason = "the learner's first policy" if version is None else ""
         message.rate_hz = (self.steps - before) / (now_s - then_s)
         message.policy_age_s, message.policy_version = self.acting.policy_age_s, -1 if version is None else version

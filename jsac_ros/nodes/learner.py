@@ -29,6 +29,7 @@ from jsac_ros.agent.algorithm import algorithm_of
 from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
 from jsac_ros.agent.policy import flatten, layout_hash, parameter_count
 from jsac_ros.agent.state import with_encoder
+from jsac_ros.agent.update import compile_update
 from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
@@ -37,7 +38,7 @@ from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.ring import BatchRing, Taken
 from jsac_ros.robots.models import arm_of
-from jsac_ros.types import Batch, batch_layout
+from jsac_ros.types import batch_layout
 
 TAKE_TIMEOUT_S = 0.5
 
@@ -129,14 +130,9 @@ class Learner(WorkingNode):
             self.checkpoints.close()
 
     def _compile(self) -> None:
-        """Compiles the update for the one shape it will see, on a copy of the state that is then thrown away."""
-        began = time.monotonic()
-        layout = batch_layout(self.spec, self.config.replay.batch_size, self.config.agent.n_step)
-        nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
-        copy = jax.tree.map(lambda leaf: leaf.copy(), self.state)
-        jax.block_until_ready(self.update(copy, jax.device_put(nothing)))
+        seconds = compile_update(self.update, self.state, self.spec, self.config.replay.batch_size, self.config.agent.n_step)
         settings = f"{realtime.huge_pages()}; {realtime.kept_memory()}"
-        self.get_logger().info(f"compiled the update in {time.monotonic() - began:.1f} s; {settings}")
+        self.get_logger().info(f"compiled the update in {seconds:.1f} s; {settings}")
         self.state_name = "waiting"
 
     def _attach(self) -> BatchRing | None:
@@ -162,8 +158,8 @@ class Learner(WorkingNode):
         return taken and taken._replace(batch=jax.device_put(taken.batch))
 
     def _name_skipped(self, taken: Taken, td_error: np.ndarray) -> None:
-        slots, bad = np.asarray(taken.batch.index), ~np.isfinite(td_error)
-        which = f"slots {slots[bad].tolist()} of the store" if bad.any() else "its gradient, not one step of it,"
+        rows, bad = np.asarray(taken.batch.index), ~np.isfinite(td_error)
+        which = f"rows {rows[bad].tolist()} of the store" if bad.any() else "its gradient, not one step of it,"
         self.get_logger().warning(
             f"update {self.updates} skipped, batch {taken.sequence}: not finite because of {which}",
             throttle_duration_sec=1.0,
@@ -219,14 +215,14 @@ class Learner(WorkingNode):
                 if not resume:
                     return
                 source = self._open_checkpoints(Path(resume), keep=None)
-            self.state, counters = source.restore()
+            self.state, _ = source.restore()
         except CheckpointError as error:
             raise ConfigError(str(error)) from None
         finally:
             if source is not self.checkpoints:
                 source.close()
         self.updates = int(self.state.step)
-        self.get_logger().info(f"resumed after {self.updates} updates, {counters['batches']} batches")
+        self.get_logger().info(f"resumed after {self.updates} updates")
 
     def _with_encoder(self, folder: str):
         try:

@@ -103,6 +103,9 @@ class WorkingNode(JsacNode):
 def run_node(make_node, args=None) -> int:
     """Starts ROS, makes the node, runs it to its end. Returns the exit status (2: configuration is wrong)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.environ.get("JSAC_STARTER_PID", str(os.getppid())) != str(os.getppid()):
+        print("error: who started this process has died since", file=sys.stderr, flush=True)
+        return 1
     asked_to_stop = threading.Event()
     node = None
 

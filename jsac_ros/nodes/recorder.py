@@ -14,7 +14,7 @@ from array import array
 from pathlib import Path
 
 import yaml
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -47,7 +47,7 @@ def topics(config: SystemConfig) -> list[tuple[str, type, QoSProfile]]:
     commands = {
         "trajectory": (robot.trajectory_topic, JointTrajectory),
         "velocity": (robot.velocity_topic, Float64MultiArray),
-        "twist": (robot.twist_topic, Twist),
+        "twist": (robot.twist_topic, TwistStamped if robot.twist_stamped else Twist),
     }
     if robot.interface in commands:
         found.append((*commands[robot.interface], _RELIABLE))

@@ -6,7 +6,7 @@ trajectory  one short JointTrajectory per motion; it ends at rest, so the arm st
             becomes acceleration. Its stamp is zero, "now": the scaled controller's clock runs slower than ours.
 velocity    the motion's velocity, every period of the gate. The controller repeats the last one for ever, so this
             process has to live to stop it; zeros are repeated at rest.
-twist       the same for a mobile base, whose drivers stop by themselves when they hear nothing.
+twist       the same for a mobile base, whose drivers stop by themselves when they hear nothing. Twist or TwistStamped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import array
 from collections.abc import Callable
 
 import numpy as np
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration, Time
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
@@ -65,9 +65,13 @@ def commands_of(node: Node, config: RobotConfig, names: tuple[str, ...], jerk_li
         return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
     if config.interface == "velocity":
         return VelocityCommands(node, config.velocity_topic, Float64MultiArray, velocity_message)
-    from geometry_msgs.msg import Twist  # here, not above: 1 MB of the safety node's 80 that an arm has no use for
+    from geometry_msgs.msg import Twist, TwistStamped  # not above: 1 MB of the safety node's 80 that no arm has use for
 
-    return VelocityCommands(node, config.twist_topic, Twist, twist_message)
+    if not config.twist_stamped:
+        return VelocityCommands(node, config.twist_topic, Twist, twist_message)
+    clock = node.get_clock()
+    stamped = lambda velocity: twist_stamped_message(velocity, clock.now().to_msg())  # noqa: E731
+    return VelocityCommands(node, config.twist_topic, TwistStamped, stamped)
 
 
 def trajectory_message(motion: Motion, names: list[str], with_acceleration: bool) -> JointTrajectory:
@@ -96,6 +100,15 @@ def twist_message(velocity: np.ndarray):
 
     message = Twist()
     message.linear.x, message.angular.z = map(float, velocity)
+    return message
+
+
+def twist_stamped_message(velocity: np.ndarray, stamp: Time):
+    """[m/s, rad/s] -> TwistStamped; its driver drops what is older than its time-out."""
+    from geometry_msgs.msg import TwistStamped
+
+    message = TwistStamped(twist=twist_message(velocity))
+    message.header.stamp, message.header.frame_id = stamp, "base_link"
     return message
 
 

@@ -16,7 +16,7 @@ from collections import deque
 
 import cv2
 import numpy as np
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
@@ -65,7 +65,8 @@ class SimRobot(JsacNode):
         self._speed_scaling = self.create_publisher(Float64, scaling, 1)
         self._bumper = self._battery = None
         if isinstance(self._body, SimBase):
-            self.create_subscription(Twist, robot.twist_topic, self._on_twist, 1)
+            twist_type = TwistStamped if robot.twist_stamped else Twist
+            self.create_subscription(twist_type, robot.twist_topic, self._on_twist, 1)
             self._bumper = self.create_publisher(Bool, robot.bumper_topic or "bumper", 1)
             self._battery = self.create_publisher(BatteryState, robot.battery_topic or "battery_state", 1)
         else:
@@ -95,10 +96,11 @@ class SimRobot(JsacNode):
         except CommandRefused as error:
             self._refuse(error)
 
-    def _on_twist(self, message: Twist) -> None:
+    def _on_twist(self, message: Twist | TwistStamped) -> None:
+        twist = message.twist if isinstance(message, TwistStamped) else message
         with self._lock:
             if not self._restarting:
-                self._body.command_twist(message.linear.x, message.angular.z)
+                self._body.command_twist(twist.linear.x, twist.angular.z)
 
     def _refuse(self, error: ValueError) -> None:
         self.get_logger().error(f"command refused: {error}", throttle_duration_sec=1.0)

@@ -19,7 +19,9 @@ HISTOGRAMS = {  # name in the file -> what it says
     "obs_to_command": "camera to command",
     "image_age": "age of the image",
     "joint_age": "age of the joint state",
+    "image_joint_skew": "image to joint state, either first",
     "inference": "inference",
+    "policy_age": "age of the policy",
 }
 _COLUMNS = 3
 _SHORTEST_MS = 0.008  # where the logarithmic axis begins; what is below is drawn there
@@ -75,7 +77,8 @@ def _mark(axes: Axes, histogram: Histogram) -> None:
     marks = {"p50": histogram.quantile(0.5), "p99": histogram.quantile(0.99), "max": histogram.max}
     for (name, value), color, x in zip(marks.items(), (MUTED, ORANGE, RED), (0.0, 0.3, 0.62)):
         axes.axvline(max(value, _SHORTEST_MS), color=color, lw=1.2)
-        axes.text(x, 1.03, f"{name} {value:.3g}", transform=axes.transAxes, fontsize=8.5, color=color)
+        shown = f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+        axes.text(x, 1.03, f"{name} {shown}", transform=axes.transAxes, fontsize=8.5, color=color)
 
 
 def losses(rows: Sequence[Row]) -> Figure | None:

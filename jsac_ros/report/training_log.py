@@ -17,11 +17,14 @@ class TrainingLog:
         """begin: environment steps already done in the run that goes on in `folder`."""
         self._folder, self._began, self._begin = folder, time.monotonic(), begin
         self._events = summary_writer(folder / "tensorboard")
-        is_new = not (folder / "episodes.csv").exists()
-        self._file = (folder / "episodes.csv").open("a", newline="")
+        kept = []
+        if (folder / "episodes.csv").exists():  # what came after the checkpoint that the run goes on from comes again
+            with (folder / "episodes.csv").open(newline="") as file:
+                kept = [row for row in list(csv.reader(file))[1:] if int(row[1]) <= begin]
+        self._file = (folder / "episodes.csv").open("w", newline="")
         self._csv = csv.writer(self._file)
-        if is_new:
-            self._csv.writerow(["kind", "env_steps", "episode_return", "steps"])
+        self._csv.writerows([["kind", "env_steps", "episode_return", "steps"], *kept])
+        self._file.flush()
 
     def episode(self, env_steps: int, episode_return: float, steps: int, metrics: dict) -> None:
         self._csv.writerow(["episode", env_steps, episode_return, steps])

@@ -15,7 +15,7 @@ from jsac_ros.robots.arm import Arm
 def urdf_arm(path: str, base_link: str, tool_link: str) -> Arm:
     """The joints between two links of the URDF at `path`; fixed joints on the way become part of the links.
 
-    Positions are in `base_link`. Raises ConfigError with one line where the file, the chain or a limit is wrong.
+    Positions are in `base_link`. Raises ConfigError with one line where the file, the chain or a joint is wrong.
     """
     robot = _read(path)
     for name, link in (("robot.base_link", base_link), ("robot.tool_link", tool_link)):
@@ -35,7 +35,7 @@ def urdf_arm(path: str, base_link: str, tool_link: str) -> Arm:
         lower=limits[:, 0],
         upper=limits[:, 1],
         max_velocity=limits[:, 2],
-        links=_links(chain),
+        links=_links(path, chain),
     )
 
 
@@ -55,8 +55,10 @@ def _limits(path: str, joint: Joint) -> tuple[float, float, float]:
     if joint.mimic is not None:
         raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected one that moves by itself")
     limit = joint.limit
-    if limit is None or not limit.velocity or limit.velocity <= 0:
+    if limit is None:
         raise ConfigError(f"{path}: joint {joint.name} has no velocity limit; expected <limit velocity> above 0")
+    if not 0 < limit.velocity < math.inf:  # NaN too
+        raise ConfigError(f"{path}: joint {joint.name} has <limit velocity> {limit.velocity}; expected more than 0")
     if joint.type == "continuous":
         return -math.inf, math.inf, limit.velocity
     if limit.lower is None or limit.upper is None or not limit.lower < limit.upper:
@@ -64,25 +66,35 @@ def _limits(path: str, joint: Joint) -> tuple[float, float, float]:
     return limit.lower, limit.upper, limit.velocity
 
 
-def _links(chain: list[Joint]) -> np.ndarray:
+def _links(path: str, chain: list[Joint]) -> np.ndarray:
     """[N + 1, 4, 4] of `Arm`: each joint's axis is turned onto z before it and back after it."""
     links, link = [], np.eye(4)
     for joint in chain:
-        link = link @ _origin(joint)
+        link = link @ _origin(path, joint)
         if joint.type != "fixed":
-            turned = _onto_z(joint.axis or (1.0, 0.0, 0.0))
+            turned = _onto_z(_axis(path, joint))
             links.append(link @ turned)
             link = turned.T
     return np.array([*links, link])
 
 
-def _origin(joint: Joint) -> np.ndarray:
+def _origin(path: str, joint: Joint) -> np.ndarray:
     pose = np.eye(4)
     if joint.origin is not None:
-        roll, pitch, yaw = joint.origin.rpy or (0.0, 0.0, 0.0)
+        xyz, rpy = joint.origin.xyz or (0.0, 0.0, 0.0), joint.origin.rpy or (0.0, 0.0, 0.0)
+        if not np.isfinite((xyz, rpy)).all():
+            raise ConfigError(f"{path}: joint {joint.name} has <origin> xyz {xyz}, rpy {rpy}; expected finite numbers")
+        roll, pitch, yaw = rpy
         pose[:3, :3] = _about("z", yaw) @ _about("y", pitch) @ _about("x", roll)
-        pose[:3, 3] = joint.origin.xyz or (0.0, 0.0, 0.0)
+        pose[:3, 3] = xyz
     return pose
+
+
+def _axis(path: str, joint: Joint) -> tuple[float, float, float]:
+    axis = joint.axis or (1.0, 0.0, 0.0)
+    if not 0 < np.linalg.norm(axis) < math.inf:  # NaN too
+        raise ConfigError(f"{path}: joint {joint.name} has <axis xyz> {axis}; expected a direction, such as 0 0 1")
+    return axis
 
 
 def _about(axis: str, angle: float) -> np.ndarray:

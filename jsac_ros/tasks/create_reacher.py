@@ -6,6 +6,8 @@ base backs off and turns by chance. What a person has to do there, such as charg
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from jsac_ros.config import ConfigError, SystemConfig
@@ -33,6 +35,7 @@ class CreateReacher:
     """
 
     needs_new_target = False
+    waits_for = ""
 
     def __init__(self, config: SystemConfig, arm: Arm):
         _check(config, arm)
@@ -40,7 +43,7 @@ class CreateReacher:
         self.episode_steps = episode_steps(task)
         self.settle_s = task.settle_s
         self.contact = False  # bumper pressed
-        self.battery = 1.0  # share of its charge
+        self.battery = 1.0
         self._speed = np.broadcast_to(np.array(task.action_scale), 2)  # m/s, rad/s
         self._wheel_speed = (self._speed[0] + self._speed[1] * TRACK_M / 2) / WHEEL_RADIUS_M
         self._kind, self._penalty, self._reset_s = task.reward, task.reset_penalty, task.reset_s
@@ -48,8 +51,17 @@ class CreateReacher:
         self._began_s = 0.0
         self._turn = np.zeros(2)
 
+    @property
+    def battery(self) -> float:
+        """Share of its charge; full where the driver says NaN, which is a BatteryState's "not measured"."""
+        return self._battery
+
+    @battery.setter
+    def battery(self, share: float) -> None:
+        self._battery = share if math.isfinite(share) else 1.0
+
     def begin_reset(self, position: np.ndarray, now_s: float) -> None:
-        self._began_s = now_s
+        self._began_s, self.waits_for = now_s, ""
         self._turn = np.array((0.0, self._random.uniform(-1.0, 1.0))) * self._speed
 
     def reset_velocity(self, position: np.ndarray, velocity: np.ndarray, now_s: float) -> np.ndarray | None:
@@ -59,8 +71,9 @@ class CreateReacher:
             return np.array((-_RESET_SPEED * self._speed[0], 0.0))
         if passed < 1.0:
             return _RESET_SPEED * self._turn
-        ready = self.battery >= LOWEST_BATTERY and np.abs(velocity).max() <= _REST
-        return None if ready else np.zeros(2)
+        charged = self.battery >= LOWEST_BATTERY
+        self.waits_for = "" if charged else f"battery at {self.battery:.0%}, expected {LOWEST_BATTERY:.0%}"
+        return None if charged and np.abs(velocity).max() <= _REST else np.zeros(2)
 
     def begin_episode(self) -> None:
         pass

@@ -14,6 +14,7 @@ class Shadow:
     """`tasks.task.Task` that never resets, ends by its time limit alone, and rewards nothing."""
 
     needs_new_target = False
+    waits_for = ""
     settle_s = 0.0
 
     def __init__(self, config: SystemConfig, arm: Arm):

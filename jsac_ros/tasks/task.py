@@ -24,6 +24,7 @@ class Score(NamedTuple):
 class Task(Protocol):
     episode_steps: int  # actions until the time limit, which truncates
     needs_new_target: bool  # the service `new_target` is called during every reset
+    waits_for: str  # what keeps a reset that has nowhere to move; "": nothing
     settle_s: float  # at rest at home for so long before an episode begins
 
     def begin_reset(self, position: np.ndarray, now_s: float) -> None:

@@ -50,6 +50,7 @@ class Ur5Reacher:
     """`tasks.task.Task`."""
 
     needs_new_target = True
+    waits_for = ""
 
     def __init__(self, config: SystemConfig, arm: Arm):
         task = config.task
