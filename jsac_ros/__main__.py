@@ -38,7 +38,7 @@ VERBS = {
     "bench": ("jsac_ros.bench.cli", "measure a part on this machine"),
 }
 
-PICTURES = ("--bags", "--observe", "--resume")  # words of trainings that may learn from pictures, in this process
+PICTURES = ("--bags", "--observe", "--resume")  # words of trainings that may learn from pictures
 STORE_VERBS = ("info", "verify", "snapshot", "merge", "export", "-h", "--help")
 
 
@@ -66,6 +66,13 @@ def _module(verb: str, rest: list[str]) -> str:
     return VERBS[verb][0]
 
 
+def _updates_here(verb: str, rest: list[str]) -> bool:
+    """Whether this very process may learn from pictures, which takes settings that it must begin with."""
+    if verb == "bench":
+        return rest[:1] == ["prefetch"]
+    return verb == "train" and any(word.startswith(PICTURES) for word in rest)
+
+
 def main(argv: list[str] | None = None) -> int:
     on_command_line = argv is None
     argv = sys.argv[1:] if on_command_line else argv
@@ -76,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: verb {verb!r} is unknown; known are {', '.join(VERBS)}", file=sys.stderr)
         return 2
-    if on_command_line and verb == "train" and any(word.startswith(PICTURES) for word in rest):
+    if on_command_line and _updates_here(verb, rest):
         xla_settings.restart_with_them()
     module = importlib.import_module(_module(verb, rest))
     parser = argparse.ArgumentParser(

@@ -24,8 +24,7 @@ from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.references import cli as references
 
-# The write-up's architecture for simulated benchmarks, in a size and with rates that a CPU learns with in minutes; key=value
-# changes any of them.
+# The write-up's architecture for simulated benchmarks, in a size and with rates that a CPU learns with in minutes.
 DEFAULTS = {
     "agent.layer_norm": False, "agent.weight_clip": False, "agent.hidden": (256, 256), "agent.q_count": 2,
     "agent.learning_rate": 1e-3, "agent.temperature_learning_rate": 1e-3, "agent.initial_temperature": 0.2,
@@ -48,20 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    _check(arguments)
     if arguments.environment in references.REPORTS:
-        _refuse(arguments, "references take their size from the configuration", "steps", "observe", "evaluate_every", "asynchronous", "resume")
         arguments.seeds = arguments.seeds or 1
         return references.main(arguments)
-    _refuse(arguments, f"expected one of {', '.join(references.REPORTS)} with it", "seeds", "compare")
-    if arguments.resume:
-        _refuse(arguments, "the run that goes on has its own", "agent", "observe")
-    for name in ("steps", "evaluate_every"):
-        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
-            raise ConfigError(f"{_option(name)} is {getattr(arguments, name)}; expected at least 1")
     config, steps = configure(arguments), arguments.steps or 20_000
     if arguments.asynchronous:
-        _refuse(arguments, f"expected learner.resume={arguments.resume} with --asynchronous", "resume")
-        _refuse(arguments, "only the synchronous loop evaluates", "evaluate_every")
         return asynchronous(config, arguments.environment, steps)
     if config.learner.resume:
         raise ConfigError(f"learner.resume is {config.learner.resume}; expected --resume without --asynchronous")
@@ -74,15 +65,27 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises ConfigError where an option is given that would change nothing, or that nothing comes of."""
 
+    def refuse(why: str, *names: str) -> None:
+        for name in names:
+            if (value := getattr(arguments, name)) not in (None, False):
+                raise ConfigError(f"--{name.replace('_', '-')} {value} does not apply: {why}")
 
-def _refuse(arguments: argparse.Namespace, why: str, *names: str) -> None:
-    """Raises ConfigError where one of the options is given that would change nothing."""
-    for name in names:
-        if (value := getattr(arguments, name)) not in (None, False):
-            raise ConfigError(f"{_option(name)} {value} does not apply: {why}")
+    if arguments.environment in references.REPORTS:
+        gymnasium_only = ("steps", "observe", "evaluate_every", "asynchronous", "resume")
+        refuse("references take their size from the configuration", *gymnasium_only)
+    else:
+        refuse(f"expected one of {', '.join(references.REPORTS)} with it", "seeds", "compare")
+    if arguments.resume:
+        refuse("the run that goes on has its own", "agent", "observe")
+    if arguments.asynchronous:
+        refuse(f"expected learner.resume={arguments.resume} with --asynchronous", "resume")
+        refuse("only the synchronous loop evaluates", "evaluate_every")
+    for name in ("steps", "evaluate_every"):
+        if (value := getattr(arguments, name)) is not None and value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}; expected at least 1")
 
 
 def configure(arguments: argparse.Namespace) -> SystemConfig:
@@ -90,7 +93,8 @@ def configure(arguments: argparse.Namespace) -> SystemConfig:
     if arguments.resume:
         config = configuration.load(arguments.resume / "config.yaml", changes)
         if config.train.gymnasium not in ("", arguments.environment):
-            raise ConfigError(f"--resume {arguments.resume}: is of {config.train.gymnasium}; expected {arguments.environment}")
+            of = config.train.gymnasium
+            raise ConfigError(f"--resume {arguments.resume}: is of {of}; expected {arguments.environment}")
         return config
     name = re.sub(r"[^a-z0-9]+", "_", arguments.environment.lower()).strip("_")[:32]
     observe = arguments.observe or "proprioception"
@@ -123,7 +127,7 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     from jsac_ros.agent.checkpoint import Checkpoints
     from jsac_ros.agent.policy import action_key
     from jsac_ros.agent.state import with_encoder
-    from jsac_ros.agent.update import compile_update
+    from jsac_ros.agent.update import compile_update, refuse_to_go_on
     from jsac_ros.envs.gymnasium_task import GymnasiumTask, evaluate, make, record_video, spec_of
     from jsac_ros.replay.ring import Returned
     from jsac_ros.replay.samplers import Sampler
@@ -180,7 +184,7 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
                 if sampler.sample_into(rng, batch):
                     state, metrics = update(state, batch)
                     sampler.feedback(Returned(batch.index, np.asarray(metrics["td_error"])))
-                    refuse_to_go_on(int(state.skipped_in_a_row), batch, config, checkpoints)
+                    refuse_to_go_on(state, batch, config.learner.max_skipped_updates)
             done = step + 1
             if done % evaluate_every == 0 or done == steps:
                 log.evaluation(done, evaluate(test, act, agent.policy_parameters(state)))
@@ -193,12 +197,3 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     export.save(folder / "policy", agent.policy_parameters(state), config.agent, spec, about)
     log.close(environment)
     record_video(make(environment, True), spec, act, agent.policy_parameters(state), folder / "video.mp4")
-
-
-def refuse_to_go_on(skipped: int, batch, config: SystemConfig, checkpoints) -> None:
-    """Raises ValueError where nothing has been learned from so many batches in a row."""
-    if skipped >= config.learner.max_skipped_updates:
-        raise ValueError(
-            f"{skipped} updates in a row were not finite, the last on rows {batch.index[:4].tolist()}...; "
-            f"the last good checkpoint is update {checkpoints.latest()}"
-        )

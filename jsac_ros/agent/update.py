@@ -64,6 +64,14 @@ def compile_update(update: Update, state: TrainState, spec: Spec, batch_size: in
     return time.monotonic() - began
 
 
+def refuse_to_go_on(state: TrainState, batch: Batch, limit: int) -> None:
+    """Raises ValueError where the last `limit` updates were all skipped. Waits for the device."""
+    skipped = int(state.skipped_in_a_row)
+    if skipped >= limit:
+        rows = np.asarray(batch.index)[:4].tolist()
+        raise ValueError(f"{skipped} updates in a row were not finite and learned nothing, the last on rows {rows} and more")
+
+
 def check_batch(batch: Batch, spec: Spec, n_step: int) -> None:
     """Raises ValueError naming the field, what came and what was expected. Costs nothing once compiled."""
     layout = batch_layout(spec, len(batch.reward), n_step)

@@ -23,6 +23,7 @@ from jsac_ros import config as configuration
 from jsac_ros import system
 from jsac_ros.agent.algorithm import algorithm_of
 from jsac_ros.agent.checkpoint import Checkpoints
+from jsac_ros.agent.update import refuse_to_go_on
 from jsac_ros.bags.fill import Filled, fill
 from jsac_ros.bags.reader import Bag
 from jsac_ros.bags.transitions import configuration_for
@@ -58,7 +59,9 @@ class Offline:
 
     def update(self) -> dict[str, float]:
         """One update; its scalars."""
-        self.state, metrics = self._update(self.state, self._sample(self._store))
+        batch = self._sample(self._store)
+        self.state, metrics = self._update(self.state, batch)
+        refuse_to_go_on(self.state, batch, self.config.learner.max_skipped_updates)
         return {name: float(value) for name, value in metrics.items() if name != "td_error"}
 
     def held_out_loss(self) -> float:
@@ -138,6 +141,8 @@ def main(arguments: argparse.Namespace) -> int:
     began_s = time.monotonic()
     try:
         rows = train(offline, arguments.updates, {"bags": [str(bag) for bag in arguments.bags]})
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     finally:
         offline.close()
     seconds = time.monotonic() - began_s
