@@ -80,7 +80,7 @@ def test_updates_that_are_not_finite_end_the_training(tmp_path, capsys):
     [
         (["Pendulum-v1", "--seeds", "3"], "--seeds 3 does not apply"),
         (["Pendulum-v1", "--evaluate-every", "0"], "--evaluate-every is 0; expected at least 1"),
-        (["Pendulum-v1", "camera.channels=1", "--observe", "image"], "camera.channels is 1; expected 3"),
+        (["Seen-v0", "camera.channels=1", "--observe", "image"], "camera.channels is 1; expected 3"),
         (["Pendulum-v1", "learner.resume=/nowhere"], "learner.resume is /nowhere; expected --resume"),
         (["Pendulum-v1", "learner.encoder=/nowhere"], "policy /nowhere: cannot be read"),
         (["cartpole", "--steps", "3"], "--steps 3 does not apply"),

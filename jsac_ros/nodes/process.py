@@ -28,7 +28,7 @@ from jsac_ros.nodes.parameters import load_config
 from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
-_LAST_WORDS_S = 1.0
+_LAST_WORDS_S = 3.5  # a datagram that is lost comes again with the writer's next heartbeat, 3 s later at most
 # Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
 # running node has no use for. The package goes on without it where it cannot be imported, which is what this says.
 sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
