@@ -70,7 +70,8 @@ def _updates_here(verb: str, rest: list[str]) -> bool:
     """Whether this very process may learn from pictures, which takes settings that it must begin with."""
     if verb == "bench":
         return rest[:1] == ["prefetch"]
-    return verb == "train" and any(word.startswith(PICTURES) for word in rest)
+    here = verb == "train" and "--asynchronous" not in rest  # else a learner of its own has them, and no other process
+    return here and any(word.startswith(PICTURES) for word in rest)
 
 
 def main(argv: list[str] | None = None) -> int:

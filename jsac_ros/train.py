@@ -168,10 +168,10 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     observation, metrics, done = task.reset(), {}, begin
     try:
         for step in range(begin, steps):
+            key = action_key(seed, session, step)
             if step < config.replay.warmup_steps:
-                action = task.random_action(action_key(seed, session, step))
+                action = task.random_action(key)
             else:
-                key = action_key(seed, session, step)
                 action = np.asarray(act(agent.policy_parameters(state), *observation, key, False))
             rows, over = task.act(action)
             for row in rows:

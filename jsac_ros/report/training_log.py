@@ -17,14 +17,21 @@ class TrainingLog:
         """begin: environment steps already done in the run that goes on in `folder`."""
         self._folder, self._began, self._begin = folder, time.monotonic(), begin
         self._events = summary_writer(folder / "tensorboard")
-        kept = []
-        if (folder / "episodes.csv").exists():  # what came after the checkpoint that the run goes on from comes again
-            with (folder / "episodes.csv").open(newline="") as file:
-                kept = [row for row in list(csv.reader(file))[1:] if int(row[1]) <= begin]
-        self._file = (folder / "episodes.csv").open("w", newline="")
+        self._keep_until(begin)
+        self._file = (folder / "episodes.csv").open("a", newline="")
         self._csv = csv.writer(self._file)
-        self._csv.writerows([["kind", "env_steps", "episode_return", "steps"], *kept])
-        self._file.flush()
+
+    def _keep_until(self, begin: int) -> None:
+        """Drops what came after the checkpoint that the run goes on from, which comes again, and a line cut short by a
+        kill; the file is replaced as a whole."""
+        path, rows = self._folder / "episodes.csv", []
+        if path.exists():
+            with path.open(newline="") as file:
+                rows = [row for row in csv.reader(file) if len(row) == 4 and row[1].isdigit() and int(row[1]) <= begin]
+        partial = path.with_name("episodes.csv.partial")
+        with partial.open("w", newline="") as file:
+            csv.writer(file).writerows([["kind", "env_steps", "episode_return", "steps"], *rows])
+        partial.replace(path)
 
     def episode(self, env_steps: int, episode_return: float, steps: int, metrics: dict) -> None:
         self._csv.writerow(["episode", env_steps, episode_return, steps])
