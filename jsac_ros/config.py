@@ -81,6 +81,7 @@ class RobotConfig(Section):
     twist_stamped: bool = False  # TwistStamped, as Jazzy's diff_drive_controller hears it, in the place of Twist
     program_running_topic: str = ""  # std_msgs/Bool, latched; empty: not watched
     speed_scaling_topic: str = ""  # std_msgs/Float64, 0..1; empty: not watched
+    safety_mode_topic: str = ""  # ur_dashboard_msgs/SafetyMode, latched; empty, or the package is missing: not watched
     bumper_topic: str = ""  # std_msgs/Bool of a mobile base; empty: none
     battery_topic: str = ""  # sensor_msgs/BatteryState of a mobile base; empty: none
     joint_max_age_s: Positive = 0.1  # joint states older than this: hold

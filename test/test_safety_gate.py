@@ -219,6 +219,7 @@ FAULTS = {
     "stale_joints": lose_joints,
     "joint_jump": jump,
     "program_stopped": lambda cell: cell.gate.program_running(False),
+    "safety_mode": lambda cell: cell.gate.safety_mode(3),
     "dead_man": let_go,
 }
 
@@ -239,7 +240,7 @@ def test_a_fault_brakes_to_rest_though_commands_go_on(rule, interface):
     still = np.abs(cell.qd[begin:]).max(axis=1) < 0.01
     assert still[round(0.3 / DT) :].all()
     assert cell.gate.counts[rule] == 1
-    if rule != "program_stopped":  # the robot's own stop is not ours to ramp
+    if rule not in ("program_stopped", "safety_mode"):  # the robot's own stop is not ours to ramp
         cell.check()
 
 

@@ -1,7 +1,5 @@
 """The safety node and the simulated arm as processes, over DDS."""
 
-import itertools
-import os
 import signal
 import subprocess
 import sys
@@ -17,86 +15,9 @@ from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from jsac_ros import dds
 from jsac_ros.config import dump, from_parameters
-from jsac_ros.nodes.observer import Driver, Observer
-
-DOMAINS = itertools.count(73)  # one each, so that two gates never meet
-SYSTEM = {
-    "run.name": "safety_test",
-    "camera.height": 32,
-    "camera.width": 48,
-    "sim.camera_height": 32,
-    "sim.camera_width": 48,
-    "robot.program_running_topic": "program_running",
-    "robot.speed_scaling_topic": "speed_scaling",
-    "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
-    "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
-    "safety.box_lower": [-0.4, 0.17, 0.37],
-    "safety.box_upper": [0.15, 0.7, 0.63],
-    "safety.max_joint_speed_rad_s": 0.3,
-    "realtime.fifo_priority": 0,
-}
-os.environ |= dds.discovery() | dds.profile()  # as a system has it; for the observer, too
-ENVIRONMENT = dict(os.environ)
-
-
-class Cell:
-    """Arm and gate as processes, and somebody who watches."""
-
-    def __init__(self, folder, starts="ready", **changes):
-        self.folder = folder
-        self.config = from_parameters(SYSTEM | changes)
-        dump(self.config, folder / "config.yaml")
-        self.processes = {}
-        domain = next(DOMAINS)
-        self.environment = ENVIRONMENT | {"ROS_DOMAIN_ID": str(domain)}
-        self.observer = Observer(self.config, domain)
-        for name in ("sim_robot", "safety"):
-            self.start(name)
-        assert self.observer.wait(lambda: self.state() == starts and len(self.observer.path().time_s), 30), self.log()
-
-    def start(self, name, code="", **environment):
-        command = [sys.executable, *(("-c", code) if code else ("-m", f"jsac_ros.nodes.{name}")), "--ros-args"]
-        command += ["--params-file", str(self.folder / "config.yaml")]
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(
-                command, env=self.environment | environment, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def log(self):
-        return {file.name: file.read_text() for file in self.folder.glob("*.log")}
-
-    def state(self):
-        status = self.observer.status("safety_status")
-        return status.state if status else None
-
-    def drive(self, velocity=(0.2, 0.0, 0.2, 0.0, 0.0, 0.0)):
-        """Drives until the arm moves."""
-        driver = Driver(self.observer, lambda k: np.array(velocity))
-        assert self.observer.wait(lambda: self.observer.moving(0.15), 20), self.log()
-        return driver
-
-    def comes_to_rest(self, since_s):
-        """What the arm did since then; it must be at rest in the end, and have braked within its limits."""
-        assert self.observer.wait(lambda: not self.observer.moving(), 20), self.log()
-        time.sleep(0.2)
-        path = self.observer.path(since_s)
-        assert np.abs(path.qd[-1]).max() < 1e-3
-        bounds = [np.array(self.config.safety.joint_lower), np.array(self.config.safety.joint_upper)]
-        assert (path.q >= bounds[0] - 1e-6).all() and (path.q <= bounds[1] + 1e-6).all()
-        return path
-
-    def close(self):
-        for name in ("safety", "sim_robot"):
-            self.processes[name].terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.observer.close()
+from jsac_ros.nodes.observer import Driver
+from safety_cell import DOMAINS, ENVIRONMENT, SYSTEM, Cell
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The gate between the actor and the robot's driver: nothing of ours reaches the robot but through here.
 
 Hears: policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
-robot's program_running and speed_scaling and a dead man's switch. Serves: `~/emergency_stop`, `~/release`.
+robot's program_running, safety_mode and speed_scaling and a dead man's switch. Serves: `~/emergency_stop`, `~/release`.
 Says: the robot's commands; applied_action in answer to every Action; safety_status ten times a second and when the
 state changes; /diagnostics once a second.
 
@@ -100,6 +100,7 @@ class Safety(JsacNode):
             (Bool, "emergency_stop", self._on_emergency_stop, sensor),
             (Bool, robot.program_running_topic, self._on_program, _LATCHED),
             (Bool, robot.program_running_topic, self._on_program, sensor),
+            *self._safety_mode(),
             (Float64, robot.speed_scaling_topic, self._on_scaling, sensor),
             (Bool, safety.dead_man_topic, self._on_dead_man, sensor),
         ]
@@ -115,6 +116,17 @@ class Safety(JsacNode):
         self.create_service(Trigger, "~/emergency_stop", self._on_stop_service)
         self.create_service(Trigger, "~/release", self._on_release_service)
         self.create_timer(1.0, self._each_second)
+
+    def _safety_mode(self) -> list[tuple]:
+        """The subscription of the robot's safety mode, whose message comes with the driver; without it, none."""
+        if not (topic := self.config.robot.safety_mode_topic):
+            return []
+        try:
+            from ur_dashboard_msgs.msg import SafetyMode
+        except ImportError:
+            self.get_logger().info(f"{topic} is not watched: ur_dashboard_msgs is not installed")
+            return []
+        return [(SafetyMode, topic, lambda message: self._on_safety_mode(message.mode), _LATCHED)]
 
     # -- what is heard (executor thread) -------------------------------------------------------------------------
 
@@ -201,6 +213,10 @@ class Safety(JsacNode):
     def _on_program(self, message: Bool) -> None:
         with self._lock:
             self._gate.program_running(message.data)
+
+    def _on_safety_mode(self, mode: int) -> None:
+        with self._lock:
+            self._gate.safety_mode(mode)
 
     def _on_scaling(self, message: Float64) -> None:
         with self._lock:

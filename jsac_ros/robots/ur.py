@@ -19,6 +19,13 @@ JOINTS = (
     "wrist_2_joint",
     "wrist_3_joint",
 )
+# Of ur_dashboard_msgs/SafetyMode, by number; the arm moves in the first two.
+SAFETY_MODES = {
+    1: "normal", 2: "reduced", 3: "protective stop", 4: "recovery", 5: "safeguard stop", 6: "system emergency stop",
+    7: "robot emergency stop", 8: "violation", 9: "fault", 10: "validate joint ID", 11: "undefined",
+    12: "automatic mode safeguard stop", 13: "three-position enabling stop",
+}  # fmt: skip
+MOVING_MODES = (1, 2)
 _ALPHA = (math.pi / 2, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0)
 _FULL_TURN = 2 * math.pi
 _DEGREE = math.pi / 180

@@ -85,7 +85,7 @@ class Gate:
         self._motion_s = 0.0  # time on the motion's own clock, which the robot's speed scaling slows
         self._stepped_s: float | None = None
         self._released = False  # the next joint state is believed whatever it says
-        self._standing = False  # the robot's program stopped and was given nothing to resume
+        self._standing = False  # the robot has stopped by itself and was given nothing to resume
 
     # -- what is heard -------------------------------------------------------------------------------------------
 
@@ -100,6 +100,10 @@ class Gate:
 
     def program_running(self, running: bool) -> None:
         self._see(program_running=running)
+
+    def safety_mode(self, mode: int) -> None:
+        """Of `robots.ur.SAFETY_MODES`."""
+        self._see(safety_mode=mode)
 
     def speed_scaling(self, share: float) -> None:
         self._see(speed_scaling=share if np.isfinite(share) else 0.0)
@@ -255,7 +259,7 @@ class Gate:
 
     def _rest(self, now_s: float) -> Motion | None:
         """The quickest way to rest; None where the robot is at rest or already on it."""
-        if "program_stopped" in self.reasons:
+        if self.reasons.keys() & {"program_stopped", "safety_mode"}:
             return self._stand()
         if not self.moving(now_s):
             return None
@@ -265,7 +269,7 @@ class Gate:
         return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits))
 
     def _stand(self) -> Motion | None:
-        """Once, when the robot's program stops: a motion that stays where the robot is, in the place of the one that
+        """Once, when the robot's own safety or its program stops it: a motion that stays where the robot is, in the place of the one that
         the program would otherwise resume."""
         if self._standing or self._motion is None:
             return None

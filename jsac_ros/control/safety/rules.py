@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jsac_ros.config import SystemConfig
+from jsac_ros.robots.ur import MOVING_MODES, SAFETY_MODES
 
 # Names of what shapes a command instead of refusing it.
 SHAPING = ("speed", "acceleration", "jerk", "joint_limit", "box")
@@ -31,6 +32,7 @@ class Seen(NamedTuple):
     jumped: bool = False  # the newest joint state is not believed
     not_following_until_s: float = 0.0
     program_running: bool | None = None
+    safety_mode: int | None = None  # of SAFETY_MODES
     speed_scaling: float | None = None
     dead_man_s: float | None = None  # when a person last held it
 
@@ -83,6 +85,14 @@ def program_stopped(seen: Seen, watched: Watched) -> str | None:
     return "robot program: nothing heard yet" if seen.program_running is None else "robot program is not running"
 
 
+def safety_mode(seen: Seen, _: Watched) -> str | None:
+    """The robot's own safety has stopped it, and a person will end that: nothing may be resumed then."""
+    mode = seen.safety_mode
+    if mode is None or mode in MOVING_MODES:
+        return None
+    return f"the robot's safety mode is {SAFETY_MODES.get(mode, mode)}"
+
+
 def speed_scaled_to_zero(seen: Seen, watched: Watched) -> str | None:
     """The robot stands whatever is commanded; a command held back would be executed late."""
     if not watched.speed_scaling or seen.speed_scaling is None or seen.speed_scaling > 0.001:
@@ -125,6 +135,7 @@ RULES = tuple(
         joint_jump,
         not_following,
         program_stopped,
+        safety_mode,
         speed_scaled_to_zero,
         dead_man,
         stale_command,
