@@ -6,6 +6,7 @@ makes it leave at once; the kernel then sends SIGTERM to every process of ours, 
 """
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -70,8 +71,9 @@ ARGUMENTS = [
 class System:
     """The processes of one run while they run."""
 
-    def __init__(self, description, use_sim_time):
+    def __init__(self, description, use_sim_time, starter=None):
         self.description = description
+        self.starter = starter or {}  # variables by which a process notices that we have died
         self.folder = Path(description["run_folder"])
         self.parameters = [str(self.folder / "config.yaml"), {"use_sim_time": use_sim_time}]
         self.processes = {process["name"]: process for process in description["processes"]}
@@ -85,7 +87,7 @@ class System:
         """The action that starts a process, for the first time or again."""
         process, again = self.processes[name], bool(self.starts[name])
         environment = self.description["environment"] | process["environment"]
-        environment |= {"JSAC_IGNORE_SIGINT": "1", "ROS_LOG_DIR": str(self.folder / "logs")}
+        environment |= {"JSAC_IGNORE_SIGINT": "1", "ROS_LOG_DIR": str(self.folder / "logs")} | self.starter
         if again and name == "safety" and self.description["restart_needs_person"]:
             environment["JSAC_SAFETY_LATCHED"] = "the safety process had died and was started again"
         self.starts[name].append(time.monotonic())
@@ -157,7 +159,9 @@ def start_system(context):
     if answer.returncode:
         raise RuntimeError(answer.stderr.strip())
     use_sim_time = LaunchConfiguration("use_sim_time").perform(context) == "true"
-    system = System(json.loads(answer.stdout), use_sim_time)
+    prefixed = LaunchConfiguration("launch-prefix", default="").perform(context)  # a debugger, which is their parent then
+    starter = {} if prefixed else {"JSAC_STARTER_PID": str(os.getpid())}
+    system = System(json.loads(answer.stdout), use_sim_time, starter)
     return [
         LogInfo(msg=f"run folder: {system.folder}"),
         RegisterEventHandler(OnProcessStart(on_start=system.on_start)),
