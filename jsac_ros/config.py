@@ -254,6 +254,7 @@ class TrainConfig(Section):
     gymnasium_actions: Annotated[int, Field(ge=0)] = 0
     gymnasium_choices: Annotated[int, Field(ge=0)] = 0
     steps: Count = 20_000  # of all environments together
+    evaluate_every: Count = 5000  # steps in a Gymnasium environment
     environments: Count = 1  # side by side
     updates_per_step: Count = 1  # after one step of every environment
 

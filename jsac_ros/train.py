@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"learner.resume is {config.learner.resume}; expected --resume without --asynchronous")
     folder = arguments.resume or Path(config.run.folder) / f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     try:
-        learn(config, arguments.environment, steps, arguments.evaluate_every or 5000, folder)
+        learn(config, arguments.environment, steps, folder)
     except ValueError as error:  # shapes that do not go together, another run's store or checkpoint
         raise ConfigError(str(error)) from None
     print(f"run folder: {folder}")
@@ -82,7 +82,6 @@ def _check(arguments: argparse.Namespace) -> None:
         refuse("the run that goes on has its own", "agent", "observe")
     if arguments.asynchronous:
         refuse(f"expected learner.resume={arguments.resume} with --asynchronous", "resume")
-        refuse("only the synchronous loop evaluates", "evaluate_every")
     for name in ("steps", "evaluate_every"):
         if (value := getattr(arguments, name)) is not None and value < 1:
             raise ConfigError(f"--{name.replace('_', '-')} is {value}; expected at least 1")
@@ -90,6 +89,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def configure(arguments: argparse.Namespace) -> SystemConfig:
     changes = dict(configuration.parse_override(text) for text in arguments.overrides)
+    if arguments.evaluate_every:
+        changes["train.evaluate_every"] = arguments.evaluate_every
     if arguments.resume:
         config = configuration.load(arguments.resume / "config.yaml", changes)
         if config.train.gymnasium not in ("", arguments.environment):
@@ -120,7 +121,7 @@ def asynchronous(config: SystemConfig, environment: str, steps: int) -> int:
     return run.run(config)
 
 
-def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: int, folder: Path) -> None:
+def learn(config: SystemConfig, environment: str, steps: int, folder: Path) -> None:
     """The synchronous loop: act, store, sample, update; now and then evaluate and checkpoint."""
     from jsac_ros.agent import export
     from jsac_ros.agent.algorithm import algorithm_of
@@ -160,6 +161,9 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     task = GymnasiumTask(env, spec, seed + session, session)
     test = GymnasiumTask(make(environment, pixels, config.camera), spec, seed + 10_000)
 
+    def best_action(observation) -> np.ndarray:
+        return np.asarray(act(agent.policy_parameters(state), *observation, np.zeros(2, np.uint32), True))
+
     def keep(done: int) -> None:
         if state.step.is_deleted() or not int(state.step):  # interrupted within an update, or nothing learned yet
             return
@@ -186,8 +190,8 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
                     sampler.feedback(Returned(batch.index, np.asarray(metrics["td_error"])))
                     refuse_to_go_on(state, batch, config.learner.max_skipped_updates)
             done = step + 1
-            if done % evaluate_every == 0 or done == steps:
-                log.evaluation(done, evaluate(test, act, agent.policy_parameters(state)))
+            if done % config.train.evaluate_every == 0 or done == steps:
+                log.evaluation(done, evaluate(test, best_action))
                 keep(done)
     finally:  # also when it is interrupted: it can go on from here
         keep(done)
@@ -196,4 +200,4 @@ def learn(config: SystemConfig, environment: str, steps: int, evaluate_every: in
     about = {"environment": environment, "observe": config.task.observe, "env_steps": steps}
     export.save(folder / "policy", agent.policy_parameters(state), config.agent, spec, about)
     log.close(environment)
-    record_video(make(environment, True), spec, act, agent.policy_parameters(state), folder / "video.mp4")
+    record_video(environment, spec, best_action, folder / "video.mp4")

@@ -1,5 +1,6 @@
 """`jsac-ros train ENV --asynchronous`: a Gymnasium environment with the live system's learner and replay processes."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ STEPS, WARMUP = 600, 200
 def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     words = [
         "Pendulum-v1", "--asynchronous", "--steps", str(STEPS), f"run.folder={tmp_path}", "agent.hidden=[16]",
-        "replay.batch_size=8", f"replay.warmup_steps={WARMUP}", "realtime.learner_nice=0", "run.name=gymnasium",
+        "replay.batch_size=8", f"replay.warmup_steps={WARMUP}", "realtime.learner_nice=0", "run.name=gymnasium", "--evaluate-every", "500",
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "jsac_ros", "train", *words],
@@ -33,6 +34,12 @@ def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     # Steps that are not acknowledged are as far as acting goes ahead of `replay.min_updates_per_step: 1`.
     assert store.counters["batches"] >= STEPS - WARMUP - 110
     assert max(step.policy_version for step in steps) > 0, "it acted with what was learned"
+    with (folder / "episodes.csv").open() as file:
+        evaluated = [row for row in csv.DictReader(file) if row["evaluation"] == "1"]
+    # Five at the end, and five after 500 steps where the learner's first policy was there by then.
+    assert len(evaluated) in (5, 10) and {row["steps"] for row in evaluated} == {"200"}
+    assert [row["env_steps"] for row in evaluated[-5:]] == [str(STEPS)] * 5
+    assert (folder / "video.mp4").stat().st_size > 1000
     assert (folder / "policy").is_dir() and (folder / "learning_curve.png").exists()
     assert leftovers() == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from jsac_ros.types import Observation, Spec, Step
 
 ROBOT = "gymnasium"
 EVALUATION_EPISODES = 5
+
+Choose = Callable[[Observation], np.ndarray]  # an action in [-1, 1], or the number of a choice
 
 
 def make(environment: str, pixels: bool, seen: CameraConfig | None = None) -> Any:
@@ -145,27 +148,34 @@ class GymnasiumTask:
         )  # fmt: skip
 
 
-def evaluate(task: GymnasiumTask, act, parameters, episodes: int = EVALUATION_EPISODES) -> float:
+def play(task: GymnasiumTask, choose: Choose, stop: Callable[[], bool] = lambda: False) -> None:
+    """One episode, to its end or until `stop`; its return is the task's. Nothing is stored."""
+    observation, over = task.reset(), False
+    while not over and not stop():
+        _, over = task.act(choose(observation))
+        observation = task.observation
+
+
+def evaluate(task: GymnasiumTask, choose: Choose) -> float:
     """Mean return of the deterministic policy; a task of its own, so that training is not disturbed."""
     returns = []
-    for _ in range(episodes):
-        observation, over = task.reset(), False
-        while not over:
-            _, over = task.act(np.asarray(act(parameters, *observation, np.zeros(2, np.uint32), True)))
-            observation = task.observation
+    for _ in range(EVALUATION_EPISODES):
+        play(task, choose)
         returns.append(task.episode_return)
     return float(np.mean(returns))
 
 
-def record_video(env: Any, spec: Spec, act, parameters, path: Path) -> None:
+def record_video(environment: str, spec: Spec, choose: Choose, path: Path) -> None:
     """One episode of the deterministic policy. An environment that cannot render has none."""
-    task, frames = GymnasiumTask(env, spec, seed=0), []
+    frames = []
     try:
-        observation, over = task.reset(), False
-        while not over:
+        env = make(environment, True)
+
+        def choose_and_look(observation: Observation) -> np.ndarray:
             frames.append(env.render())
-            _, over = task.act(np.asarray(act(parameters, *observation, np.zeros(2, np.uint32), True)))
-            observation = task.observation
+            return choose(observation)
+
+        play(GymnasiumTask(env, spec, seed=0), choose_and_look)
         video.write(path, frames, env.metadata.get("render_fps", 30))
     except Exception as error:  # a missing GL shows as anything, and what was learned is saved already
         print(f"no video: {' '.join(str(error).split())[:200]}")

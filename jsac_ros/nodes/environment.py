@@ -1,7 +1,8 @@
 """Environment: a Gymnasium environment in the place of robot and actor, for asynchronous learning without a robot.
 
 Acts with the newest policy as fast as `replay.min_updates_per_step` lets it: replay acknowledges a step when the learner
-has kept up, and a few unacknowledged steps are as far as it goes ahead.
+has kept up, and a few unacknowledged steps are as far as it goes ahead. Every `train.evaluate_every` steps it evaluates, in
+an environment apart, while learning goes on; a video of the last policy is its last work.
 
 Hears   transition_ack, the policy mailbox
 Says    transitions, episode, control_status (a tick is an environment step)
@@ -14,14 +15,17 @@ import secrets
 import sys
 import time
 
+import numpy as np
+
 from jsac_ros import config as configuration
 from jsac_ros.control.timing import NOTHING
-from jsac_ros.envs.gymnasium_task import GymnasiumTask, make
+from jsac_ros.envs.gymnasium_task import EVALUATION_EPISODES, GymnasiumTask, make, play, record_video
 from jsac_ros.msg import ControlStatus, Episode
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import TIMINGS
-from jsac_ros.nodes.process import WorkingNode, run_node
+from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.nodes.transitions import TransitionSender
+from jsac_ros.types import Observation
 
 AHEAD = 100  # steps; at most half of what replay's topic holds
 ROBOT = "gymnasium"
@@ -35,8 +39,10 @@ class Environment(WorkingNode):
         config = self.config
         self.spec = configuration.spec_of(config, 0)
         self.session = secrets.randbits(63)
-        env = make(config.train.gymnasium, self.spec.height > 0, config.camera)
-        self.task = GymnasiumTask(env, self.spec, config.run.seed + self.session % 1000, self.session)
+        task, test = (make(config.train.gymnasium, self.spec.height > 0, config.camera) for _ in range(2))
+        seed = config.run.seed + self.session % 1000
+        self.task = GymnasiumTask(task, self.spec, seed, self.session)
+        self.test = GymnasiumTask(test, self.spec, seed + 10_000)
         self.acting = Acting(config, self.spec, self.session, self.get_logger())
         self.sender = TransitionSender(self, ROBOT, self.session)
         self.steps, self._said = 0, (time.monotonic(), 0)
@@ -55,32 +61,49 @@ class Environment(WorkingNode):
         self.acting.warm_up()
         while self.acting.version is None and not self.stop.wait(0.05):
             pass
-        task, began_s = self.task, time.monotonic()
+        config, task, began_s = self.config.train, self.task, time.monotonic()
         observation = task.reset()
         self.state = "acting"
-        while not self.stop.is_set() and self.steps < self.config.train.steps:
+        while not self.stop.is_set() and self.steps < config.steps:
             choice = self.acting.choose(observation, task.episode, task.step, False)
             rows, over = task.act(choice.action)
             for row in rows:
                 self.sender.send(row._replace(stamp_ns=time.time_ns(), policy_version=choice.version))
             self.steps += 1
             if over:
-                self._publish_episode(choice.version, began_s)
-                began_s = time.monotonic()
-            observation = task.reset() if over else task.observation
+                self._publish_episode(task, choice.version, began_s)
+            if self.steps % config.evaluate_every == 0 or self.steps == config.steps:
+                self._evaluate()
+            if over:
+                observation, began_s = task.reset(), time.monotonic()
+            else:
+                observation = task.observation
             while len(self.sender.outbox) > AHEAD and not self.stop.wait(0.001):
                 pass
         self.state = "stopped"
         self.sender.drain()
+        if self.acting.version:
+            record_video(config.gymnasium, self.spec, self._best_action, run_folder(self.config) / "video.mp4")
         self.stop.set()
 
-    def _publish_episode(self, version: int, began_s: float) -> None:
-        task = self.task
+    def _best_action(self, observation: Observation) -> np.ndarray:
+        return self.acting.choose(observation, 0, 0, True).action
+
+    def _evaluate(self) -> None:
+        """Deterministic episodes, not stored; before anything is learned there is nothing to evaluate."""
+        for _ in range(EVALUATION_EPISODES if self.acting.version else 0):
+            began_s, version = time.monotonic(), self.acting.version
+            play(self.test, self._best_action, self.stop.is_set)
+            if self.stop.is_set():
+                return
+            self._publish_episode(self.test, version, began_s, evaluation=True)
+
+    def _publish_episode(self, task: GymnasiumTask, version: int, began_s: float, evaluation: bool = False) -> None:
         message = Episode(
             robot=ROBOT, session=self.session, episode=task.episode, steps=task.step,
             episode_return=task.episode_return, terminated=task.terminated, truncated=not task.terminated,
             reason="goal or fall" if task.terminated else "time limit", duration=time.monotonic() - began_s,
-            policy_version=version,
+            policy_version=version, evaluation=evaluation,
         )  # fmt: skip
         message.header.stamp = self.get_clock().now().to_msg()
         self.episode.publish(message)
