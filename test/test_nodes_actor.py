@@ -45,10 +45,12 @@ class Reports:
     """ActorReports without ROS: ticks go in, `second()` gives what it says then."""
 
     def __init__(self, folder):
-        said = self.said = {}
+        said, self.name = {}, "/actor"
+        self.said = said
         clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
         node = SimpleNamespace(
             config=SimpleNamespace(shadow=False), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
+            get_fully_qualified_name=lambda: self.name,
             create_publisher=lambda kind, topic, qos: SimpleNamespace(publish=lambda m: said.update({topic: m})),
         )  # fmt: skip
         self.session = SimpleNamespace(session=1, state="acting", reason="", episode=0, step=0)
@@ -127,6 +129,11 @@ def test_diagnostics_have_a_level_for_every_state(reports, state, level):
     status = said["jsac: actor: state"]
     assert (status.level, status.message, status.hardware_id) == (level, "why", "jsac_ros")
     assert said["jsac: actor: timing"].level == OK
+
+
+def test_diagnostics_of_several_robots_have_names_of_their_own(reports):
+    reports.name = "/left/actor"
+    assert list(reports.second()[1]) == ["jsac: left/actor: state", "jsac: left/actor: timing"]
 
 
 def test_a_missed_tick_is_a_warning_until_the_next_message(reports):

@@ -97,7 +97,7 @@ class ActorReports:
         message.episode, message.step = session.episode, session.step
         self._status.publish(message)
         missed, self._missed_said = message.missed - self._missed_said, message.missed
-        self._diagnostics.publish(actor_diagnostics(message.header.stamp, message, last, missed))
+        self._diagnostics.publish(actor_diagnostics(self._node, message.header.stamp, message, last, missed))
 
     def write(self) -> None:
         """The whole run's histograms, and what shadow mode logged."""

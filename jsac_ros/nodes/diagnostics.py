@@ -1,8 +1,9 @@
-"""Our statuses as diagnostics: names `jsac: <process>: <what>`, ready for an aggregator's `startswith: jsac`."""
+"""Our statuses as diagnostics: names `jsac: <node, with its namespace>: <what>`, ready for an aggregator's `startswith: jsac`."""
 
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
 from jsac_ros.control.timing import Percentiles
 
@@ -26,13 +27,18 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
     return message
 
 
+def _name(node: Node) -> str:
+    """Of one robot of several, too."""
+    return node.get_fully_qualified_name().strip("/")
+
+
 _SAFETY_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
 _ACTOR_LEVEL = {
     "acting": OK, "shadow": OK, "resetting": OK, "waiting": WARN, "holding": WARN, "paused": WARN, "stopped": ERROR,
 }  # fmt: skip
 
 
-def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm: bool) -> DiagnosticArray:
+def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: float, alarm: bool) -> DiagnosticArray:
     """`safety`: msg/SafetyStatus. State and rules, an error with an `alarm` too; and the watch's own timing, a warning
     when it skips ticks."""
     level = ERROR if alarm else _SAFETY_LEVEL[safety.state]
@@ -41,9 +47,9 @@ def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm
     late = lateness.max > period_ms
     return array_of(
         stamp,
-        status("safety: state", level, safety.reason or safety.state, {"state": safety.state} | rules),
+        status(f"{_name(node)}: state", level, safety.reason or safety.state, {"state": safety.state} | rules),
         status(
-            "safety: timing",
+            f"{_name(node)}: timing",
             WARN if late else OK,
             "a tick was late by more than a period" if late else "on time",
             {"ticks": safety.ticks, "missed": safety.missed} | percentiles("lateness", lateness) | percentiles("command", gate),
@@ -51,7 +57,7 @@ def safety_diagnostics(stamp, safety, gate: Percentiles, period_ms: float, alarm
     )
 
 
-def actor_diagnostics(stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
+def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
     """`control`: msg/ControlStatus. State and policy; and the loop's `timings` of the last second, a warning when it
     `missed` ticks since the message before."""
     values = {"ticks": control.ticks, "missed": control.missed, "rate Hz": control.rate_hz}
@@ -60,7 +66,7 @@ def actor_diagnostics(stamp, control, timings: dict[str, Percentiles], missed: i
     return array_of(
         stamp,
         status(
-            "actor: state",
+            f"{_name(node)}: state",
             _ACTOR_LEVEL[control.state],
             control.reason or control.state,
             {
@@ -69,5 +75,5 @@ def actor_diagnostics(stamp, control, timings: dict[str, Percentiles], missed: i
                 "unacknowledged": control.unacknowledged, "dropped": control.dropped,
             },  # fmt: skip
         ),
-        status("actor: timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
+        status(f"{_name(node)}: timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
     )

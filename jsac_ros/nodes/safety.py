@@ -324,7 +324,7 @@ class Safety(JsacNode):
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
             safety_diagnostics(
-                stamp, self._status_message(*self._shown), command_ms, 1e3 * self._period_s, alarm=bool(self._others)
+                self, stamp, self._status_message(*self._shown), command_ms, 1e3 * self._period_s, alarm=bool(self._others)
             )
         )
 
