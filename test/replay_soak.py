@@ -20,6 +20,7 @@ from jsac_ros.config import load, spec_of
 from jsac_ros.replay import names
 from jsac_ros.replay.outbox import Outbox
 from jsac_ros.replay.ring import BatchRing
+from jsac_ros.signals import on_signals
 from jsac_ros.types import Spec, batch_layout
 
 SPEC = Spec(height=32, width=32, channels=3, stack=2, proprioception=6, action=2)
@@ -117,5 +118,5 @@ def learner(folder, config_file):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    on_signals([signal.SIGTERM], STOP.set)
     {"actor": actor, "learner": learner}[sys.argv[1]](*sys.argv[2:])

@@ -24,6 +24,7 @@ from rosgraph_msgs.msg import Clock
 
 from jsac_ros.bags.reader import IMAGES, Bag, BagError, Topic
 from jsac_ros.config import ConfigError
+from jsac_ros.signals import on_signals
 
 # A frame follows the joint states and commands of its instant by this much: DDS keeps no order between topics.
 FRAME_LAG_S = 0.003
@@ -138,8 +139,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.rate > 0:
         raise ConfigError(f"--rate is {arguments.rate}; expected more than 0")
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals((signal.SIGINT, signal.SIGTERM), stop.set)
     with Bag(arguments.bag) as bag:
         if not 0 <= arguments.start <= bag.duration_s:
             raise ConfigError(f"--start is {arguments.start}; the recording is {bag.duration_s:.1f} s long")

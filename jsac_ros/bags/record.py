@@ -23,6 +23,7 @@ from jsac_ros.bags.play import message_class
 from jsac_ros.bags.reader import IMAGES, BagError
 from jsac_ros.bags.writer import BagWriter, DiskFull
 from jsac_ros.config import ConfigError
+from jsac_ros.signals import on_signals
 
 TAKE_PERIOD_S = 0.02
 FLUSH_PERIOD_S = 1.0
@@ -133,8 +134,7 @@ def main(arguments: argparse.Namespace) -> int:
             f"--split is {arguments.split}, --duration {arguments.duration}; expected more than 0, at least 0"
         )
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals((signal.SIGINT, signal.SIGTERM), stop.set)
     writer = BagWriter(Path(arguments.folder), int(arguments.split * 1e6))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("recorder", start_parameter_services=False)

@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.nodes.parameters import load_config
+from jsac_ros.signals import on_signals
 from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
@@ -109,14 +110,16 @@ def run_node(make_node, args=None) -> int:
     asked_to_stop = threading.Event()
     node = None
 
-    def on_signal(*_):
+    def end():
         asked_to_stop.set()
         if node is not None:
             node.stop.set()
 
-    signal.signal(signal.SIGTERM, on_signal)
     # A launch file asks the processes to end in order with SIGTERM; Ctrl-C in its terminal reaches all at once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN if os.environ.get("JSAC_IGNORE_SIGINT") else on_signal)
+    ignored = bool(os.environ.get("JSAC_IGNORE_SIGINT"))
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    on_signals([signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT], end)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()

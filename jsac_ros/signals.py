@@ -1,0 +1,27 @@
+"""Signals that ask a process to end, heard in a thread of their own.
+
+A handler of Python's runs within whatever the main thread does at that moment, perhaps while it holds the very lock that
+the handler asks for: `Event.set` inside `Event.wait` waits for ever, and what was to be written at the end never is.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable
+
+
+def on_signals(numbers: Iterable[int], call: Callable[[], None]) -> None:
+    """Has `call` called once for every such signal from now on. Once in a process, by its main thread."""
+    heard, said = socket.socketpair()
+    said.setblocking(False)
+    signal.set_wakeup_fd(said.detach())  # the interpreter writes a byte there
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+
+    def listen() -> None:
+        while heard.recv(1):
+            call()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
