@@ -135,7 +135,7 @@ class RealtimeConfig(Section):
 
     fifo_priority: Annotated[int, Field(ge=0, le=90)] = 10  # SCHED_FIFO of the control threads; 0: off
     actor_cpu: Annotated[int, Field(ge=-1)] = -1  # pin the actor's control thread; -1: off
-    learner_nice: Annotated[int, Field(ge=0, le=19)] = 19
+    learner_nice: Annotated[int, Field(ge=0, le=19)] = 19  # 19: SCHED_IDLE too, so that it makes way at once
     replay_nice: Annotated[int, Field(ge=0, le=19)] = 10
 
 

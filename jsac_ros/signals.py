@@ -9,19 +9,20 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 
-def on_signals(numbers: Iterable[int], call: Callable[[], None]) -> None:
-    """Has `call` called once for every such signal from now on. Once in a process, by its main thread."""
+def on_signals(numbers: Sequence[int], call: Callable[[], None]) -> None:
+    """Has `call` called for each of these signals from now on. For the main thread."""
     heard, said = socket.socketpair()
     said.setblocking(False)
-    signal.set_wakeup_fd(said.detach())  # the interpreter writes a byte there
+    signal.set_wakeup_fd(said.detach())  # where the interpreter writes the number of every signal that it handles
     for number in numbers:
         signal.signal(number, lambda *_: None)
 
     def listen() -> None:
-        while heard.recv(1):
-            call()
+        while number := heard.recv(1):
+            if number[0] in numbers:
+                call()
 
     threading.Thread(target=listen, name="signals", daemon=True).start()

@@ -141,7 +141,6 @@ def learn(config: SystemConfig, environment: str, steps: int, folder: Path) -> N
     spec, agent = spec_of(env, config), algorithm_of(config.agent)
     state, begin = agent.create(config.agent, spec, seed), 0
     folder.mkdir(parents=True, exist_ok=True)
-    configuration.dump(config, folder / "config.yaml")
     store = FrameStore.open(folder / "replay", spec, config.replay.capacity)
     session = 1 + int(store.rows["session"][store.live_slots()].max(initial=0))
     checkpoints = Checkpoints(folder / "checkpoints", config.agent, spec, config.learner.keep_checkpoints)
@@ -152,6 +151,7 @@ def learn(config: SystemConfig, environment: str, steps: int, folder: Path) -> N
         if "env_steps" not in counters:
             raise ValueError(f"{folder}: is of a live run; expected one of `jsac-ros train {environment}`")
         begin = counters["env_steps"]
+    configuration.dump(config, folder / "config.yaml")
     update, act = agent.make_update(config.agent, spec), agent.make_act(config.agent, spec)
     seconds = compile_update(update, state, spec, config.replay.batch_size, config.agent.n_step)
     print(f"compiled the update in {seconds:.1f} s", flush=True)

@@ -10,6 +10,7 @@ import pytest
 
 from jsac_ros.__main__ import main
 from jsac_ros.agent import export
+from jsac_ros.agent.checkpoint import Checkpoints
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report.training_log import TrainingLog
 
@@ -45,6 +46,17 @@ def test_run_leaves_everything_behind_and_can_be_resumed(tmp_path):
     assert main(["train", "Pendulum-v1", "--resume", str(run), "--steps", "300", "--evaluate-every", "110"]) == 0
     assert evaluations(run) == [110, 220, 300]
     assert FrameStore.read(run / "replay").valid_count == 298
+
+
+def test_a_live_runs_folder_is_refused_and_left_as_it_is(tmp_path, monkeypatch, capsys):
+    save = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", lambda self, state, counters: save(self, state, {"batches": 20}))
+    assert train(tmp_path, "Pendulum-v1", "--steps", "40") == 0
+    (run,) = tmp_path.iterdir()
+    before = (run / "config.yaml").read_text()
+    assert main(["train", "Pendulum-v1", "--resume", str(run), "--steps", "50", "run.seed=7"]) == 2
+    assert "is of a live run" in capsys.readouterr().err
+    assert (run / "config.yaml").read_text() == before
 
 
 def test_resumed_in_the_warm_up_it_begins_again_and_counts_nothing_twice(tmp_path):

@@ -32,6 +32,21 @@ def test_fifo_is_in_force_or_refused_with_the_remedy():
     assert result.returncode == 0, result.stderr
 
 
+def test_only_the_nicest_runs_when_idle_with_all_its_threads():
+    code = (
+        "import os, threading\n"
+        "from jsac_ros.control import realtime\n"
+        "wait = threading.Event()\n"
+        "thread = threading.Thread(target=wait.wait)\n"
+        "thread.start()\n"
+        "policies = lambda: {os.sched_getscheduler(int(task)) for task in os.listdir('/proc/self/task')}\n"
+        "assert not realtime.process_idle(18).ok and policies() == {os.SCHED_OTHER}, policies()\n"
+        "assert realtime.process_idle(19).ok and policies() == {os.SCHED_IDLE}, policies()\n"
+        "wait.set()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_nice_ranks_speaks_of_autogroups():
     assert "autogroups" in realtime.nice_ranks().detail
 

@@ -130,7 +130,7 @@ def make_update(config: AgentConfig, spec: Spec):
         (loss, q), slope = jax.value_and_grad(value_loss, has_aux=True)(
             state.critic.params, network, image, batch, target
         )
-        norm = optax.global_norm(slope)
+        norm = gradient.norm(slope)
         usable = jnp.isfinite(loss) & jnp.isfinite(norm)
         critic = gradient.step(optimiser, slope, state.critic, usable, kappa)
         due = usable & ((state.step + 1) % config.target_period == 0)

