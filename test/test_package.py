@@ -32,7 +32,8 @@ NAMES = {
     "urdf_parser_py": ("urdfdom_py", "urdfdom_py"),
     "yaml": ("PyYAML", "python3-yaml"),
 }
-OPTIONAL = {"torch", "pyarrow"}  # `jsac-ros bench` compares with one, the export to LeRobot needs the other
+# `jsac-ros bench` compares with one, the export to LeRobot needs another, a UR's driver brings the third.
+OPTIONAL = {"torch", "pyarrow", "ur_dashboard_msgs"}
 
 
 def load_tool(name):
