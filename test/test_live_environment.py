@@ -1,6 +1,7 @@
 """`jsac-ros train ENV --asynchronous`: a Gymnasium environment with the live system's learner and replay processes."""
 
 import csv
+import importlib.util
 import json
 import subprocess
 import sys
@@ -39,7 +40,10 @@ def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     # Five at the end, and five after 500 steps where the learner's first policy was there by then.
     assert len(evaluated) in (5, 10) and {row["steps"] for row in evaluated} == {"200"}
     assert [row["env_steps"] for row in evaluated[-5:]] == [str(STEPS)] * 5
-    assert (folder / "video.mp4").stat().st_size > 1000
+    if importlib.util.find_spec("pygame"):
+        assert (folder / "video.mp4").stat().st_size > 1000
+    else:  # with which this environment draws
+        assert "no video: " in (folder / "logs" / "environment.log").read_text()
     assert (folder / "policy").is_dir() and (folder / "learning_curve.png").exists()
     assert leftovers() == []
 
