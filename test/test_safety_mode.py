@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_a_protective_stop_by_its_own_message_holds_until_it_is_over(tmp_path, d
         says.stdin.flush()
         assert cell.observer.wait(lambda: cell.state() == "holding", 20), cell.log()
         assert "protective stop" in cell.observer.status("safety_status").reason
-        assert cell.observer.wait(lambda: not cell.observer.moving(), 20)
+        time.sleep(1.0)  # what moves here has no safety of its own: it swings back to where it was told to stay
         still = cell.observer.path().q[-1]
         assert not cell.observer.wait(lambda: cell.observer.moving(), 1.0)
         np.testing.assert_allclose(cell.observer.path().q[-1], still, atol=1e-4)
