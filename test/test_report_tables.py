@@ -129,6 +129,13 @@ def test_what_a_resumed_store_held_before_is_not_counted():
     assert (totals.of_replay("received"), totals.of_replay("lost")) == (80, 1)
 
 
+def test_what_replay_has_before_the_actor_says_so_is_counted():
+    totals = Totals()
+    for sent, received in ((0, 0), (0, 46), (327, 385), (603, 603)):  # each says it once a second, at its own moment
+        totals.add_metrics(_control("1", sent, **{"control.sent": str(sent), "replay.received": str(received)}))
+    assert (totals.total("sent"), totals.of_replay("received")) == (603, 603)
+
+
 def test_the_learner_is_judged_by_whole_seconds_of_learning():
     totals = Totals()
     for state, share in (("waiting", "1"), ("learning", "0.5"), ("learning", "0.002"), ("learning", "0.004")):

@@ -67,8 +67,7 @@ class Totals:
             value = number(row, f"replay.{name}")
             if value >= 0:
                 self._replay[name] = max(value, self._replay[name])
-                if not self.total("sent"):
-                    self._replay_before[name] = value
+                self._replay_before.setdefault(name, value)  # replay is heard before anybody acts
         for column, value in row.items():
             process, _, field = column.removeprefix("process.").rpartition(".")
             if column.startswith("process.") and field == "peak_rss_mb" and value:
