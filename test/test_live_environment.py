@@ -18,7 +18,8 @@ STEPS, WARMUP = 600, 200
 def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     words = [
         "Pendulum-v1", "--asynchronous", "--steps", str(STEPS), f"run.folder={tmp_path}", "agent.hidden=[16]",
-        "replay.batch_size=8", f"replay.warmup_steps={WARMUP}", "realtime.learner_nice=0", "run.name=gymnasium", "--evaluate-every", "500",
+        "replay.batch_size=8", f"replay.warmup_steps={WARMUP}", "realtime.learner_nice=0", "run.name=gymnasium",
+        "--evaluate-every", "500",
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "jsac_ros", "train", *words],

@@ -18,6 +18,7 @@ ROBOT = "gymnasium"
 EVALUATION_EPISODES = 5
 
 Choose = Callable[[Observation], np.ndarray]  # an action in [-1, 1], or the number of a choice
+Stop = Callable[[], bool]  # whether it was asked to end
 
 
 def make(environment: str, pixels: bool, seen: CameraConfig | None = None) -> Any:
@@ -148,7 +149,7 @@ class GymnasiumTask:
         )  # fmt: skip
 
 
-def play(task: GymnasiumTask, choose: Choose, stop: Callable[[], bool] = lambda: False) -> None:
+def play(task: GymnasiumTask, choose: Choose, stop: Stop = lambda: False) -> None:
     """One episode, to its end or until `stop`; its return is the task's. Nothing is stored."""
     observation, over = task.reset(), False
     while not over and not stop():
@@ -165,8 +166,8 @@ def evaluate(task: GymnasiumTask, choose: Choose) -> float:
     return float(np.mean(returns))
 
 
-def record_video(environment: str, spec: Spec, choose: Choose, path: Path) -> None:
-    """One episode of the deterministic policy. An environment that cannot render has none."""
+def record_video(environment: str, spec: Spec, choose: Choose, path: Path, stop: Stop = lambda: False) -> None:
+    """One episode of the deterministic policy, or its begin, until `stop`. An environment that cannot render has none."""
     frames = []
     try:
         env = make(environment, True)
@@ -175,7 +176,7 @@ def record_video(environment: str, spec: Spec, choose: Choose, path: Path) -> No
             frames.append(env.render())
             return choose(observation)
 
-        play(GymnasiumTask(env, spec, seed=0), choose_and_look)
+        play(GymnasiumTask(env, spec, seed=0), choose_and_look, stop)
         video.write(path, frames, env.metadata.get("render_fps", 30))
     except Exception as error:  # a missing GL shows as anything, and what was learned is saved already
         print(f"no video: {' '.join(str(error).split())[:200]}")

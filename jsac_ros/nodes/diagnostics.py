@@ -1,4 +1,5 @@
-"""Our statuses as diagnostics: names `jsac: <node, with its namespace>: <what>`, ready for an aggregator's `startswith: jsac`."""
+"""Our statuses as diagnostics, ready for an aggregator's `startswith: jsac`: names are `jsac: <node>: <what>`, the node with
+its namespace."""
 
 from __future__ import annotations
 

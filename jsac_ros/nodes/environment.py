@@ -82,8 +82,9 @@ class Environment(WorkingNode):
                 pass
         self.state = "stopped"
         self.sender.drain()
-        if self.acting.version:
-            record_video(config.gymnasium, self.spec, self._best_action, run_folder(self.config) / "video.mp4")
+        if self.acting.version and not self.stop.is_set():  # who is interrupted has ten seconds to end
+            video = run_folder(self.config) / "video.mp4"
+            record_video(config.gymnasium, self.spec, self._best_action, video, self.stop.is_set)
         self.stop.set()
 
     def _best_action(self, observation: Observation) -> np.ndarray:
