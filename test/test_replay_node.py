@@ -132,6 +132,7 @@ def test_steps_become_batches_and_survive_a_kill(system):
     assert ring.take(30.0).sequence >= 2
     side.wait(lambda: side.status is not None and side.status.received == len(steps), "a status")
     assert side.status.lost == side.status.refused == 0 and side.status.valid == 80
+    assert side.status.received_before == 41  # what it held after the kill
 
     replay.send_signal(signal.SIGTERM)
     assert replay.wait(30) == 0, replay.stdout.read()

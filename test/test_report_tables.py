@@ -124,8 +124,10 @@ def test_counters_are_summed_over_restarts_of_the_actor():
 
 def test_what_a_resumed_store_held_before_is_not_counted():
     totals = Totals()
-    totals.add_metrics({"time_s": "1", "replay.received": "5000", "replay.lost": "3"})
-    totals.add_metrics(_control("1", 100, **{"control.sent": "80", "replay.received": "5080", "replay.lost": "4"}))
+    for received, lost, received_before, lost_before in ((5010, 3, 5000, 3), (5080, 4, 5060, 4)):  # killed between
+        row = {"replay.received": received, "replay.lost": lost}
+        row |= {"replay.received_before": received_before, "replay.lost_before": lost_before}
+        totals.add_metrics({name: str(value) for name, value in row.items()})
     assert (totals.of_replay("received"), totals.of_replay("lost")) == (80, 1)
 
 

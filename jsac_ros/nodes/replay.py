@@ -59,6 +59,7 @@ class Replay(WorkingNode):
         self.waiting_for = ""  # of the sampler
         self.holding = ""  # why steps are not taken at present
         self.disk_error = ""  # until a step is written again
+        self.before = (self.store.count, int(self.store.counters["lost"]))  # received and lost when this began
         self.sample_ms: deque[float] = deque(maxlen=1000)
         self._resend: dict[Stream, bool] = {}  # streams to acknowledge, and whether to ask again
         self._asked_s: dict[Stream, float] = {}
@@ -174,6 +175,7 @@ class Replay(WorkingNode):
         message.received = store.count
         for name in ("duplicates", "refused", "lost", "batches"):
             setattr(message, name, int(counters[name]))
+        message.received_before, message.lost_before = self.before
         message.ingest_per_s = (store.count - before) / (now - then)
         message.sample_ms = median(self.sample_ms) if self.sample_ms else 0.0
         self.sample_ms.clear()

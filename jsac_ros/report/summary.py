@@ -52,7 +52,7 @@ class Totals:
         self._series: dict[str, list[float]] = {name: [] for name in _SERIES}
         self._of_session: dict[str, dict[str, float]] = {"ticks": {}, "missed": {}, "sent": {}}
         self._replay: dict[str, float] = {"received": 0.0, "lost": 0.0}
-        self._replay_before: dict[str, float] = {}  # what a resumed store held when this run began
+        self._replay_before: dict[str, float] = {}  # what a resumed store held when the run began
         self._open_steps: tuple[str, str, float] = ("", "", 0.0)  # session, episode, steps of the one going on
 
     def add_episode(self, row: Row) -> None:
@@ -67,7 +67,7 @@ class Totals:
             value = number(row, f"replay.{name}")
             if value >= 0:
                 self._replay[name] = max(value, self._replay[name])
-                self._replay_before.setdefault(name, value)  # replay is heard before anybody acts
+                self._replay_before.setdefault(name, number(row, f"replay.{name}_before", 0.0))
         for column, value in row.items():
             process, _, field = column.removeprefix("process.").rpartition(".")
             if column.startswith("process.") and field == "peak_rss_mb" and value:
