@@ -141,7 +141,7 @@ def learn(config: SystemConfig, environment: str, steps: int, folder: Path) -> N
     spec, agent = spec_of(env, config), algorithm_of(config.agent)
     state, begin = agent.create(config.agent, spec, seed), 0
     folder.mkdir(parents=True, exist_ok=True)
-    store = FrameStore.open(folder / "replay", spec, config.replay.capacity)
+    store = FrameStore.open(Path(config.replay.folder or folder / "replay").expanduser(), spec, config.replay.capacity)
     session = 1 + int(store.rows["session"][store.live_slots()].max(initial=0))
     checkpoints = Checkpoints(folder / "checkpoints", config.agent, spec, config.learner.keep_checkpoints)
     if config.learner.encoder:

@@ -48,6 +48,14 @@ def test_run_leaves_everything_behind_and_can_be_resumed(tmp_path):
     assert FrameStore.read(run / "replay").valid_count == 298
 
 
+def test_it_goes_on_with_a_store_elsewhere(tmp_path):
+    runs, elsewhere = tmp_path / "runs", tmp_path / "store"
+    assert train(runs, "Pendulum-v1", "--steps", "15", f"replay.folder={elsewhere}") == 0
+    assert train(runs, "Pendulum-v1", "--steps", "10", f"replay.folder={elsewhere}") == 0
+    assert FrameStore.read(elsewhere).count == 25
+    assert not list(runs.glob("*/replay"))
+
+
 def test_a_live_runs_folder_is_refused_and_left_as_it_is(tmp_path, monkeypatch, capsys):
     save = Checkpoints.save
     monkeypatch.setattr(Checkpoints, "save", lambda self, state, counters: save(self, state, {"batches": 20}))

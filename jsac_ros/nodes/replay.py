@@ -46,7 +46,7 @@ class Replay(WorkingNode):
         super().__init__("replay")
         config = self.config
         spec = configuration.spec_of(config, len(arm_of(config.robot)))
-        folder = Path(config.replay.folder).expanduser() if config.replay.folder else run_folder(config) / "replay"
+        folder = Path(config.replay.folder or run_folder(config) / "replay").expanduser()
         self.store = FrameStore.open(folder, spec, config.replay.capacity)
         try:
             self.sampler = Sampler(config.replay, self.store, config.agent.n_step, config.agent.discount)
