@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from jsac_ros import xla_settings
@@ -84,6 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: verb {verb!r} is unknown; known are {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    if on_command_line and verb == "train":
+        os.environ.update(xla_settings.compilation_cache() | os.environ)
     if on_command_line and _updates_here(verb, rest):
         xla_settings.restart_with_them()
     module = importlib.import_module(_module(verb, rest))

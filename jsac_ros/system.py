@@ -6,7 +6,6 @@ before it exists: safety starts first and stops last.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from jsac_ros import config as configuration
 from jsac_ros import dds
 from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.xla_settings import compilation_cache, learner_environment
 
 # JAX for a batch of one; with `policy.compute_in_calling_thread` inference waits for no other thread and no other core.
 ACTING = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
@@ -83,22 +83,6 @@ def stop_order(system: list[Process]) -> list[list[Process]]:
         ["sim_robot", "target_display"], ["reporter"],
     ]  # fmt: skip
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
-
-
-def learner_environment() -> dict[str, str]:
-    """Settings of the learner's process that must be there before it starts (docs/algorithm.md, "Speed")."""
-    from jsac_ros.xla_settings import learner_environment as probed
-
-    return probed()
-
-
-def compilation_cache() -> dict[str, str]:
-    """JAX keeps what it has compiled, so that the second start of a system takes seconds less."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(base / "jsac_ros" / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
 
 
 def shared_environment(run_folder: Path) -> dict[str, str]:

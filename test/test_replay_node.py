@@ -22,7 +22,7 @@ from jsac_ros.replay.ring import BatchRing
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.types import batch_layout
 
-DOMAIN = 100 + os.getpid() % 40
+DOMAIN = 100 + os.getpid() % 20
 CONFIG = {
     "camera": {"height": 32, "width": 40}, "task": {"stack": 2, "controlled_joints": 2},
     "replay": {"capacity": 400, "batch_size": 8, "warmup_steps": 30}, "run": {"name": f"test{os.getpid()}"},

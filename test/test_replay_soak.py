@@ -21,7 +21,7 @@ from jsac_ros.replay import names
 from jsac_ros.replay.store import FrameStore
 
 SOAK_S = float(os.environ.get("JSAC_SOAK_S", 20))
-DOMAIN = 141 + os.getpid() % 40
+DOMAIN = 120 + os.getpid() % 20
 DISCOUNT = 0.99
 HERE = Path(__file__).parent
 

@@ -15,7 +15,7 @@ from report_cases import write_run
 from jsac_ros.config import RobotConfig, SystemConfig, dump
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 
-DOMAIN = 60 + os.getpid() % 40
+DOMAIN = 61 + os.getpid() % 15
 
 
 class Feed:

@@ -225,7 +225,7 @@ def test_a_protective_stop_is_told_and_a_restart_changes_the_order_of_joints(rob
 
 def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_compressed(domain, tmp_path):
     process, station = start(
-        tmp_path, domain + 100, camera={"compressed": True}, robot=RobotConfig(interface="velocity"),
+        tmp_path, domain + 120, camera={"compressed": True}, robot=RobotConfig(interface="velocity"),
         sim=SimConfig(camera_height=64, camera_width=96),
     )  # fmt: skip
     try:
@@ -246,7 +246,7 @@ def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_com
 @pytest.mark.parametrize("kind", [Twist, TwistStamped])
 def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_path, kind):
     robot = RobotConfig(model="diff_drive", interface="twist", twist_stamped=kind is TwistStamped)
-    process, station = start(tmp_path, domain + 100, robot=robot, sim=SimConfig(camera_height=64, camera_width=96))
+    process, station = start(tmp_path, domain + 120, robot=robot, sim=SimConfig(camera_height=64, camera_width=96))
     try:
         bumper, battery, said = [], [], []
         station.node.create_subscription(Bool, "bumper", bumper.append, 1)
