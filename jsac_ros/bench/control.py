@@ -126,7 +126,7 @@ def summarise(folder: Path, heard: dict, camera_delay_s: float) -> dict:
     image = _percentiles(actor["obs_to_command"])
     # A picture is at least the camera's own delay old; the rest of its age at the tick is waiting for the tick.
     ages = _percentiles(actor["image_age"])
-    image["phase_p50"] = None if ages["p50"] is None else max(0.0, ages["p50"] - 1e3 * camera_delay_s)
+    image["phase_p50"] = None if ages["p50"] is None else round(max(0.0, ages["p50"] - 1e3 * camera_delay_s), 4)
     return {
         "actor": heard["actor"] | {
             "start_ms": _percentiles(actor["lateness"]),
