@@ -32,6 +32,25 @@ def test_fifo_is_in_force_or_refused_with_the_remedy():
     assert result.returncode == 0, result.stderr
 
 
+def test_without_fifo_turns_are_short_for_every_thread_and_those_to_come():
+    code = (
+        "import os, threading\n"
+        "from jsac_ros.control import realtime\n"
+        "wait = threading.Event()\n"
+        "start = lambda: threading.Thread(target=wait.wait).start()\n"
+        "start()\n"
+        "fifo, short = realtime.process_first(0)\n"
+        "start()\n"
+        "assert not fifo.ok and os.sched_getscheduler(0) == os.SCHED_OTHER\n"
+        "for task in os.listdir('/proc/self/task'):\n"
+        "    lines = open(f'/proc/self/task/{task}/sched').read().splitlines()\n"
+        "    slices = [int(line.split(':')[1]) for line in lines if line.startswith('se.slice')]\n"
+        "    assert slices in ([], [100_000]) if short.ok else 'Linux 6.12' in str(short) or 'system call' in str(short)\n"
+        "wait.set()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_only_the_nicest_runs_when_idle_with_all_its_threads():
     code = (
         "import os, threading\n"

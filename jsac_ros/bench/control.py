@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,8 @@ def _listen(run: SystemRun, duration_s: float) -> dict:
             raise RuntimeError("the actor said nothing")
         end_s = time.monotonic() + duration_s + _START_S
         with _Machine(run.config.task.control_period_s, run.config.realtime.fifo_priority) as machine:
+            for thread in os.listdir("/proc/self/task"):  # a run has nobody who listens to every topic
+                os.setpriority(os.PRIO_PROCESS, int(thread), 10)
             while run.alive and time.monotonic() < end_s:
                 time.sleep(1.0)
                 observer.forget(time.time())

@@ -1,4 +1,4 @@
-"""A loop that does nothing, in real time, beside a running system: as late as machine and system make it.
+"""A loop that does nothing, as urgent as the control threads, beside a running system: as late as both make it.
 
 `python -m jsac_ros.bench.idle_loop PERIOD_S PRIORITY` until SIGTERM; then one line of JSON.
 """
@@ -18,7 +18,7 @@ def main() -> int:
     rate, lateness_ms = FixedRate(float(sys.argv[1])), Timing()
     signal.signal(signal.SIGTERM, lambda *_: rate.stop())
     realtime.fine_timers()
-    realtime.thread_fifo(int(sys.argv[2]))
+    realtime.process_first(int(sys.argv[2]))
     while (tick := rate.wait()) is not None:
         lateness_ms.add((tick.begun_ns - tick.due_ns) * 1e-6)
     print(json.dumps(dict(zip(("p50", "p99", "p999", "max"), lateness_ms.run()))))

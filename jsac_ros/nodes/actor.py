@@ -147,7 +147,7 @@ class Actor(WorkingNode):
             realtime.short_switch_interval(),
             realtime.fine_timers(),
             # The others too, below this one: it waits for whichever of them holds the interpreter or brings a message.
-            realtime.process_fifo(limits.fifo_priority and max(1, limits.fifo_priority - 1)),
+            *realtime.process_first(limits.fifo_priority and max(1, limits.fifo_priority - 1)),
             realtime.thread_fifo(limits.fifo_priority),
             realtime.pin(limits.actor_cpu),
             realtime.nice_ranks(),

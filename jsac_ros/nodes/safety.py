@@ -251,7 +251,7 @@ class Safety(JsacNode):
             realtime.short_switch_interval(),
             realtime.fine_timers(),
             realtime.freeze_garbage(),
-            realtime.process_fifo(self.config.realtime.fifo_priority),
+            *realtime.process_first(self.config.realtime.fifo_priority),
         )
         self.get_logger().info("; ".join(map(str, measures)))
         self.get_logger().info(f"at rest at the latest {self._gate.rest_s:.2f} s after the last command")

@@ -219,7 +219,7 @@ class SimRobot(JsacNode):
         for thread in self._threads:
             thread.start()
         # The robot that this stands for has a computer of its own, which no learner slows down.
-        measures = realtime.short_switch_interval(), realtime.process_fifo(self.config.realtime.fifo_priority)
+        measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
         self.get_logger().info("; ".join(map(str, measures)))
         super().run()
 
