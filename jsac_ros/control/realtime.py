@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import platform
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +63,9 @@ def process_fifo(priority: int) -> Applied:
 def process_first(priority: int) -> tuple[Applied, ...]:
     """`process_fifo`; where that is refused or off, `process_short_turns`."""
     fifo = process_fifo(priority)
-    return (fifo,) if fifo.ok else (fifo, process_short_turns())
+    if os.sched_getscheduler(0) == os.SCHED_FIFO:  # also where only some thread that ended meanwhile was refused
+        return (fifo,)
+    return fifo, process_short_turns()
 
 
 def process_short_turns() -> Applied:
@@ -79,7 +83,7 @@ def process_short_turns() -> Applied:
     wanted = (_SCHED_ATTR.size, os.SCHED_OTHER, 0, os.getpriority(os.PRIO_PROCESS, 0), 0, _SLICE_NS, 0, 0)
     said = ctypes.create_string_buffer(_SCHED_ATTR.pack(*wanted), _SCHED_ATTR.size)
     for thread in os.listdir("/proc/self/task"):
-        if libc.syscall(set_attr, int(thread), said, 0) != 0:
+        if libc.syscall(set_attr, int(thread), said, 0) != 0 and ctypes.get_errno() != errno.ESRCH:  # it has ended
             return Applied(name, False, os.strerror(ctypes.get_errno()))
     libc.syscall(get_attr, 0, said, _SCHED_ATTR.size, 0)
     if _SCHED_ATTR.unpack(said.raw[: _SCHED_ATTR.size])[5] != _SLICE_NS:
@@ -97,7 +101,8 @@ def process_idle(nice: int) -> Applied:
         return Applied("SCHED_IDLE", False, "off in the configuration")
     try:
         for thread in os.listdir("/proc/self/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+            with suppress(ProcessLookupError):  # it has ended
+                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
     except OSError as error:
         return Applied("SCHED_IDLE", False, error.strerror)
     return Applied("SCHED_IDLE", True, "on")

@@ -25,6 +25,7 @@ from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import TIMINGS
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.nodes.transitions import TransitionSender
+from jsac_ros.report.summary import read_totals
 from jsac_ros.types import Observation
 
 AHEAD = 100  # steps; at most half of what replay's topic holds
@@ -45,7 +46,8 @@ class Environment(WorkingNode):
         self.test = GymnasiumTask(test, self.spec, seed + 10_000)
         self.acting = Acting(config, self.spec, self.session, self.get_logger())
         self.sender = TransitionSender(self, ROBOT, self.session)
-        self.steps, self._said = 0, (time.monotonic(), 0)
+        self.before = read_totals(run_folder(config)).total("ticks")  # where it was killed: to within a second
+        self.steps, self._said = 0, (time.monotonic(), 0)  # of this process
         self.state = "waiting"
         self.episode = self.create_publisher(Episode, "episode", 10)
         self.status = self.create_publisher(ControlStatus, "control_status", 10)
@@ -64,7 +66,7 @@ class Environment(WorkingNode):
         config, task, began_s = self.config.train, self.task, time.monotonic()
         observation = task.reset()
         self.state = "acting"
-        while not self.stop.is_set() and self.steps < config.steps:
+        while not self.stop.is_set() and self.before + self.steps < config.steps:
             choice = self.acting.choose(observation, task.episode, task.step, False)
             rows, over = task.act(choice.action)
             for row in rows:
@@ -72,7 +74,8 @@ class Environment(WorkingNode):
             self.steps += 1
             if over:
                 self._publish_episode(task, choice.version, began_s)
-            if self.steps % config.evaluate_every == 0 or self.steps == config.steps:
+            done = self.before + self.steps
+            if done % config.evaluate_every == 0 or done == config.steps:
                 self._evaluate()
             if over:
                 observation, began_s = task.reset(), time.monotonic()
