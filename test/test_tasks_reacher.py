@@ -1,5 +1,7 @@
 """The visual reacher's reward, success and reset; shadow mode."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError
+from jsac_ros.control.safety import gate_of
 from jsac_ros.robots.models import arm_of
 from jsac_ros.robots.ur import ur_arm
 from jsac_ros.tasks import make_task
@@ -14,6 +17,7 @@ from jsac_ros.tasks.home import plan_home
 from jsac_ros.tasks.ur5_reacher import dense_reward, reached, red_mask
 
 ARM = ur_arm("ur5")
+DEMO = Path(__file__).resolve().parent.parent / "config" / "ur5_reacher_demo.yaml"
 
 
 def make(**task):
@@ -106,6 +110,28 @@ def test_every_reset_ends_at_home_within_the_limits(offset):
     q, velocities = go_home(make(reset_s=0.5), home + offset)
     assert np.abs(q - home).max() <= 0.01
     assert np.abs(velocities).max(initial=0) <= config.safety.max_joint_speed_rad_s
+
+
+@pytest.mark.parametrize("held_s", [0.0, 0.3, 1.0, 5.0])
+def test_an_arm_that_was_held_up_at_a_wall_of_the_box_still_comes_home(held_s):
+    """As an arm that slid along the wall: the gate lets nothing pass until it is quite at rest. The commands that the way
+    home would have caught up with, each joint at its own limit, lead along the wall to a place without a way on."""
+    config = configuration.load(DEMO, {})
+    gate, task = gate_of(config, ARM), make_task(config, ARM)
+    gate.program_running(True)
+    q = np.array(config.task.home) + (0.0833, 0.7538, -0.4236, -0.319, -0.0659, 0.0)
+    now, period = 100.0, 0.008
+    task.begin_reset(q, now)
+    for k in range(1, 2500):
+        now += period
+        qd = gate.velocity(now)
+        q = q + qd * period
+        gate.joints(q, now)
+        if k % 5 == 0:
+            if (velocity := task.reset_velocity(q, qd, now)) is None:
+                break
+            gate.command(now, velocity if now > 100.0 + held_s else np.zeros(6))
+    assert velocity is None and now - 100.0 < held_s + 6.0, q - config.task.home
 
 
 def test_a_short_way_takes_the_configured_time_and_a_long_one_more():

@@ -29,6 +29,11 @@ class HomeMove:
         way = self.home - self.start
         return way * (speed / self.duration_s) + gain * (self.start + way * done - position)
 
+    def behind(self, position: np.ndarray, now_s: float) -> float:
+        """How far, rad, the farthest joint is from where it should be by now."""
+        done, _ = _profile(min(max((now_s - self.began_s) / self.duration_s, 0.0), 1.0))
+        return float(np.abs(self.start + (self.home - self.start) * done - position).max(initial=0.0))
+
     def over(self, now_s: float) -> bool:
         return now_s - self.began_s >= self.duration_s
 
