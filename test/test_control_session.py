@@ -98,6 +98,16 @@ def test_an_episode_is_one_frame_a_tick_and_closed_by_its_last_observation(sessi
     assert session.state == "resetting" and not outcomes[7].acted
 
 
+def test_a_reset_that_takes_long_says_what_holds_it(session):
+    session.start()
+    session.task.begin_reset = lambda position, now_s: setattr(session.task, "home_in", 10_000)
+    run(session, [view(0), view(700)])
+    assert session.reason == "moving home"
+    session.held_by = ("acceleration", "box")
+    run(session, [view(800)])
+    assert session.reason == "moving home for 32 s; safety: acceleration, box"
+
+
 def test_a_terminal_state_has_mask_zero_and_only_there(session):
     session.start()
     outcomes = run(session, [view(0), view(1), view(2), view(3), view(4), view(5, value=9)])

@@ -84,6 +84,7 @@ class Session:
         self.target_wanted = False  # the node asks for a new target and calls `target_ready`
         self.episode = 0
         self.step = 0
+        self.held_by: tuple[str, ...] = ()  # rules of safety that had a say in the last command
         self.evaluation_left = 0  # episodes to run deterministically, not stored
         self._evaluating = False
         self._stack = FrameStack(spec)
@@ -156,7 +157,7 @@ class Session:
         velocity = self.task.reset_velocity(view.position, view.velocity, view.steady_s)
         if velocity is not None:
             took_s, self._settled_since_s = view.steady_s - self._reset_began_s, None
-            late = f" for {took_s:.0f} s: safety_status says what holds it" if took_s > LONG_RESET_S else ""
+            late = f" for {took_s:.0f} s; safety: {', '.join(self.held_by) or 'no rule'}" if took_s > LONG_RESET_S else ""
             self.reason = self.task.waits_for or f"moving home{late}"
             return velocity
         if self._settled_since_s is None:

@@ -271,6 +271,7 @@ class Actor(WorkingNode):
 
     def _on_applied(self, message: AppliedAction) -> None:
         self._applied = (message.tick, np.asarray(message.velocity))
+        self.session.held_by = tuple(message.rules)
 
     def _on_safety(self, message: SafetyStatus) -> None:
         self._safety = (time.monotonic(), message)
