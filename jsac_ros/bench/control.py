@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,8 @@ def _listen(run: SystemRun, duration_s: float) -> dict:
         end_s = time.monotonic() + duration_s + _START_S
         with _Machine(run.config.task.control_period_s, run.config.realtime.fifo_priority) as machine:
             for thread in os.listdir("/proc/self/task"):  # a run has nobody who listens to every topic
-                os.setpriority(os.PRIO_PROCESS, int(thread), 10)
+                with suppress(ProcessLookupError):  # it has ended
+                    os.setpriority(os.PRIO_PROCESS, int(thread), 10)
             while run.alive and time.monotonic() < end_s:
                 time.sleep(1.0)
                 observer.forget(time.time())

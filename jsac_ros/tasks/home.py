@@ -25,17 +25,20 @@ class HomeMove:
 
     def velocity(self, position: np.ndarray, now_s: float, gain: float) -> np.ndarray:
         """rad/s [N] that follow the profile from `position`; `gain` (1/s) pulls back onto it."""
-        done, speed = _profile(min(max((now_s - self.began_s) / self.duration_s, 0.0), 1.0))
+        done, speed = self._profile(now_s)
         way = self.home - self.start
         return way * (speed / self.duration_s) + gain * (self.start + way * done - position)
 
     def behind(self, position: np.ndarray, now_s: float) -> float:
         """How far, rad, the farthest joint is from where it should be by now."""
-        done, _ = _profile(min(max((now_s - self.began_s) / self.duration_s, 0.0), 1.0))
+        done, _ = self._profile(now_s)
         return float(np.abs(self.start + (self.home - self.start) * done - position).max(initial=0.0))
 
     def over(self, now_s: float) -> bool:
         return now_s - self.began_s >= self.duration_s
+
+    def _profile(self, now_s: float) -> tuple[float, float]:
+        return _profile(min(max((now_s - self.began_s) / self.duration_s, 0.0), 1.0))
 
 
 def _profile(u: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ CENTRED = 0.2  # of the picture's width and height, from its centre
 HELD_TICKS = 5
 _GAIN = 4.0  # 1/s; well below one over the delay of tick, safety and robot together
 _LEAD_S = 0.04  # about that delay: what is commanded now is done then
-_HELD_UP = 0.15  # rad behind the move home: it begins again from where the arm is
+_HELD_UP_RAD = 0.15  # behind the move home: it begins again from where the arm is
 _HOME_TOLERANCE = 0.01  # rad
 _REST_TOLERANCE = 0.02  # rad/s
 
@@ -78,7 +78,7 @@ class Ur5Reacher:
         at_home = _near(position, self._home, _HOME_TOLERANCE) and _near(velocity, 0.0, _REST_TOLERANCE)
         if at_home and self._move.over(now_s):
             return None
-        if self._move.behind(position, now_s) > _HELD_UP:
+        if self._move.behind(position, now_s) > _HELD_UP_RAD:
             self.begin_reset(position, now_s)
         wanted = self._move.velocity(position, now_s + _LEAD_S, _GAIN)
         return wanted / max(np.abs(wanted).max() / self._max_speed, 1.0)  # as a whole: another direction may lead to a wall
