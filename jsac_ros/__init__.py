@@ -1,6 +1,19 @@
-"""Learning robot skills from pixels, live, on ROS 2."""
+"""Learning robot skills from pixels, live, on ROS 2.
+
+`jsac_ros.train`, `load`, `evaluate`, `Run` and `Policy` are the Python door (`api.py`), imported when first asked for: the
+processes that move a robot need none of it.
+"""
 
 from pkgutil import extend_path
 
 # Run from the source tree, `jsac_ros.msg` is still found where colcon installed it.
 __path__ = extend_path(__path__, __name__)
+__all__ = ["Policy", "Run", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jsac_ros import api
+
+    return getattr(api, name)

@@ -1,40 +1,201 @@
-"""Messages as they come off the wire or out of a bag, read without ROS: any object with the message's fields will do."""
+"""Our messages to the types of Python and back, without ROS.
+
+One codec for every kind of message class: what is read may be any object with the message's fields, from the wire or out
+of a bag; what is written is made of the classes that are given, rclpy's or those of a `rosbags` typestore. What a message
+says is believed only where it fits the spaces of the system: everything else is a ValueError of one line.
+"""
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from jsac_ros.types import Step
+from jsac_ros.run_key import MAC_BYTES
+from jsac_ros.spaces import ImageSpace, Spaces
+from jsac_ros.types import Arrays, Transition
+
+JPEG_QUALITY = 95
+_SHOWN = 60  # characters of a name that a stranger may have sent
 
 
-def to_ns(time) -> int:
+class Classes(NamedTuple):
+    """The message classes to write with."""
+
+    of: Mapping[str, Any]  # "jsac_ros/msg/Transition" -> class, and so for every message inside it
+    array: Callable[[np.ndarray], Any]  # an array [n] as their sequence fields take it
+
+    def make(self, kind: str, /, **fields: Any) -> Any:
+        """A message of this package."""
+        return self.of[f"jsac_ros/msg/{kind}"](**fields)
+
+    def time(self, stamp_ns: int) -> Any:
+        """builtin_interfaces/Time, from nanoseconds."""
+        seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
+        return self.of["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
+
+
+def to_ns(time: Any) -> int:
     """builtin_interfaces/Time to nanoseconds."""
     return time.sec * 1_000_000_000 + time.nanosec
 
 
-def from_message(message) -> Step:
-    """`msg/Transition` to a step. Raises ValueError when the frame is not what the message says it is."""
-    shape = (message.height, message.width, message.channels)
-    data = np.frombuffer(message.frame, np.uint8)
-    if message.encoding == "jpeg":
-        flags = cv2.IMREAD_GRAYSCALE if message.channels == 1 else cv2.IMREAD_COLOR
-        frame = cv2.imdecode(data, flags)
-        frame = frame if frame is None else frame.reshape(*frame.shape[:2], -1)[..., ::-1]
-        if frame is None or frame.shape != shape:
-            raise ValueError(f"frame of {message.robot} step {message.step}: jpeg is not {shape}")
-    elif message.encoding == "raw":
-        if data.size != shape[0] * shape[1] * shape[2]:
-            raise ValueError(f"frame of {message.robot} step {message.step}: {data.size} bytes, expected {shape}")
-        frame = data.reshape(shape)
-    else:
-        raise ValueError(f"frame of {message.robot} step {message.step}: encoding {message.encoding!r}, expected raw or jpeg")
-    return Step(
+def to_message(transition: Transition, classes: Classes, jpeg: bool = False) -> Any:
+    """`msg/Transition`. `jpeg` (lossy, colour or grey) saves bandwidth between two hosts.
+
+    `oldest_sequence` is the transition's own and `mac` zeros: the sender sets them whenever it sends.
+    """
+    t = transition
+
+    def vectors(parts: Arrays) -> list[Any]:
+        array = classes.array
+        return [classes.make("Vector", name=name, values=array(_floats(values))) for name, values in parts.items()]
+
+    return classes.make(
+        "Transition",
+        header=classes.of["std_msgs/msg/Header"](stamp=classes.time(t.stamp_ns), frame_id=""),
+        robot=t.robot, session=t.session, sequence=t.sequence, oldest_sequence=t.sequence, episode=t.episode, step=t.step,
+        is_first=bool(t.is_first), is_last=bool(t.is_last), intervened=bool(t.intervened), success=bool(t.success),
+        frames=[_to_frame(name, frame, classes, jpeg) for name, frame in t.frames.items()],
+        observation=vectors(t.vectors), action=vectors(t.action), executed=vectors(t.executed),
+        reward=float(t.reward), mask=float(t.mask),
+        sources=[
+            classes.make("SourceStamp", source=source, stamp=classes.time(stamp_ns))
+            for source, stamp_ns in t.source_stamps_ns.items()
+        ],
+        events=list(t.events), policy_version=int(t.policy_version), lateness=float(t.lateness_s),
+        time=float(t.time_s), mac=np.zeros(MAC_BYTES, np.uint8),
+    )  # fmt: skip
+
+
+def from_message(message: Any, spaces: Spaces) -> Transition:
+    """`msg/Transition` to a transition of these spaces.
+
+    Raises ValueError naming the part that is missing, unknown, there twice, of another size or damaged.
+    """
+    if not hasattr(message, "time"):
+        raise ValueError("Transition of a version before named parts; expected frames and vectors with names")
+    where = f"transition {message.sequence} of {_shown(message.robot)}"
+    images = _named(where, "frame", ((frame.name, frame) for frame in message.frames), [i.name for i in spaces.images])
+    stamps = _named(where, "source", ((s.source, s.stamp) for s in message.sources), spaces.sources)
+    action_sizes = {part.name: part.size for part in spaces.actions}
+    return Transition(
         robot=message.robot, session=message.session, sequence=message.sequence, episode=message.episode,
         step=message.step, is_first=message.is_first, is_last=message.is_last, intervened=message.intervened,
-        success=message.success, frame=frame, proprioception=np.asarray(message.proprioception, np.float32),
-        action=np.asarray(message.action, np.float32), executed=np.asarray(message.executed, np.float32),
+        success=message.success,
+        frames={image.name: _from_frame(where, images[image.name], image) for image in spaces.images},
+        vectors=_from_vectors(where, "observation", message.observation, {v.name: v.size for v in spaces.vectors}),
+        action=_from_vectors(where, "action", message.action, action_sizes),
+        executed=_from_vectors(where, "executed", message.executed, action_sizes),
         reward=message.reward, mask=message.mask, stamp_ns=to_ns(message.header.stamp),
-        frame_stamp_ns=to_ns(message.frame_stamp), joint_stamp_ns=to_ns(message.joint_stamp),
-        policy_version=message.policy_version, lateness_s=message.lateness,
+        source_stamps_ns={name: to_ns(stamp) for name, stamp in stamps.items()},
+        policy_version=message.policy_version, lateness_s=message.lateness, events=tuple(message.events),
+        time_s=message.time,
     )  # fmt: skip
+
+
+def from_action(where: str, parts: Sequence[Any], spaces: Spaces) -> Arrays:
+    """`action` of `msg/PersonAction` to {part: float32 [size]}, some of the parts or all.
+
+    Raises ValueError naming the part that is unknown, there twice, of another size or outside its bounds."""
+    there = {part.name for part in parts}
+    choices = {part.name: part.choices for part in spaces.actions}
+    found = _from_vectors(where, "action", parts, {part.name: part.size for part in spaces.actions if part.name in there})
+    for name, values in found.items():
+        low, high = (0, choices[name] - 1) if choices[name] else (-1, 1)
+        if not (np.isfinite(values).all() and (values >= low).all() and (values <= high).all()):
+            raise ValueError(f"{where}: action {name!r} is {values.tolist()}; expected values in {low} .. {high}")
+    return found
+
+
+def to_outputs(commands: Mapping[str, np.ndarray], classes: Classes) -> list[Any]:
+    """{part: [size]} to the `outputs` of `msg/Action` and `msg/AppliedAction`."""
+    array = classes.array
+    return [classes.make("Output", name=n, values=array(np.asarray(v, np.float64))) for n, v in commands.items()]
+
+
+def from_outputs(where: str, outputs: Iterable[Any], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """`outputs` of a message to {part: float64 [size]}. Raises ValueError naming the part that does not fit `sizes`."""
+    return _sized(where, "output", ((output.name, output.values) for output in outputs), sizes, np.float64)
+
+
+def _floats(values: Any) -> np.ndarray:
+    return np.asarray(values, np.float32).reshape(-1)
+
+
+def _from_vectors(where: str, what: str, vectors: Iterable[Any], sizes: Mapping[str, int]) -> Arrays:
+    return _sized(where, what, ((vector.name, vector.values) for vector in vectors), sizes, np.float32)
+
+
+def _sized(where: str, what: str, parts: Iterable[tuple[str, Any]], sizes: Mapping[str, int], dtype: Any) -> Arrays:
+    """{name: values [size]} of a message's parts, in the order of `sizes`."""
+    found = _named(where, what, parts, sizes)
+    for name, values in found.items():
+        if len(values) != sizes[name]:
+            raise ValueError(f"{where}: {what} {name!r} has {len(values)} values; expected {sizes[name]}")
+    return {name: np.asarray(values, dtype) for name, values in found.items()}
+
+
+def _named(where: str, what: str, parts: Iterable[tuple[str, Any]], expected: Iterable[str]) -> dict[str, Any]:
+    """{name: part} in the order of `expected`. Raises ValueError where one is missing, unknown or there twice."""
+    found: dict[str, Any] = {}
+    expected = tuple(expected)
+    for name, part in parts:
+        if name not in expected or name in found:
+            wrong = "there twice" if name in found else "unknown"
+            raise ValueError(f"{where}: {what} {_shown(name)} is {wrong}; expected {', '.join(expected) or 'none'}")
+        found[name] = part
+    for name in expected:
+        if name not in found:
+            raise ValueError(f"{where}: {what} {name!r} is missing; expected {', '.join(expected)}")
+    return {name: found[name] for name in expected}
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
+
+
+# -- frames --------------------------------------------------------------------------------------------------------
+
+
+def _to_frame(name: str, frame: np.ndarray, classes: Classes, jpeg: bool) -> Any:
+    height, width, channels = frame.shape
+    data, encoding = frame.reshape(-1), "raw"
+    if jpeg:
+        import simplejpeg  # not at the top: a process without images does without
+
+        colours = "GRAY" if channels == 1 else "RGB"
+        coded = simplejpeg.encode_jpeg(np.ascontiguousarray(frame), JPEG_QUALITY, colours)
+        data, encoding = np.frombuffer(coded, np.uint8), "jpeg"
+    return classes.make(
+        "Frame", name=name, height=height, width=width, channels=channels, encoding=encoding, data=classes.array(data)
+    )
+
+
+def _from_frame(where: str, message: Any, space: ImageSpace) -> np.ndarray:
+    """uint8 [H, W, C]; of a raw frame a view of the message."""
+    where = f"{where}: frame {space.name!r}"
+    shape = (message.height, message.width, message.channels)
+    if shape != space.frame_shape:
+        raise ValueError(f"{where} is {list(shape)}; expected {list(space.frame_shape)}")
+    data = np.asarray(message.data, np.uint8)
+    if message.encoding == "raw":
+        if data.size != np.prod(shape):
+            raise ValueError(f"{where} has {data.size} bytes; expected {np.prod(shape)}")
+        return data.reshape(shape)
+    if message.encoding == "jpeg":
+        return _from_jpeg(where, data.tobytes(), shape)
+    raise ValueError(f"{where}: encoding is {_shown(message.encoding)}; expected 'raw' or 'jpeg'")
+
+
+def _from_jpeg(where: str, data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    from jsac_ros.control.compressed_images import jpeg
+
+    try:
+        _, frame = jpeg(data)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    if frame.shape != shape:
+        raise ValueError(f"{where}: jpeg is {list(frame.shape)}; expected {list(shape)}")
+    return frame

@@ -1,64 +1,76 @@
-"""`jsac-ros run CONFIG`: starts the processes of a system, watches over them and ends them in order.
+"""Starts the processes of a system, supervises them and ends them in order.
 
-What `ros2 launch` does where it is installed, with what a robot asks for on top: processes stop one group after the
-other (who commands first, safety after the robot is at rest), and a process that keeps crashing ends everything.
+  jsac-ros run ur5_reacher_demo --duration 600                 a shipped configuration, by its name
+  jsac-ros run my_ur5.yaml robot.driver=external               a file of yours, one field changed
+  jsac-ros run ur5_reacher_demo --open                         with its page in a browser
+  jsac-ros run ur5_reacher_demo run.name=night seed=1          several fields; seed is short for run.seed
+  jsac-ros run my_ur5.yaml learner.resume=runs/NAME            continue from the last checkpoint of a run
+  jsac-ros run my_ur5.yaml --only replay,learner               these processes, the others on another computer
+
+What `ros2 launch` does where it is installed, and more: processes stop one group after the other (the actor first, safety
+after the robot is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a terminal that closes
+(SIGHUP) end the system in this order.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections import deque
 from pathlib import Path
 
-from jsac_ros import config as configuration
-from jsac_ros import system
+from jsac_ros import claims, domain, parameters, run_key, system, terminal
 from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.dashboard.opening import open_when_served
 from jsac_ros.dds.leftovers import remove_leftovers as remove_dds_leftovers
+from jsac_ros.documents import did_you_mean
+from jsac_ros.files import write_text
 from jsac_ros.replay.names import remove_leftovers
+from jsac_ros.signals import endings
+from jsac_ros.spaces import Spaces
+from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
 
 ALIASES = {"seed": "run.seed", "bag": "bag.path", "record": "bag.record", "interface": "robot.interface"}
-RESTART_WINDOW_S = 600.0
-RESTART_DELAY_S = 1.0
-BAG_GRACE_S = 3.0  # after the last message of a recording: the actor closes its episode, replay stores it
-
-
-class Watched:
-    """A process of the system while it runs."""
-
-    def __init__(self, process: system.Process):
-        self.process = process
-        self.popen: subprocess.Popen | None = None
-        self.starts: deque[float] = deque()
-        self.due_s: float | None = 0.0  # when to start it (again)
-        self.restarts = 0
+AT_TERMINAL = ("reporter", "keyboard", "dashboard")  # they speak to the person there
+NEVER = float("inf")
+MOST_LOG_BYTES = 16 << 20
+LOG_PERIOD_S = 10.0
 
 
 class Supervisor:
-    def __init__(self, config: SystemConfig, run_folder: Path, processes: list[system.Process]):
-        self.config, self.folder = config, run_folder
-        self.watched = [Watched(process) for process in processes]
+    def __init__(self, config: SystemConfig, run_folder: Path, processes: list[Process], namespace: str):
+        self.config, self.folder, self.processes, self.namespace = config, run_folder, processes, namespace
+        self.supervision = Supervision(processes, config.run.max_restarts)
         self.environment = os.environ | system.shared_environment(run_folder)
-        self.signals = 0
+        self.running: dict[str, subprocess.Popen] = {}
+        self.due_s = {process.name: 0.0 for process in processes}  # when to start each that does not run
+        self.asked: list[int] = []  # signals that asked us to end
+        self.end_s = NEVER
         self.failure = ""
-        self._done_at_s: float | None = None
 
     def run(self) -> int:
-        """Until the run is complete, is interrupted or cannot go on. Returns the exit status."""
-        previous = {n: signal.signal(n, self._on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+        """Until the run is complete, is interrupted or cannot continue. Returns the exit status."""
+        logs_due_s = 0.0
+        previous = {n: signal.signal(n, lambda number, _: self.asked.append(number)) for n in endings()}
         try:
-            while not self.signals and not self.failure and not self._complete():
-                for watched in self.watched:
-                    self._look_after(watched)
-                time.sleep(0.05)
+            with terminal.Terminal(self._on_key):
+                while not self.asked and time.monotonic() < self.end_s:
+                    self._start_what_is_due()
+                    self._look_for_ends()
+                    if time.monotonic() >= logs_due_s:
+                        logs_due_s = time.monotonic() + LOG_PERIOD_S
+                        self._bound_logs()
+                    time.sleep(0.05)
         finally:
             self._stop_all()
-            remove_leftovers(self.config.run.name)
+            remove_leftovers(self.config.run.name, self.namespace)
             remove_dds_leftovers()
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -66,70 +78,79 @@ class Supervisor:
             print(f"error: {self.failure}", file=sys.stderr, flush=True)
         return 1 if self.failure else 0
 
-    def _on_signal(self, *_) -> None:
-        self.signals += 1
+    def _on_key(self, key: str) -> None:
+        """Of our terminal: the keyboard's process does what it stands for."""
+        if key == "q":
+            self.asked.append(signal.SIGINT)
+        elif key == "?":
+            print(f"\n{terminal.HELP}", flush=True)
+        elif keyboard := self.running.get("keyboard"):
+            with contextlib.suppress(OSError):  # it has just died
+                keyboard.stdin.write(key.encode())
+                keyboard.stdin.flush()
 
-    def _complete(self) -> bool:
-        return self._done_at_s is not None and time.monotonic() >= self._done_at_s
+    # -- starting ------------------------------------------------------------------------------------------------
 
-    def _start(self, watched: Watched) -> None:
-        name = watched.process.name
-        log = open(self.folder / "logs" / f"{name}.log", "ab")
-        environment = watched.process.environment | self.environment
-        if watched.starts and name == "safety" and self.config.safety.restart_needs_person:
-            environment |= {"JSAC_SAFETY_LATCHED": "the safety process had died and was started again"}
-        environment |= {"JSAC_STARTER_PID": str(os.getpid())}
-        command = [sys.executable, "-m", watched.process.module]
-        command += ["--ros-args", "--params-file", str(self.folder / "config.yaml")]
-        with log:
-            watched.popen = subprocess.Popen(
+    def _start_what_is_due(self) -> None:
+        now_s = time.monotonic()
+        for process in self.processes:
+            if self.due_s.get(process.name, NEVER) <= now_s:
+                del self.due_s[process.name]
+                self._start(process)
+
+    def _start(self, process: Process) -> None:
+        name = process.name
+        environment = self.supervision.environment(name) | self.environment | {"JSAC_STARTER_PID": str(os.getpid())}
+        command = [sys.executable, "-m", process.module, "--ros-args"]
+        command += system.ros_arguments(self.folder, self.namespace)
+        self.supervision.started(name, time.monotonic())
+        with open(self.folder / "logs" / f"{name}.log", "ab") as log:
+            self.running[name] = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=None if name == "reporter" else log,  # the reporter is the progress display
+                stdin=subprocess.PIPE if name == "keyboard" else subprocess.DEVNULL,
+                stdout=None if name in AT_TERMINAL else log,
                 stderr=log,
                 env=environment,
-                # A group of its own, so that Ctrl-C reaches us alone and the order of stopping is ours; the same
-                # session, so that `nice` ranks the processes against each other (autogroups rank sessions).
+                # A separate group, so that Ctrl-C and a closing terminal reach us alone and the order of stopping is
+                # ours; the same session, so that `nice` ranks the processes against each other (autogroups rank sessions).
                 process_group=0,
-                preexec_fn=lambda: os.nice(watched.process.nice),
+                preexec_fn=lambda: os.nice(process.nice),
             )
-        watched.starts.append(time.monotonic())
-        watched.due_s = None
         self._write_pids()
 
     def _write_pids(self) -> None:
-        pids = {w.process.name: w.popen.pid for w in self.watched if w.popen is not None}
-        partial = self.folder / "processes.json.partial"
-        partial.write_text(json.dumps(pids))
-        partial.replace(self.folder / "processes.json")
+        """Where the disk does not take it, `processes.json` is old; nothing waits for it."""
+        pids = {name: popen.pid for name, popen in self.running.items()}
+        with contextlib.suppress(OSError):
+            write_text(self.folder / "processes.json", json.dumps(pids))
 
-    def _look_after(self, watched: Watched) -> None:
-        now = time.monotonic()
-        if watched.due_s is not None:
-            if now >= watched.due_s:
-                self._start(watched)
-            return
-        status = watched.popen.poll() if watched.popen else None
-        if status is None or self.failure:
-            return
-        watched.popen = None
-        process = watched.process
-        if status == 0:
-            if process.ends_system and self._done_at_s is None:
-                self._done_at_s = now + (BAG_GRACE_S if process.name == "player" else 0.0)
-            elif not process.ends_system:
-                self.failure = f"{process.name} ended by itself"
-            return
-        while watched.starts and now - watched.starts[0] > RESTART_WINDOW_S:
-            watched.starts.popleft()
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        words = self._last_words(process.name)
-        if status == 2 or not process.restart or len(watched.starts) > self.config.run.max_restarts:
-            self.failure = f"{process.name}: {how}\n{words}"
-            return
-        watched.restarts += 1
-        watched.due_s = now + RESTART_DELAY_S
-        print(f"{process.name} died ({how}); starting it again ({watched.restarts})", flush=True)
+    def _bound_logs(self) -> None:
+        """A log that has grown large begins anew, the one before is kept beside it."""
+        for log in (self.folder / "logs").glob("*.log"):
+            with contextlib.suppress(OSError):
+                if log.stat().st_size > MOST_LOG_BYTES:
+                    shutil.copyfile(log, log.with_suffix(".log.old"))
+                    os.truncate(log, 0)  # its process appends
+
+    # -- watching ------------------------------------------------------------------------------------------------
+
+    def _look_for_ends(self) -> None:
+        for name, popen in list(self.running.items()):
+            if (status := popen.poll()) is not None:
+                del self.running[name]
+                self._follow(name, self.supervision.ended(name, status, time.monotonic()))
+
+    def _follow(self, name: str, decision: Restart | GiveUp | End | None) -> None:
+        now_s = time.monotonic()
+        if isinstance(decision, Restart):
+            print(decision.line, flush=True)
+            self.due_s[name] = now_s + decision.delay_s
+        elif isinstance(decision, GiveUp):
+            print(f"{decision.line}\n{self._last_words(name)}".rstrip(), flush=True)
+        elif isinstance(decision, End):
+            self.end_s = min(self.end_s, now_s + decision.delay_s)
+            if decision.failure and not self.failure:
+                self.failure = f"{decision.failure}\n{self._last_words(name)}".rstrip()
 
     def _last_words(self, name: str, lines: int = 12) -> str:
         """The end of a process's log."""
@@ -140,20 +161,23 @@ class Supervisor:
         tail = text.strip().splitlines()[-lines:]
         return "\n".join(f"  {line}" for line in tail)
 
-    def _stop_all(self) -> None:
-        running = {w.process.name: w.popen for w in self.watched if w.popen is not None and w.popen.poll() is None}
-        for group in system.stop_order([w.process for w in self.watched]):
-            present = [process for process in group if process.name in running]
-            for process in present:
-                running[process.name].send_signal(signal.SIGTERM)
-            for process in present:
-                self._wait_for_end(process, running[process.name])
+    # -- ending --------------------------------------------------------------------------------------------------
 
-    def _wait_for_end(self, process: system.Process, popen: subprocess.Popen) -> None:
+    def _stop_all(self) -> None:
+        self.supervision.stopping()
+        for group in system.stop_order(self.processes):
+            present = [process for process in group if process.name in self.running]
+            for process in present:
+                self.running[process.name].send_signal(STOP)
+            for process in present:
+                self._wait_for_end(process, self.running[process.name])
+        self._look_for_ends()
+
+    def _wait_for_end(self, process: Process, popen: subprocess.Popen) -> None:
         """Waits for a process that was asked to end; kills it when it takes too long or a third Ctrl-C comes."""
         deadline = time.monotonic() + process.stop_timeout_s
         while popen.poll() is None:
-            if time.monotonic() > deadline or self.signals > 2:
+            if time.monotonic() > deadline or self.asked.count(signal.SIGINT) > 2:
                 print(f"{process.name} did not end; killed", flush=True)
                 popen.kill()
                 popen.wait()
@@ -162,19 +186,21 @@ class Supervisor:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="a file of config/, in the ROS parameter format")
+    parser.add_argument("config", help="a ROS parameter file, or the name of a shipped configuration: ur5_reacher_demo")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
     parser.add_argument("--only", metavar="NAME,...", help="start these processes alone, for a system on two computers")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of all topics and services that are not absolute")
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after so many seconds (0: never)")
+    parser.add_argument("--open", action="store_true", help="open the run's page in a browser (dashboard.enabled=true)")
 
 
-def _chosen(processes: list[system.Process], only: str | None) -> list[system.Process]:
+def _chosen(processes: list[Process], only: str | None) -> list[Process]:
     if only is None:
         return processes
     names = [process.name for process in processes]
     for name in only.split(","):
         if name not in names:
-            raise ConfigError(f"--only {name}: this system has {', '.join(names)}")
+            raise ConfigError(f"--only {name}{did_you_mean(name, names)}: this system has {', '.join(names)}")
     return [process for process in processes if process.name in only.split(",")]
 
 
@@ -182,24 +208,52 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
     """The configuration that the command line asks for, checked. Raises ConfigError."""
     overrides = {}
     for text in arguments.overrides:
-        name, value = configuration.parse_override(text)
+        name, value = parameters.parse_override(text)
         overrides[ALIASES.get(name, name)] = value
     if arguments.duration is not None:
         overrides["run.duration_s"] = arguments.duration
-    config = configuration.load(arguments.config, overrides)
+    if arguments.open:
+        overrides["dashboard.enabled"] = True
+    config = parameters.load(arguments.config, overrides)
     system.check(config)
     return config
 
 
 def main(arguments: argparse.Namespace) -> int:
-    return run(resolve(arguments), arguments.only)
+    return run(resolve(arguments), arguments.only, domain.absolute(arguments.namespace), open_page=arguments.open)
 
 
-def run(config: SystemConfig, only: str | None = None) -> int:
-    """A whole system that was checked, or some of its processes, to the end; -> exit status."""
+def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None = None) -> Path:
+    """The run folder of a system that was checked. spaces: default the rig's."""
+    folder = system.make_run_folder(config, spaces)
+    if only is None:
+        run_key.make(folder)
+    return folder
+
+
+def supervise(
+    config: SystemConfig, folder: Path, only: str | None = None, namespace: str = domain.ROOT, open_page: bool = False
+) -> int:
+    """Its processes or some of them, to the end; -> exit status."""
     processes = _chosen(system.processes(config), only)
-    folder = system.make_run_folder(config)
+    if terminal.is_ours():
+        processes.append(Process("keyboard", is_optional=True))
+        print(terminal.HELP, flush=True)
     print(f"run folder: {folder}", flush=True)
-    status = Supervisor(config, folder, processes).run()
+    if open_page and any(process.name == "dashboard" for process in processes):
+        threading.Thread(target=open_when_served, args=(folder,), name="browser", daemon=True).start()
+    status = Supervisor(config, folder, processes, namespace).run()
     print(f"run folder: {folder}", flush=True)
     return status
+
+
+def run(
+    config: SystemConfig,
+    only: str | None = None,
+    namespace: str = domain.ROOT,
+    spaces: Spaces | None = None,
+    open_page: bool = False,
+) -> int:
+    """A whole system that was checked, or some of its processes, to the end; -> exit status. spaces: default the rig's."""
+    claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
+    return supervise(config, prepare(config, spaces, only), only, namespace, open_page)

@@ -7,82 +7,88 @@ before it exists: safety starts first and stops last.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from jsac_ros import config as configuration
-from jsac_ros import dds
-from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros import dds, parameters, plugins
+from jsac_ros.config import ConfigError, SystemConfig, source_size
+from jsac_ros.control import teleop
+from jsac_ros.control.safety import gate_of
+from jsac_ros.control.sensors import Sensor
+from jsac_ros.control.teleop import Teleop
+from jsac_ros.rig import Rig, write_spaces
+from jsac_ros.ros_types import message_class
+from jsac_ros.spaces import Spaces
+from jsac_ros.supervision import Process
 from jsac_ros.xla_settings import compilation_cache, learner_environment
 
 # JAX for a batch of one; with `policy.compute_in_calling_thread` inference waits for no other thread and no other core.
 ACTING = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
-
-
-@dataclass(frozen=True)
-class Process:
-    """One process of the system."""
-
-    name: str
-    restart: bool = True  # start it again when it crashes, a bounded number of times
-    nice: int = 0
-    environment: dict[str, str] = field(default_factory=dict)
-    ends_system: bool = False  # when it exits with status 0, the run is complete
-    stop_timeout_s: float = 10.0
-
-    @property
-    def module(self) -> str:
-        return f"jsac_ros.nodes.{self.name}"
+BAG_GRACE_S = 3.0  # after the last message of a recording: the actor closes its episode, replay stores it
+PERSON = {"device": "teleop", "expert": "scripted_person", "intervener": "scripted_person"}  # person.by -> its process
+LATCHED = {"JSAC_SAFETY_LATCHED": "the safety process had died and was started again"}
 
 
 def processes(config: SystemConfig) -> list[Process]:
     """Every process of this system, first to start first."""
     driver, system = config.robot.driver, []
     if not config.shadow and driver != "gymnasium":
-        system.append(Process("safety"))
+        system.append(Process("safety", restart_environment=LATCHED if config.safety.restart_needs_person else {}))
     if driver == "sim":
         system.append(Process("sim_robot"))
-    elif config.task.name == "ur5_reacher" and driver == "external":
-        system.append(Process("target_display"))
+    elif driver == "external":
+        for module in plugins.load("task", config.task.type).companions:
+            system.append(Process(module.rpartition(".")[2], module=module))
     system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
     system.append(Process("replay", nice=config.realtime.replay_nice))
-    system.append(
-        Process(
-            "learner",
-            nice=config.realtime.learner_nice,
-            environment=compilation_cache() | learner_environment(),
-            stop_timeout_s=60.0,  # its last checkpoint
+    if not config.person.episodes:
+        system.append(
+            Process(
+                "learner",
+                nice=config.realtime.learner_nice,
+                environment=compilation_cache() | learner_environment(),
+                stop_timeout_s=60.0,  # its last checkpoint
+            )
         )
-    )
     acts = "environment" if driver == "gymnasium" else "actor"
     system.append(Process(acts, environment=compilation_cache() | ACTING, ends_system=True))
+    if module := PERSON.get(config.person.by):
+        system.append(Process(module, is_optional=True))
+    if config.dashboard.enabled:
+        system.append(Process("dashboard", nice=5, is_optional=True))
     if config.bag.record:
         system.append(Process("recorder", nice=5))
     if driver == "bag":
-        system.append(Process("player", restart=False, ends_system=True))
-    shares = ("sim_robot", "player", "actor", "recorder") if _large_pictures(config) else ()
+        system.append(Process("player", restart=False, ends_system=True, grace_s=BAG_GRACE_S))
+    shares = ("sim_robot", "player", "actor", "recorder", "dashboard") if _large_images(config) else ()
     return [replace(p, environment=p.environment | dds.profile(p.name in shares)) for p in system]
 
 
-def _large_pictures(config: SystemConfig) -> bool:
-    """Whether a picture may need more than one datagram."""
-    camera, sim = config.camera, config.sim
-    if camera.height == 0 or camera.compressed:
-        return False
-    height, width = camera.source_height, camera.source_width  # 0: not known
-    if config.robot.driver == "sim":
-        height, width = sim.camera_height, sim.camera_width
-    return not 0 < 3 * height * width <= dds.DATAGRAM_BYTES
+def _large_images(config: SystemConfig) -> bool:
+    """Whether an image may need more than one datagram."""
+    sizes = [(camera.source_height, camera.source_width) for camera in config.cameras.values() if not camera.compressed]
+    if config.robot.driver == "sim":  # the simulator knows how large an image it makes
+        sizes = [source_size(camera) for camera in config.cameras.values() if not camera.compressed]
+    return any(not 0 < 3 * height * width <= dds.DATAGRAM_BYTES for height, width in sizes)
 
 
 def stop_order(system: list[Process]) -> list[list[Process]]:
     """Groups to stop one after the other: first who commands, then who learns, then who guards, then the rest."""
     by_name = {process.name: process for process in system}
     groups = [
-        ["player"], ["actor", "environment"], ["learner"], ["replay", "recorder"], ["safety"],
-        ["sim_robot", "target_display"], ["reporter"],
+        ["player", "keyboard", "teleop", "scripted_person"], ["actor", "environment"], ["learner"],
+        ["replay", "recorder"], ["safety"], ["sim_robot"], ["dashboard"], ["reporter"],
     ]  # fmt: skip
+    known = {name for group in groups for name in group}
+    groups.insert(-1, [name for name in by_name if name not in known])  # what a task brought along
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
+
+
+def ros_arguments(run_folder: Path, namespace: str) -> list[str]:
+    """After `--ros-args`, for every process of a system. Its log is what it prints."""
+    parameters = str(run_folder / "config.yaml")
+    return ["--params-file", parameters, "--remap", f"__ns:={namespace}", "--disable-external-lib-logs"]
 
 
 def shared_environment(run_folder: Path) -> dict[str, str]:
@@ -99,30 +105,62 @@ def shared_environment(run_folder: Path) -> dict[str, str]:
 
 
 def check(config: SystemConfig) -> None:
-    """What can be known to be wrong before anything starts. Raises ConfigError."""
+    """What can be known to be wrong before anything starts. Raises ConfigError with all findings, a line each."""
+    found = [*_wrong_files(config), *([] if config.robot.driver == "gymnasium" else _misfits(config))]
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _wrong_files(config: SystemConfig) -> list[str]:
+    found = []
     if config.robot.driver == "bag":
         if not config.bag.path:
-            raise ConfigError("bag.path is ''; expected a rosbag2 folder (bag=FOLDER)")
-        if not Path(config.bag.path).exists():
-            raise ConfigError(f"bag.path {config.bag.path}: no such file or folder")
+            found.append("bag.path is ''; expected a rosbag2 folder (bag=FOLDER)")
+        elif not Path(config.bag.path).exists():
+            found.append(f"bag.path {config.bag.path}: no such file or folder")
         if not config.shadow:
-            raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
-    if config.robot.driver != "gymnasium" and (config.agent.algorithm == "dqn") != bool(config.task.action_table):
-        raise ConfigError(
-            f"agent.algorithm is {config.agent.algorithm!r} and task.action_table has {len(config.task.action_table)} "
-            "values; expected a table with 'dqn', and none with the others"
-        )
-    if (config.robot.driver == "gymnasium") != bool(config.train.gymnasium):
-        raise ConfigError(
-            f"robot.driver is {config.robot.driver!r} and train.gymnasium {config.train.gymnasium!r}; "
-            "expected both or neither (jsac-ros train ENV --asynchronous)"
-        )
+            found.append(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
     if config.learner.resume and not (Path(config.learner.resume) / "checkpoints").is_dir():
-        raise ConfigError(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")
+        found.append(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")
+    return found
 
 
-def make_run_folder(config: SystemConfig) -> Path:
-    """Creates `<run.folder>/<run.name>_<date>_<time>` with the resolved configuration in it. Raises ConfigError."""
+def _misfits(config: SystemConfig) -> list[str]:
+    """A line for everything in the rig, the agent, the limits and the simulator that does not fit the rest."""
+    rig = Rig(config)
+    found = rig.problems()
+    checks: list[Callable[[], object]] = [] if config.shadow else [lambda: gate_of(config, rig.robot)]
+    if not found:
+        found += config.agent.misfits(rig.spaces)
+        if config.person.by == "device":
+            checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
+        checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
+        if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
+            checks.append(lambda: plugins.make("sim", config.sim.type, config.sim, rig, config.run.seed).close())
+    for check_part in checks:
+        try:
+            check_part()
+        except ConfigError as error:
+            found += [line for line in str(error).splitlines() if line not in found]
+    return found
+
+
+def _check_type(sensor: Sensor) -> None:
+    """Raises ConfigError where its message type is not installed or has no such fields."""
+    where = f"sensors.{sensor.name}"
+    message = message_class(sensor.config.type, f"{where}.type")()
+    try:
+        sensor.check(message)
+    except ValueError as error:
+        raise ConfigError(f"{where}.fields holds {error}") from None
+
+
+def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:
+    """Creates `<run.folder>/<run.name>_<date>_<time>` with the resolved configuration and the spaces in it.
+
+    spaces: default those of the rig. Raises ConfigError.
+    """
+    spaces = Rig.of(config).spaces if spaces is None else spaces
     base = Path(config.run.folder).expanduser().resolve()
     name = f"{config.run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     try:
@@ -135,7 +173,8 @@ def make_run_folder(config: SystemConfig) -> Path:
             except FileExistsError:  # two runs in one second
                 folder = base / f"{name}_{number}"
         (folder / "logs").mkdir()
-        configuration.dump(config, folder / "config.yaml")
+        parameters.dump(config, folder / "config.yaml")
+        write_spaces(folder, spaces)
     except OSError as error:
         raise ConfigError(f"run.folder {base}: {error.strerror}; expected a folder that can be written") from None
     return folder

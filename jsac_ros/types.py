@@ -1,50 +1,60 @@
-"""The vocabulary that every part shares: what an observation, a step and a batch are.
+"""The vocabulary that every part shares: what an observation, a transition and a batch are.
 
 The same words mean the same things in `msg/`, in the files on disk and in the docs.
-Axes: B batch, F frames of a sample, H rows, W columns, C channels of one frame, S frames in a stack,
-P proprioception, A action. A system without a camera has H = W = 0, one without proprioception P = 0:
-arrays then have a zero-sized axis and nothing needs a special case.
+Axes: B batch, F frames of a sample, H rows, W columns, C channels of one frame, S frames in a stack, n values of a
+vector, a values of a part of an action.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jsac_ros.spaces import Spaces
 
-class Spec(NamedTuple):
-    """Shapes of one system; the actor, the store, the ring and the networks are all made from it."""
+Arrays = dict[str, np.ndarray]
 
-    height: int
-    width: int
-    channels: int  # of one frame
-    stack: int
-    proprioception: int
-    action: int
-    choices: int = 0  # > 0: discrete actions, numbered 0..choices-1 and stored as one float (action = 1)
-
-    @property
-    def frame_shape(self) -> tuple[int, int, int]:
-        return (self.height, self.width, self.channels)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        return (self.height, self.width, self.channels * self.stack)
+# What the policy sees at one tick: {image: uint8 [H, W, S*C], oldest frame first; vector: float32 [n]}.
+Observation = Arrays
+# What it does: {part: float32 [a] in [-1, 1], or the number of a choice as float32 [1]}.
+Action = Arrays
 
 
-class Observation(NamedTuple):
-    """What the policy sees at one tick."""
+class Sensed(NamedTuple):
+    """What was sensed of robot and world at one instant; a task scores it, senses make the observation's vectors of it."""
 
-    image: np.ndarray  # uint8 [H, W, C*S], oldest frame first
-    proprioception: np.ndarray  # float32 [P]
+    time_s: float  # steady clock of the control loop
+    frames: Arrays  # {camera: uint8 [H, W, C]}
+    position: np.ndarray  # [N] joints in the robot's order: rad, m where prismatic
+    velocity: np.ndarray  # [N] per second
+    effort: np.ndarray  # [N], as the driver has it; NaN where it measures none
+    sensors: Arrays  # {sensor: float64 [n]}, scaled, tared where configured
+    events: tuple[str, ...] = ()  # what a person said since the tick before: "success", "failure", "continue", ...
+    outputs: Arrays = {}  # {device: float64 [n]} as measured, in the units of its commands
 
 
-class Step(NamedTuple):
-    """One tick of one actor, as it is sent and stored (`msg/Transition.msg` explains each field).
+class Command(NamedTuple):
+    """What the robot should do until the next tick, in its own units."""
 
-    `action`, `executed`, `reward` and `mask` belong to the action chosen at this observation; where `is_last`
-    is set this is the observation that closes the episode and they mean nothing.
+    motion: np.ndarray  # [N] joint velocities (rad/s, m/s where prismatic); of a base [m/s forward, rad/s to the left]
+    outputs: Arrays  # {device: float64 [n]}
+
+
+class Score(NamedTuple):
+    """What the action before an observation earned."""
+
+    reward: float
+    terminated: bool = False  # a terminal state: nothing is earned after it
+    success: bool = False  # the goal is reached and held at this observation
+
+
+class Transition(NamedTuple):
+    """One step of one actor, as it is sent and stored (`msg/Transition.msg` explains each field).
+
+    `action`, `executed`, `reward` and `mask` belong to the action chosen at this observation; where `is_last` is set
+    this is the observation that closes the episode and they mean nothing.
     """
 
     robot: str
@@ -56,48 +66,89 @@ class Step(NamedTuple):
     is_last: bool
     intervened: bool
     success: bool
-    frame: np.ndarray  # uint8 [H, W, C]
-    proprioception: np.ndarray  # float32 [P]
-    action: np.ndarray  # float32 [A]
-    executed: np.ndarray  # float32 [A], NaN where unknown
+    frames: Arrays  # {image: uint8 [H, W, C]}
+    vectors: Arrays  # {vector: float32 [n]}
+    action: Action  # {part: float32 [a]}
+    executed: Action  # {part: float32 [a]}, NaN where unknown
     reward: float
     mask: float
     stamp_ns: int  # tick begun
-    frame_stamp_ns: int
-    joint_stamp_ns: int
+    source_stamps_ns: dict[str, int]  # {source: stamp of the message that was used}; 0: none
     policy_version: int
     lateness_s: float
+    events: tuple[str, ...] = ()  # what a person said since the step before; sent, not stored
+    time_s: float = 0.0  # tick begun, on the control loop's clock; sent, not stored
 
 
 class Batch(NamedTuple):
     """A sample of transitions, NumPy in a ring slot or JAX on the device.
 
-    `frames` holds both stacks of a sample, each frame once: the observation is `frames[:, :S]`, the next one
-    `frames[:, -S:]`, so F = S + 1 for n = 1; for n-step targets, whose next stack comes sooner where the episode ends
-    sooner, the two lie side by side, F = 2 S.
+    `frames` holds both stacks of a sample, each frame once: the observation is `frames[name][:, :S]`, the next one
+    `frames[name][:, -S:]`, so F = S + 1 for n = 1; for n-step targets, whose next stack comes sooner where the episode
+    ends sooner, the two lie side by side, F = 2 S.
     """
 
-    frames: np.ndarray  # uint8 [B, F, H, W, C], oldest first
-    proprioception: np.ndarray  # float32 [B, P]
-    next_proprioception: np.ndarray  # float32 [B, P]
-    action: np.ndarray  # float32 [B, A]
+    frames: Arrays  # {image: uint8 [B, F, H, W, C], oldest first}
+    vectors: Arrays  # {vector: float32 [B, n]}
+    next_vectors: Arrays  # {vector: float32 [B, n]}
+    action: Action  # {part: float32 [B, a]}
     reward: np.ndarray  # float32 [B], sum over k < n of gamma^k r
     discount: np.ndarray  # float32 [B], gamma^n times the mask m; what multiplies the bootstrap
     weight: np.ndarray  # float32 [B], importance weights; 1 where sampling is uniform
-    index: np.ndarray  # int64 [B], where each came from in the store
+    index: np.ndarray  # type: ignore[assignment]  # int64 [B], where each came from in the store
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Batch:
+        """From fields named as `batch_layout` names them."""
+        parts: dict[str, Any] = {name: {} for name in ("frames", "vectors", "next_vectors", "action")}
+        for path, value in fields.items():
+            field, _, name = path.partition("/")
+            if name:
+                parts[field][name] = value
+            else:
+                parts[field] = value
+        return cls(**parts)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The inverse of `of`: {"frames/NAME": array, ..., "reward": array, ...}."""
+        flat: dict[str, Any] = {}
+        for field, value in self._asdict().items():
+            if isinstance(value, dict):
+                flat |= {f"{field}/{name}": array for name, array in value.items()}
+            else:
+                flat[field] = value
+        return flat
+
+    def rows(self, which: slice) -> Batch:
+        """Views of some of its samples."""
+        return Batch.of({path: array[which] for path, array in self.fields.items()})
 
 
-def batch_layout(spec: Spec, batch_size: int, n_step: int = 1) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Name -> (shape, dtype) of every field of a `Batch`, in order."""
-    frames = spec.stack + (1 if n_step == 1 else spec.stack)
+Layout = dict[str, tuple[tuple[int, ...], str]]
+
+
+def batch_layout(spaces: Spaces, batch_size: int, n_step: int = 1) -> Layout:
+    """Name -> (shape, dtype) of every array of a `Batch`, in order."""
     b = batch_size
-    return {
-        "frames": ((b, frames, *spec.frame_shape), "uint8"),
-        "proprioception": ((b, spec.proprioception), "float32"),
-        "next_proprioception": ((b, spec.proprioception), "float32"),
-        "action": ((b, spec.action), "float32"),
-        "reward": ((b,), "float32"),
-        "discount": ((b,), "float32"),
-        "weight": ((b,), "float32"),
-        "index": ((b,), "int64"),
-    }
+    layout: Layout = {}
+    for image in spaces.images:
+        frames = image.stack + (1 if n_step == 1 else image.stack)
+        layout[f"frames/{image.name}"] = ((b, frames, *image.frame_shape), "uint8")
+    for field in ("vectors", "next_vectors"):
+        layout |= {f"{field}/{vector.name}": ((b, vector.size), "float32") for vector in spaces.vectors}
+    layout |= {f"action/{part.name}": ((b, part.size), "float32") for part in spaces.actions}
+    layout |= dict.fromkeys(("reward", "discount", "weight"), ((b,), "float32"))
+    return layout | {"index": ((b,), "int64")}
+
+
+def empty_batch(spaces: Spaces, batch_size: int, n_step: int = 1) -> Batch:
+    """Of zeros, NumPy."""
+    layout = batch_layout(spaces, batch_size, n_step)
+    return Batch.of({path: np.zeros(shape, dtype) for path, (shape, dtype) in layout.items()})
+
+
+def empty_observation(spaces: Spaces) -> Observation:
+    """Of zeros."""
+    images = {image.name: np.zeros(image.shape, np.uint8) for image in spaces.images}
+    return images | {vector.name: np.zeros(vector.shape, np.float32) for vector in spaces.vectors}

@@ -5,7 +5,7 @@ Two make most of the speed (docs/algorithm.md, "Speed"), one keeps the control l
 - memory once taken is kept. glibc gives hundreds of megabytes back after every update and asks for them again. Measured on
   a virtual machine that reports free pages to its host: the control threads crawled for 50 to 100 ms at a time, on every core;
 - matrix products and convolutions through YNNPACK. Experimental in XLA, whose flags end a process that does not know
-  them: each is tried in a process of its own first and left out where it fails.
+  them: each is tried in a separate process first and left out where it fails.
 
 Imports nothing of ours and no JAX: the starter of a system asks here.
 """

@@ -1,4 +1,4 @@
-"""`ros2 launch jsac_ros create_reacher.launch.py`: the mobile reacher; arguments as for `ur5_reacher.launch.py`."""
+"""`ros2 launch jsac_ros create_reacher.launch.py`: the mobile reacher; arguments as for `system.launch.py`."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def generate_launch_description():
         description="ROS parameter file that describes the system",
     )
     system = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(share / "launch" / "ur5_reacher.launch.py")),
+        PythonLaunchDescriptionSource(str(share / "launch" / "system.launch.py")),
         launch_arguments={"config": LaunchConfiguration("config")}.items(),
     )
     return LaunchDescription([config, system])

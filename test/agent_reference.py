@@ -27,8 +27,15 @@ def convolution(x, params, stride):
     return out
 
 
-def encode(params, image, strides):
-    x = image / 127.5 - 1.0
+def encode(params, images, strides, limit=1.0):
+    """images: {name: uint8 [B, H, W, C]}, in order; one network for each, or "joined" for all on the channel axis."""
+    if "joined" in params:
+        images = {"joined": np.concatenate(list(images.values()), axis=-1)}
+    return np.concatenate([convolutions(params[name], image, strides, limit) for name, image in images.items()], axis=-1)
+
+
+def convolutions(params, image, strides, limit):
+    x = limit * (image / 127.5 - 1.0)
     for i, stride in enumerate(strides):
         x = convolution(x, params[f"conv_{i}"], stride)
         if i < len(strides) - 1:
@@ -47,9 +54,9 @@ def mlp(params, x):
     return x
 
 
-def act(params, z, proprioception, noise):
+def act(params, z, vector, noise):
     """Action, its log-probability, and the Gaussian."""
-    x = mlp(params["mlp"], latent(params["latent"], z, proprioception))
+    x = mlp(params["mlp"], latent(params["latent"], z, vector))
     mean, log_std = dense(x, params["mean"]), np.clip(dense(x, params["log_std"]), -10, 2)
     u = mean + np.exp(log_std) * noise
     return np.tanh(u), log_prob(u, mean, log_std), mean, log_std
@@ -63,8 +70,8 @@ def log_prob(u, mean, log_std):
     return (gaussian + 2 * log_cosh).sum(-1)
 
 
-def value(params, z, proprioception, action):
-    x = latent(params["latent"], z, proprioception, action)
+def value(params, z, vector, action):
+    x = latent(params["latent"], z, vector, action)
     members = params["ensemble"]
     count = len(members["value"]["bias"])
     return np.stack([value_of_one(map_tree(lambda leaf, i=i: leaf[i], members), x) for i in range(count)])
@@ -78,15 +85,16 @@ def map_tree(function, tree):
     return {k: map_tree(function, v) for k, v in tree.items()} if isinstance(tree, dict) else function(tree)
 
 
-def critic_loss(params, image, batch, target, strides):
-    z = encode(params["encoder"], image, strides)
-    q = value(params["critic"], z, batch.proprioception, batch.action)
-    return sum((batch.weight * (one - target) ** 2).mean() for one in q) / len(q)
+def critic_loss(params, sample, target, strides):
+    """sample: `Sample` in NumPy."""
+    z = encode(params["encoder"], sample.observation.images, strides)
+    q = value(params["critic"], z, sample.observation.vector, sample.action)
+    return sum((sample.weight * (one - target) ** 2).mean() for one in q) / len(q)
 
 
-def actor_loss(params, critic, alpha, z, proprioception, noise):
-    action, log_probability, _, _ = act(params, z, proprioception, noise)
-    q = value(critic, z, proprioception, action)
+def actor_loss(params, critic, alpha, z, vector, noise):
+    action, log_probability, _, _ = act(params, z, vector, noise)
+    q = value(critic, z, vector, action)
     return (alpha * log_probability - q.min(0)).mean()
 
 

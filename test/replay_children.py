@@ -3,23 +3,24 @@
 import os
 
 import numpy as np
-from replay_cases import SPEC
+from replay_cases import VARIANTS
 
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.ring import BatchRing
 from jsac_ros.types import batch_layout
 
-LAYOUT = batch_layout(SPEC, 8)
+SPACES = VARIANTS["two images of two stacks"]
+LAYOUT = batch_layout(SPACES, 8)
 COUNT = 300_000  # parameters of the policy
 
 
 def write(batch, value):
-    for field in batch:
+    for field in batch.fields.values():
         field[...] = value % 251
 
 
 def holds(batch, value):
-    return all((field == value % 251).all() for field in batch)
+    return all((field == value % 251).all() for field in batch.fields.values())
 
 
 def produce(name, started):
@@ -42,7 +43,7 @@ def consume(name, started):
             ring.give_back(np.ones(8, np.float32))
 
 
-def write_for_ever(name, started):
+def write_without_end(name, started):
     mailbox, version = PolicyMailbox.create(name, COUNT, 7), 1
     started.set()
     while True:

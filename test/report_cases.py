@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jsac_ros.config import SystemConfig, dump
+from jsac_ros.config import SystemConfig
+from jsac_ros.parameters import dump
 from jsac_ros.report.tables import PERCENTILES, Table
 
 RATE_HZ, STEPS, RESET_S = 25.0, 100, 2.4

@@ -1,26 +1,26 @@
-"""Arm and gate as processes over DDS, and somebody who watches."""
+"""Arm and gate as processes over DDS, and a node that watches them."""
 
-import itertools
 import os
 import subprocess
 import sys
 import time
 
+import domains
 import numpy as np
+from rig_cases import HOME
 
 from jsac_ros import dds
-from jsac_ros.config import dump, from_parameters
-from jsac_ros.nodes.observer import Driver, Observer
+from jsac_ros.bench.observer import Driver, Observer
+from jsac_ros.parameters import dump, from_parameters
 
-DOMAINS = itertools.count(73)  # one each, so that two gates never meet
 SYSTEM = {
     "run.name": "safety_test",
-    "camera.height": 32,
-    "camera.width": 48,
-    "sim.camera_height": 32,
-    "sim.camera_width": 48,
+    "cameras.wrist.height": 32,
+    "cameras.wrist.width": 48,
+    "robot.home": HOME,
     "robot.program_running_topic": "program_running",
     "robot.speed_scaling_topic": "speed_scaling",
+    "actions.arm.type": "joint_velocity",
     "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
     "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
     "safety.box_lower": [-0.4, 0.17, 0.37],
@@ -40,7 +40,8 @@ class Cell:
         self.config = from_parameters(SYSTEM | changes)
         dump(self.config, folder / "config.yaml")
         self.processes = {}
-        domain = next(DOMAINS)
+        self._drivers = []
+        domain = domains.take()
         self.environment = ENVIRONMENT | (environment or {}) | {"ROS_DOMAIN_ID": str(domain)}
         self.observer = Observer(self.config, domain)
         for name in ("sim_robot", "safety"):
@@ -65,20 +66,23 @@ class Cell:
     def drive(self, velocity=(0.2, 0.0, 0.2, 0.0, 0.0, 0.0)):
         """Drives until the arm moves."""
         driver = Driver(self.observer, lambda k: np.array(velocity))
+        self._drivers.append(driver)
         assert self.observer.wait(lambda: self.observer.moving(0.15), 20), self.log()
         return driver
 
     def comes_to_rest(self, since_s):
         """What the arm did since then; it must be at rest in the end, and have braked within its limits."""
-        assert self.observer.wait(lambda: not self.observer.moving(), 20), self.log()
+        assert self.observer.wait(lambda: not self.observer.moving(1e-3), 20), self.log()
         time.sleep(0.2)
+        assert not self.observer.moving(1e-3), self.log()
         path = self.observer.path(since_s)
-        assert np.abs(path.qd[-1]).max() < 1e-3
         bounds = [np.array(self.config.safety.joint_lower), np.array(self.config.safety.joint_upper)]
         assert (path.q >= bounds[0] - 1e-6).all() and (path.q <= bounds[1] + 1e-6).all()
         return path
 
     def close(self):
+        for driver in self._drivers:
+            driver.stop()
         for name in ("safety", "sim_robot"):
             self.processes[name].terminate()
         for process in self.processes.values():

@@ -6,65 +6,71 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
-from agent_cases import SPECS, small_config
+from agent_cases import ACTIONS, VECTORS, agent_of, random_observation, same, small
 
-from jsac_ros.agent import policy
-from jsac_ros.agent.state import create
+from jsac_ros.agent import build, policy
+from jsac_ros.spaces import ActionSpace, Spaces
 from jsac_ros.system import ACTING
-from jsac_ros.types import Observation
 
 
-def observation(spec, seed=0) -> Observation:
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, spec.image_shape, dtype=np.uint8)
-    return Observation(image, rng.normal(size=spec.proprioception).astype(np.float32))
+@pytest.fixture(scope="module")
+def agent():
+    return agent_of("both")
 
 
-@pytest.mark.parametrize("mode", SPECS)
-def test_vector_gives_back_the_same_parameters_and_actions(mode):
-    spec, config = SPECS[mode], small_config()
-    params = policy.policy_parameters(create(config, spec, 3))
-    vector = np.asarray(policy.flatten(params))
-    again = policy.unflatten(vector, config, spec)
-    assert jax.tree.structure(again) == jax.tree.structure(params)
-    act, key = policy.make_act(config, spec), policy.action_key(7, 2, 11)
-    sample = act(params, *observation(spec), key, False)
-    assert sample.shape == (spec.action,) and np.abs(sample).max() <= 1
-    np.testing.assert_array_equal(sample, act(again, *observation(spec), key, False))
-    assert not np.array_equal(sample, act(params, *observation(spec), policy.action_key(7, 2, 12), False))
+@pytest.fixture(scope="module")
+def act(agent):
+    return policy.make_act(agent)
 
 
-def test_deterministic_action_ignores_the_key():
-    spec, config = SPECS["both"], small_config()
-    params, act = policy.policy_parameters(create(config, spec, 3)), policy.make_act(config, spec)
-    first, second = (act(params, *observation(spec), policy.action_key(0, 0, k), True) for k in (1, 2))
-    np.testing.assert_array_equal(first, second)
+def test_actions_depend_on_the_key_unless_deterministic(agent, act):
+    params, observation = agent.policy_params(agent.init(3)), random_observation(agent.spaces)
+    keys = [policy.action_key(7, 2, step) for step in (11, 12)]
+    sampled, best = ([act(params, observation, key, how) for key in keys] for how in (False, True))
+    assert not same(*sampled) and same(*best)
+    assert {name: part.shape for name, part in best[0].items()} == {"arm": (2,), "gripper": (1,)}
 
 
-def test_vector_of_another_length_is_refused():
-    spec, config = SPECS["both"], small_config()
-    size = policy.flatten(policy.policy_parameters(create(config, spec, 0))).size
+def test_vector_of_another_length_is_refused(agent):
+    size = policy.parameter_count(agent)
     with pytest.raises(ValueError, match=rf"policy is float32\[{size - 1}\]; expected float32\[{size}\]"):
-        policy.unflatten(np.zeros(size - 1, np.float32), config, spec)
+        policy.unflatten(np.zeros(size - 1, np.float32), agent)
 
 
 @pytest.mark.parametrize(
-    "change", [{"conv_strides": (1, 1)}, {"hidden_activation": "tanh"}, {"latent_dim": 8}, {"log_std_max": 1.0}]
-)
-def test_layout_hash_tells_policies_apart_that_compute_differently(change):
-    spec = SPECS["both"]
-    assert policy.layout_hash(small_config(), spec) != policy.layout_hash(small_config(**change), spec)
-    assert policy.layout_hash(small_config(), spec) == policy.layout_hash(small_config(tau=0.5), spec)
+    "change",
+    [
+        {"conv_strides": (1,)}, {"hidden_activation": "tanh"}, {"latent_dim": 8}, {"log_std_max": 1.0},
+        {"pixel_limit": 0.5}, {"vector_limit": 10.0},
+    ],
+)  # fmt: skip
+def test_layout_hash_tells_policies_apart_that_compute_differently(agent, change):
+    assert policy.layout_hash(agent) != policy.layout_hash(agent_of("both", "jsac", small(**change)))
+    assert policy.layout_hash(agent) == policy.layout_hash(agent_of("both", "jsac", small(tau=0.5)))
+
+
+def test_layout_hash_tells_spaces_apart():
+    spaces = Spaces.of((), VECTORS, ACTIONS)
+    renamed = Spaces.of((), [replace(VECTORS[0], name="tool_position"), VECTORS[1]], ACTIONS)
+    other_unit = Spaces.of((), VECTORS, [replace(ACTIONS[0], unit="m/s"), ACTIONS[1]])
+    hashes = {policy.layout_hash(build(small(), changed)) for changed in (spaces, renamed, other_unit)}
+    assert len(hashes) == 3
 
 
 def test_action_key_is_fixed_by_its_three_numbers():
     np.testing.assert_array_equal(policy.action_key(1, 2, 3), np.array([3822189696, 3026158655], np.uint32))
-    action = policy.random_action(policy.action_key(1, 2, 3), SPECS["both"]._replace(action=50))
-    assert action.dtype == np.float32 and -1 <= action.min() < -0.8 and 0.8 < action.max() <= 1
+
+
+def test_random_actions_are_uniform_or_numbers_of_choices():
+    spaces = Spaces.of((), VECTORS, [ActionSpace("arm", 50), ActionSpace("mode", 1, choices=3)])
+    drawn = [policy.random_action(policy.action_key(0, 0, step), spaces) for step in range(50)]
+    spaces.check_action(drawn[0])
+    assert {float(action["mode"][0]) for action in drawn} == {0.0, 1.0, 2.0}
+    assert -1 <= drawn[0]["arm"].min() < -0.8 and 0.8 < drawn[0]["arm"].max() <= 1
 
 
 # One image is enough work for XLA to spread over threads; which of them have run is in the kernel's accounts.
@@ -73,18 +79,18 @@ import json, os, sys
 from pathlib import Path
 import numpy as np
 from jsac_ros.agent import policy
-from jsac_ros.agent.state import create
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Spec
+from jsac_ros.agent.jsac import Jsac
+from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces
 
 if sys.argv[1] == "inline":
     policy.compute_in_calling_thread()
-config, spec = AgentConfig(), Spec(96, 96, 3, 3, 15, 5)
-params, act = policy.policy_parameters(create(config, spec, 0)), policy.make_act(config, spec)
+spaces = Spaces.of([ImageSpace("wrist", 96, 96, stack=3)], [], [ActionSpace("arm", 5)])
+agent = Jsac.build(Jsac.Parameters(conv_channels=(32,) * 4, conv_kernels=(3,), conv_strides=(2, 2, 2, 1), hidden=(64,)), spaces)
+params, act = agent.policy_params(agent.init(0)), policy.make_act(agent)
 
 def run():
     for k in range(20):
-        np.asarray(act(params, np.zeros(spec.image_shape, np.uint8), np.zeros(15, np.float32), np.zeros(2, np.uint32), False))
+        act(params, {"wrist": np.zeros((96, 96, 9), np.uint8)}, np.zeros(2, np.uint32), False)
 
 def ran_ns():
     return {int(t): int(Path(f"/proc/self/task/{t}/schedstat").read_text().split()[0]) for t in os.listdir("/proc/self/task")}

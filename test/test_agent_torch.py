@@ -5,12 +5,11 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from agent_cases import SPECS, compiled_update, random_batch, small_config
+from agent_cases import agent_of, compiled_update, random_batch, small
 
-from jsac_ros.agent.state import create
-from jsac_ros.agent.update import stacks
+from jsac_ros.agent.observation import observations_of
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `bench`)")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (requirements/bench.txt)")
 from jsac_ros.bench import torch_step  # noqa: E402
 
 RELATIVE_ERROR = 1e-5
@@ -22,35 +21,50 @@ def error(ours, reference) -> float:
     return np.linalg.norm(ours - reference) / max(np.linalg.norm(reference), 1e-12)
 
 
-def torch_batch(batch, spec):
-    image, next_image = (
-        torch.tensor(np.asarray(part)).permute(0, 3, 1, 2) for part in stacks(batch.frames, spec.stack)
+def torch_batch(batch, spaces):
+    observation, following = observations_of(spaces, batch)
+    images, next_images = (
+        [torch.tensor(np.asarray(image)).permute(0, 3, 1, 2) for image in inputs.images.values()]
+        for inputs in (observation, following)
     )
-    rest = (batch.proprioception, batch.next_proprioception, batch.action, batch.reward, batch.discount, batch.weight)
-    return torch_step.TorchBatch(image, next_image, *(torch.tensor(x, dtype=torch.float64) for x in rest))
+    action = spaces.flat_action({name: part.T for name, part in batch.action.items()}).T
+    rest = (observation.vector, following.vector, action, batch.reward, batch.discount, batch.weight)
+    return torch_step.TorchBatch(images, next_images, *(torch.tensor(np.asarray(x), dtype=torch.float64) for x in rest))
 
 
-def torch_noise(key, size, pad, actions):
+def torch_noise(agent, key, size):
     """What an update of ours draws from the key of its state."""
-    _, shift, next_shift, next_action, _, action = jax.random.split(key, 6)
-    offsets = [np.asarray(jax.random.randint(k, (size, 2), -pad, pad + 1)) for k in (shift, next_shift)]
-    normals = [np.asarray(jax.random.normal(k, (size, actions))) for k in (next_action, action)]
-    return torch_step.Noise(*(torch.tensor(x) for x in offsets), *(torch.tensor(x).double() for x in normals))
+    p, count = agent.parameters, len(agent.spaces.images)
+    _, shift, next_shift, learn = jax.random.split(key, 4)
+    target, action = jax.random.split(learn)
+    next_action, _ = jax.random.split(target)
+
+    def offsets(key):
+        keys = [key] * count if p.encoder == "joined" else jax.random.split(key, count)
+        drawn = (jax.random.randint(k, (size, 2), -p.shift_pad, p.shift_pad + 1) for k in keys)
+        return [torch.tensor(np.asarray(offset)) for offset in drawn]
+
+    normals = (np.asarray(jax.random.normal(k, (size, agent.spaces.action_size))) for k in (next_action, action))
+    return torch_step.Noise(offsets(shift), offsets(next_shift), *(torch.tensor(x).double() for x in normals))
 
 
-def as_torch(critic, actor, config, spec):
-    agent = torch_step.TorchAgent(config, spec, torch.float64)
-    torch_step.copy_parameters(critic, actor, agent)
-    return agent
+def as_torch(critic, actor, agent):
+    found = torch_step.TorchAgent(agent.parameters, agent.spaces, torch.float64)
+    torch_step.copy_parameters(critic, actor, found)
+    return found
 
 
 def vector(parameters) -> np.ndarray:
     return np.concatenate([leaf.detach().numpy().ravel() for leaf in parameters])
 
 
+LAYERS = {"conv_channels": (4, 6), "conv_kernels": (5, 3), "conv_strides": (2, 1), "hidden": (16, 12)}
 CASES = {
-    "published, both": ("both", {}),
-    "published, image": ("image", {}),
+    "image and vectors": ("both", {}),
+    "one image": ("image", {}),
+    "two images, separate": ("two images, separate", {}),
+    "two images, joined": ("two images, joined", {"encoder": "joined"}),
+    "limits of pixels and vectors": ("both", {"pixel_limit": 0.5, "vector_limit": 0.5}),
     "without LayerNorm and weight clip": ("both", {"layer_norm": False, "weight_clip": False}),
     "everything clipped": ("both", {"weight_clip_kappa": 0.1, "max_gradient_norm": 0.01}),
 }
@@ -58,32 +72,31 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_losses_gradients_and_updates_agree_with_pytorch(case):
-    spec, config = SPECS[CASES[case][0]], small_config(**CASES[case][1])
-    state, update = create(config, spec, seed=4), compiled_update(config, spec)
-    agent = as_torch(state.critic.params, state.actor.params, config, spec)
+    mode, changes = CASES[case]
+    agent = agent_of(mode, "jsac", small(**LAYERS | changes))
+    state, update = agent.init(seed=4), compiled_update(agent)
+    expected_agent = as_torch(state.params["critic"], state.params["actor"], agent)
     for k in range(4):
-        batch = random_batch(spec, seed=k)
-        noise = torch_noise(state.key, len(batch.reward), config.shift_pad, spec.action)
-        expected = agent.update(torch_batch(batch, spec), noise)
+        batch = random_batch(agent.spaces, seed=k)
+        noise = torch_noise(agent, state.key, len(batch.reward))
+        expected = expected_agent.update(torch_batch(batch, agent.spaces), noise)
         state, metrics = update(state, batch)
         for name, value in expected.items():
             assert error(metrics[name], value) <= RELATIVE_ERROR, (k, name)
         if k == 0:  # the mean of Adam is then a tenth of the clipped gradient
-            gradients_agree(state, agent, config, spec)
-    ours = as_torch(state.critic.params, state.actor.params, config, spec)
-    delayed = as_torch(state.target, state.actor.params, config, spec)
-    assert error(vector(ours.critic.parameters()), vector(agent.critic.parameters())) <= RELATIVE_ERROR
-    assert error(vector(ours.actor.parameters()), vector(agent.actor.parameters())) <= RELATIVE_ERROR
-    assert error(vector(delayed.target.parameters()), vector(agent.target.parameters())) <= RELATIVE_ERROR
-    assert error(state.log_alpha.params, agent.log_alpha.detach()) <= RELATIVE_ERROR
+            gradients_agree(state, expected_agent, agent)
+    ours = as_torch(state.params["critic"], state.params["actor"], agent)
+    delayed = as_torch(state.target, state.params["actor"], agent)
+    for part, found in (("critic", ours.critic), ("actor", ours.actor), ("target", delayed.target)):
+        assert error(vector(found.parameters()), vector(getattr(expected_agent, part).parameters())) <= RELATIVE_ERROR
+    assert error(state.params["log_alpha"], expected_agent.log_alpha.detach()) <= RELATIVE_ERROR
 
 
-def gradients_agree(state, agent, config, spec):
-    critic, actor = state.critic.optimiser[1][0].mu, state.actor.optimiser[1][0].mu
-    ours = as_torch(critic, actor, config, spec)
+def gradients_agree(state, expected_agent, agent):
+    ours = as_torch(state.opt_state["critic"][1][0].mu, state.opt_state["actor"][1][0].mu, agent)
     for part in ("critic", "actor"):
-        size = np.linalg.norm([leaf.grad.norm() for leaf in getattr(agent, part).parameters()])
-        pairs = zip(getattr(ours, part).named_parameters(), getattr(agent, part).parameters(), strict=True)
+        size = np.linalg.norm([leaf.grad.norm() for leaf in getattr(expected_agent, part).parameters()])
+        pairs = zip(getattr(ours, part).named_parameters(), getattr(expected_agent, part).parameters(), strict=True)
         for (name, tenth), leaf in pairs:
             # A leaf whose terms cancel (a bias before LayerNorm, of a single value) is judged by their size.
             scale = max(leaf.grad.norm(), 1e-2 * size)

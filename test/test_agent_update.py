@@ -1,60 +1,20 @@
-"""The update as a whole: modes, options, refusal of wrong batches, and what a batch that is not finite does."""
+"""The update's scaffold: stacks of several images, refusal of wrong batches, several devices."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
-from agent_cases import SPECS, compiled_update, random_batch, small_config
+from agent_cases import BESIDE, IMAGE, SMALL, agent_of, compiled_update, flat, host, random_batch, small
 
-from jsac_ros.agent.state import create
-from jsac_ros.agent.update import stacks
-from jsac_ros.config import smallest_image
-from jsac_ros.types import Spec
-
-
-def same(a, b) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
-
-
-def host(tree):
-    """A copy that survives donation."""
-    return jax.tree.map(np.array, tree)
-
-
-@pytest.mark.parametrize("mode", SPECS)
-def test_every_mode_moves_every_parameter(mode):
-    spec, config = SPECS[mode], small_config()
-    state = create(config, spec, seed=1)
-    before = host(state)
-    state, metrics = compiled_update(config, spec)(state, random_batch(spec))
-    assert metrics["td_error"].shape == (8,)
-    assert all(np.isfinite(value).all() for value in metrics.values())
-    for part in ("critic", "actor", "log_alpha"):
-        old, new = jax.tree.leaves(getattr(before, part).params), jax.tree.leaves(getattr(state, part).params)
-        assert all(not np.array_equal(a, b) for a, b in zip(old, new, strict=True))
-    assert not same(before.target, state.target)
-    assert (int(state.step), int(state.skipped)) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("reward", np.nan), ("action", np.inf), ("proprioception", np.nan), ("weight", np.inf)]
-)
-def test_batch_that_is_not_finite_changes_nothing_and_is_counted(field, value):
-    spec, config = SPECS["both"], small_config()
-    update = compiled_update(config, spec)
-    state, _ = update(create(config, spec, seed=1), random_batch(spec))
-    before = host(state)
-    batch = random_batch(spec, seed=2)
-    getattr(batch, field).flat[3] = value
-    state, metrics = update(state, batch)
-    assert int(metrics["skipped"]) == int(metrics["skipped_in_a_row"]) == 1
-    for part in ("critic", "actor", "log_alpha", "target"):
-        assert same(getattr(before, part), getattr(state, part)), part
-    assert not np.array_equal(before.key, state.key)
-    state, metrics = update(state, random_batch(spec, seed=3))
-    assert (int(metrics["skipped"]), int(metrics["skipped_in_a_row"]), int(state.step)) == (1, 0, 3)
-    assert not same(before.critic, state.critic)
+from jsac_ros.agent.agent import with_encoder
+from jsac_ros.agent.devices import Devices
+from jsac_ros.agent.observation import observations_of, stacks
+from jsac_ros.agent.update import sample_of
 
 
 def test_stack_puts_the_oldest_frame_first():
@@ -65,30 +25,120 @@ def test_stack_puts_the_oldest_frame_first():
         np.testing.assert_array_equal(following[..., 3 * s : 3 * s + 3], frames[:, s + 1])
 
 
-def test_smallest_image_of_the_published_encoder_is_31_and_smaller_is_refused():
-    config = small_config(conv_channels=(4, 4, 4, 4), conv_strides=(2, 2, 2, 1))
-    assert smallest_image(config) == 31
-    create(config, Spec(31, 31, 1, 1, 0, 2), seed=0)
-    with pytest.raises(ValueError, match=r"image 27x48: expected at least 31x31.*strides \[2, 2, 2, 1\]"):
-        create(config, Spec(27, 48, 1, 1, 0, 2), seed=0)
+@pytest.mark.parametrize(("mode", "scene"), [("two images, separate", SMALL), ("two images, joined", BESIDE)])
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_every_image_is_stacked_by_its_own_length(mode, scene, n_step):
+    agent = agent_of(mode)
+    batch = random_batch(agent.spaces, n_step=n_step)
+    observation, following = observations_of(agent.spaces, batch)
+    for image in (IMAGE, scene):
+        frames, channels = batch.frames[image.name], image.channels
+        for s in range(image.stack):
+            part = np.s_[..., channels * s : channels * (s + 1)]
+            np.testing.assert_array_equal(observation.images[image.name][part], frames[:, s])
+            np.testing.assert_array_equal(following.images[image.name][part], frames[:, s - image.stack])
+        assert observation.images[image.name].shape == (8, *image.shape)
+    np.testing.assert_array_equal(observation.vector, flat(batch.vectors))
+    np.testing.assert_array_equal(following.vector, flat(batch.next_vectors))
 
 
-def test_observation_without_anything_is_refused():
-    with pytest.raises(ValueError, match="observation is empty"):
-        create(small_config(), Spec(0, 0, 3, 1, 0, 2), seed=0)
+def test_images_of_a_joined_encoder_move_together_and_those_of_separate_ones_apart():
+    """A gradient of brightness tells where each image was moved to."""
+    for mode, together in (("two images, joined", True), ("two images, separate", False)):
+        agent = agent_of(mode)
+        batch = random_batch(agent.spaces, size=64)
+        for image in agent.spaces.images:
+            ramp = 10 * np.arange(image.height)[:, None] + np.arange(image.width)
+            batch.frames[image.name][:] = ramp[:, :, None].astype(np.uint8)
+        keys = jax.random.split(jax.random.PRNGKey(0))
+        sample = host(sample_of(agent, batch, *keys))
+        offsets = {}
+        for image in agent.spaces.images:
+            middle = np.s_[:, image.height // 2, image.width // 2, 0]
+            offsets[image.name] = sample.observation.images[image.name][middle].astype(int) - int(ramp_at(image))
+            assert np.ptp(offsets[image.name]) > 40
+        assert np.array_equal(offsets["wrist"], offsets["scene"]) == together
+        assert not np.array_equal(sample.observation.images["wrist"], sample.next_observation.images["wrist"])
+
+
+def ramp_at(image) -> int:
+    return (10 * (image.height // 2) + image.width // 2) % 256
 
 
 @pytest.mark.parametrize(
-    ("field", "change", "message"),
+    ("path", "change", "message"),
     [
-        ("frames", lambda x: x.astype(np.float32), r"batch.frames is float32\[8, 3, 17, 19, 3\]; expected uint8"),
-        ("frames", lambda x: x[..., :1], r"batch.frames is uint8\[8, 3, 17, 19, 1\]; .*\[8, 3, 17, 19, 3\]"),
+        ("frames/wrist", lambda x: x.astype(np.float32), r"batch.frames/wrist is float32\[8, 3, 17, 19, 3\]; expected uint8"),
+        ("frames/wrist", lambda x: x[..., :1], r"batch.frames/wrist is uint8\[8, 3, 17, 19, 1\]; .*\[8, 3, 17, 19, 3\]"),
+        ("frames/wrist", lambda x: None, r"batch.frames/wrist is missing; expected frames/scene, frames/wrist, "),
+        ("frames/tool", lambda x: np.zeros(8), r"batch.frames/tool is unknown; expected frames/scene, frames/wrist, "),
         ("reward", lambda x: x[:, None], r"batch.reward is float32\[8, 1\]; expected float32\[8\]"),
-        ("action", lambda x: x[:, :2], r"batch.action is float32\[8, 2\]; expected float32\[8, 3\]"),
+        ("action/arm", lambda x: x[:, :1], r"batch.action/arm is float32\[8, 1\]; expected float32\[8, 2\]"),
+        ("vectors/wrench", lambda x: x[:, :1], r"batch.vectors/wrench is float32\[8, 1\]; expected float32\[8, 2\]"),
     ],
 )
-def test_wrong_batch_is_refused_naming_both(field, change, message):
-    spec, config = SPECS["both"], small_config()
-    batch = random_batch(spec)
+def test_wrong_batch_is_refused_naming_both(path, change, message):
+    agent = agent_of("two images, separate")
+    batch = random_batch(agent.spaces)
+    changed = change(batch.fields.get(path))
+    fields = batch.fields | {path: changed}
+    if changed is None:
+        del fields[path]
     with pytest.raises(ValueError, match=message):
-        compiled_update(config, spec)(create(config, spec, 0), batch._replace(**{field: change(getattr(batch, field))}))
+        compiled_update(agent)(agent.template, type(batch).of(fields))
+
+
+def test_encoder_from_elsewhere_is_taken_over_or_refused():
+    agent = agent_of("image")
+    encoder = agent.init(7).params["critic"]["encoder"]
+    state = with_encoder(agent.init(0), encoder)
+    for tree in (state.params["critic"], state.target):
+        np.testing.assert_array_equal(tree["encoder"]["wrist"]["conv_0"]["kernel"], encoder["wrist"]["conv_0"]["kernel"])
+    compiled_update(agent)(state, random_batch(agent.spaces))
+    wide = agent_of("image", "jsac", small(conv_channels=(5,))).init(7).params["critic"]["encoder"]
+    with pytest.raises(ValueError, match=r"encoder\['wrist'\]\['conv_0'\]\['bias'\] is \(5,\); expected \(4,\)"):
+        with_encoder(agent.init(0), wide)
+
+
+def test_the_target_of_a_value_function_has_no_encoder_to_take_over():
+    agent = agent_of("image", "sac_v")
+    state = with_encoder(agent.init(0), agent.init(7).params["critic"]["encoder"])
+    assert jax.tree.structure(state) == jax.tree.structure(agent.template)
+
+
+FOUR_DEVICES = """
+import jax, numpy as np
+from agent_cases import agent_of, random_batch
+from jsac_ros.agent.learning import Learner
+
+agent = agent_of("both")
+assert len(jax.devices()) == 4
+learners = {}
+for count in (1, 4):
+    learners[count] = Learner(agent, agent.init(3), count)
+    learners[count].learn(random_batch(agent.spaces, seed=k) for k in range(2))
+leaf = learners[4].state.params["actor"]["mean"]["kernel"]
+assert len(leaf.sharding.device_set) == 4 and leaf.sharding.is_fully_replicated
+one, four = (jax.tree_util.tree_leaves_with_path((l.state.params, l.state.target, l.metrics)) for l in learners.values())
+for (path, a), (_, b) in zip(one, four, strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path))
+try:
+    Learner(agent, agent.init(3), 4).compile(batch_size=6)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_batch_shared_by_four_devices_teaches_the_same():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    paths = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", FOUR_DEVICES]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "replay.batch_size is 6; expected a multiple of learner.devices 4"
+
+
+def test_more_devices_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="learner.devices is 99; expected at most 1 on this machine"):
+        Devices(99)

@@ -6,13 +6,20 @@ import json
 
 import numpy as np
 import pytest
-from bag_cases import DATA, DEMO, START_NS, Recorder
+from bag_cases import DATA, DEMO, SMALL, START_NS, Recorder, tiny_config
 
-from jsac_ros import config as configuration
 from jsac_ros.__main__ import main
-from jsac_ros.bags.check import check, clock, stretches, timing
+from jsac_ros.bags.check import check
+from jsac_ros.bags.findings import clock, joint_gaps, stretches, timing
 from jsac_ros.bags.reader import Bag
+from jsac_ros.parameters import load
+from jsac_ros.rig import Rig
 
+COMMANDED = SMALL | {
+    "robot.type": "joints", "robot.joints": ("a", "b"), "robot.driver": "bag", "robot.interface": "none",
+    "actions.body.type": "joint_velocity", "actions.body.scale": (1.0,), "task.type": "shadow", "bag.action_topic": "/commands",
+    "control.period_s": 0.03,
+}  # fmt: skip
 RANDOM = np.random.default_rng(0)
 
 
@@ -20,9 +27,9 @@ def picture(mean: int = 120) -> np.ndarray:
     return (mean + RANDOM.integers(-10, 10, (24, 32, 3))).astype(np.uint8)
 
 
-def findings(folder, kind: str, config=None):
+def findings(folder, kind: str, rig=None):
     with Bag(folder) as bag:
-        return [finding for finding in check(bag, config).findings if finding.kind == kind]
+        return [finding for finding in check(bag, rig).findings if finding.kind == kind]
 
 
 def record(folder, image=lambda k: picture(), joint_ns=lambda k: 0, names=lambda k: ("a", "b"), frames=90) -> None:
@@ -88,12 +95,64 @@ def test_joints(tmp_path):
     assert texts == ["10 joint states name no joint", "the names or their order change: 2 variants"]
 
 
+def test_joints_that_stop_while_the_topic_goes_on():
+    arm, gripper = [0.01 * k for k in range(100)], [0.005 + 0.05 * k for k in range(60)]
+    (gap,) = joint_gaps("t", {("a", "b"): arm, ("grip",): gripper})
+    assert gap.text == "1.97 s without a, b" and gap.start_s == pytest.approx(0.99)
+    assert joint_gaps("t", {("a", "b"): arm[:50], ("b", "a"): arm[50:]}) == []
+
+
+def test_two_sources_of_one_joint(tmp_path):
+    recorder = Recorder(tmp_path / "bag")
+    for k in range(40):
+        time_ns = START_NS + k * 10_000_000
+        recorder.joints(time_ns, ("a", "b"), (1.0 + 0.001 * k, 0.0), (0.1, 0.0))
+        recorder.joints(time_ns + 3_000_000, ("a", "b"), (0.0, 0.0), (0.0, 0.0))
+    recorder.writer.close()
+    (found,) = findings(tmp_path / "bag", "joints")
+    assert found.text.startswith("a has two sources") and found.start_s < 0.1 and found.end_s > 0.3
+
+
+def test_a_velocity_that_is_not_measured_is_said_once(tmp_path):
+    recorder = Recorder(tmp_path / "bag")
+    for k in range(10):
+        recorder.joints(START_NS + k * 10_000_000, ("a", "b"), (0.0, 0.0), (np.nan, 0.0))
+    recorder.writer.close()
+    (found,) = findings(tmp_path / "bag", "velocity")
+    assert found.text.startswith("velocity of a is NaN: not measured") and findings(tmp_path / "bag", "unusable") == []
+
+
+def test_depths_are_looked_at_without_a_configuration(tmp_path):
+    recorder = Recorder(tmp_path / "bag")
+    for k in range(10):
+        time_ns, depth = START_NS + k * 33_333_333, np.full((4, 6), 100 + k, np.uint16)
+        recorder.write(
+            "/depth", "sensor_msgs/msg/Image", time_ns, header=recorder.header(time_ns), height=4, width=6,
+            encoding="16UC1", is_bigendian=0, step=12, data=depth.view(np.uint8).reshape(-1),
+        )  # fmt: skip
+    recorder.writer.close()
+    with Bag(tmp_path / "bag") as bag:
+        assert check(bag).findings == ()
+
+
+@pytest.mark.parametrize(("unit", "words"), [(1.0, []), (57.3, ["recorded commands lie outside actions.body", "degrees"])])
+def test_commands_that_are_no_actions_of_the_configuration(tmp_path, unit, words):
+    recorder = Recorder(tmp_path / "bag")
+    for k in range(40):
+        time_ns, q = START_NS + k * 33_333_333, 0.4 * np.sin(k / 5)
+        recorder.joints(time_ns, ("a", "b"), (q, q))
+        recorder.floats("/commands", time_ns + 1000, (unit * q, unit * q))
+    recorder.writer.close()
+    found = [f.text for f in findings(tmp_path / "bag", "commands", Rig.of(tiny_config(COMMANDED)))]
+    assert len(found) == bool(words) and all(word in found[0] for word in words)
+
+
 def test_what_a_configuration_misses(tmp_path):
     record(tmp_path / "bag")
-    config = configuration.load(DEMO, {"camera.topic": "wrist/image"})
-    (missing,) = findings(tmp_path / "bag", "missing", config)
+    rig = Rig.of(load(DEMO, {"cameras.wrist.topic": "wrist/image"}))
+    (missing,) = findings(tmp_path / "bag", "missing", rig)
     assert missing.topic == "wrist/image"
-    (lacking,) = findings(tmp_path / "bag", "joints", config)
+    (lacking,) = findings(tmp_path / "bag", "joints", rig)
     assert lacking.text.startswith("90 joint states lack elbow_joint")
 
 

@@ -11,6 +11,7 @@ from bag_cases import DATA, START_NS, Recorder
 from rosbags.highlevel import AnyReader
 
 from jsac_ros.__main__ import main
+from jsac_ros.bags import definitions
 from jsac_ros.bags import writer as writing
 from jsac_ros.bags.reader import Bag, BagError, cdr_stamp_ns
 from jsac_ros.bags.writer import BagWriter, DiskFull
@@ -64,6 +65,32 @@ def test_others_read_it_too(tmp_path):
         assert kinds["/camera/image_raw"] == "sensor_msgs/msg/Image"
         joints = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages() if c.topic == "/joint_states"]
     assert [list(j.name) for j in joints] == [["a", "b"]] * 250
+
+
+def test_messages_of_an_installed_package_are_written_with_their_definition(tmp_path, monkeypatch):
+    share = tmp_path / "install" / "share" / "lab_msgs" / "msg"
+    share.mkdir(parents=True)
+    (share / "Grip.msg").write_text("std_msgs/Header header\nFinger[] fingers\n")
+    (share / "Finger.msg").write_text("float64 force\nLimit[2] limits\n")
+    (share / "Limit.msg").write_text("uint8 newton\n")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "install"))
+    definitions.with_installed.cache_clear()
+    writer = BagWriter(tmp_path / "bag")
+    with pytest.raises(BagError, match="no definition of lab_msgs/msg/Other"):
+        writer.add_topic("/other", "lab_msgs/msg/Other")
+    writer.add_topic("/grip", "lab_msgs/msg/Grip")
+    store = definitions.with_installed("lab_msgs/msg/Grip")
+    limits = [store.types["lab_msgs/msg/Limit"](newton=n) for n in (3, 4)]
+    finger = store.types["lab_msgs/msg/Finger"](force=2.5, limits=limits)
+    header = store.types["std_msgs/msg/Header"](stamp=store.types["builtin_interfaces/msg/Time"](sec=1, nanosec=2), frame_id="")
+    message = store.types["lab_msgs/msg/Grip"](header=header, fingers=[finger])
+    writer.write("/grip", START_NS, bytes(store.serialize_cdr(message, "lab_msgs/msg/Grip")))
+    writer.close()
+    definitions.with_installed.cache_clear()
+    monkeypatch.delenv("AMENT_PREFIX_PATH")
+    with Bag(tmp_path / "bag") as bag:  # on a computer that has no such package
+        (record,) = bag.messages()
+        assert bag.decode(record).fingers[0].limits[1].newton == 4 and bag.begins_with_header(record.type)
 
 
 def test_of_one_instant_the_picture_comes_last(tmp_path):
@@ -125,7 +152,7 @@ def test_a_flipped_byte_is_found(tmp_path):
     ("make", "words"),
     [
         (lambda path: None, "no such file or folder"),
-        (lambda path: path.mkdir(), "metadata"),
+        (lambda path: path.mkdir(), "holds no .mcap or .db3 file"),
         (lambda path: path.write_bytes(b"not a recording at all"), "nothing in it can be read"),
     ],
 )
@@ -177,9 +204,7 @@ def test_topics_are_found_with_and_without_a_namespace(tmp_path):
 
 
 @pytest.mark.skipif(not (DATA / "aerial_servo").is_dir(), reason="the recordings in ../shared/data are not here")
-@pytest.mark.parametrize(
-    ("name", "count"), [("ros2bag_ats_2025-12-03_09-49-08", 28083), ("ros2bag_static_ats_invz", 11321)]
-)
+@pytest.mark.parametrize(("name", "count"), [("ros2bag_ats_2025-12-03_09-49-08", 28083), ("ros2bag_static_ats_invz", 11321)])
 def test_recordings_of_others_are_read(name, count):
     """MCAP and sqlite3; types that are installed nowhere here, topics without messages."""
     with Bag(DATA / "aerial_servo" / name) as bag:

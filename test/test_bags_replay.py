@@ -10,28 +10,30 @@ import numpy as np
 import pytest
 from bag_cases import DATA, recorded_run
 
+from jsac_ros import agent as algorithms
 from jsac_ros.__main__ import main
 from jsac_ros.agent.checkpoint import Checkpoints
-from jsac_ros.agent.state import create
 from jsac_ros.bags.replay_page import moments
-from jsac_ros.config import dump, spec_of
+from jsac_ros.parameters import dump
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.rig import Rig
 
 G1 = Path(__file__).resolve().parent.parent / "config" / "g1_shadow.yaml"
 pytestmark = pytest.mark.timeout(300)
-on_g1 = pytest.mark.skipif(
-    not (DATA / "g1_pick_bottle").is_dir(), reason="the recordings in ../shared/data are not here"
-)
+on_g1 = pytest.mark.skipif(not (DATA / "g1_pick_bottle").is_dir(), reason="the recordings in ../shared/data are not here")
+
+
+def agent_of(config):
+    return algorithms.build(config.agent, Rig.of(config).spaces)
 
 
 @pytest.fixture
 def checkpoints(tmp_path):
     """Two run folders with a checkpoint each, of other networks."""
-    config = recorded_run()[2]
-    spec = spec_of(config, 6)
+    agent = agent_of(recorded_run()[2])
     for seed in (1, 2):
-        with Checkpoints(tmp_path / f"run{seed}" / "checkpoints", config.agent, spec) as saved:
-            saved.save(create(config.agent, spec, seed), {})
+        with Checkpoints(tmp_path / f"run{seed}" / "checkpoints", agent) as saved:
+            saved.save(agent.init(seed), {})
     return [str(tmp_path / f"run{seed}") for seed in (1, 2)]
 
 
@@ -43,31 +45,21 @@ def rows_of(folder: Path) -> list[dict]:
 def test_every_step_is_judged(checkpoints, tmp_path, capsys):
     bag, sent, _ = recorded_run()
     out = tmp_path / "out"
-    command = [
-        "replay",
-        str(bag),
-        "--checkpoint",
-        checkpoints[0],
-        "--compare",
-        checkpoints[1],
-        "--out",
-        str(out),
-        "--json",
-    ]
-    assert main(command) == 0
+    command = ["replay", str(bag), "--checkpoint", checkpoints[0], "--compare", checkpoints[1], "--out", str(out)]
+    assert main([*command, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     rows, acted = rows_of(out), [step for step in sent if not step.is_last]
     assert len(rows) == len(acted) == summary["steps"]
     for row, step in zip(rows, acted):
         assert (int(row["episode"]), int(row["step"])) == (step.episode, step.step)
-        np.testing.assert_allclose([float(row[f"action_{i}"]) for i in range(5)], step.action, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose([float(row[f"action_{i}"]) for i in range(5)], step.action["arm"], rtol=1e-4, atol=1e-6)
         assert float(row["reward"]) == pytest.approx(step.reward, rel=1e-4, abs=1e-6)
         assert float(row["q_std"]) >= 0 and np.isfinite(float(row["td_error"]))
     # The policies that acted last were made with the same seeds: one of the two checkpoints computes their actions.
     last = [(row, step) for row, step in zip(rows, acted) if step.policy_version == 8]
     assert last
     for row, step in last:
-        np.testing.assert_allclose([float(row[f"computed_{i}"]) for i in range(5)], step.action, atol=1e-4)
+        np.testing.assert_allclose([float(row[f"computed_{i}"]) for i in range(5)], step.action["arm"], atol=1e-4)
     assert summary["checkpoints_differ"] > 0.01
     page = (out / "report.html").read_text()
     assert "Most surprising" in page and page.count("data:image/jpeg") > 20
@@ -107,10 +99,10 @@ def test_steps_of_recordings_become_a_store(tmp_path, capsys):
     bag, sent, _ = recorded_run()
     assert main(["bag", "transitions", str(bag), str(tmp_path / "store")]) == 0
     store = FrameStore.read(tmp_path / "store")
-    stored = [store.step(slot) for slot in store.live_slots()]
+    stored = [store.transition(slot) for slot in store.live_slots()]
     assert [s.sequence for s in stored] == [s.sequence for s in sent]
     for ours, theirs in zip(stored, sent):
-        np.testing.assert_array_equal(ours.frame, theirs.frame)
+        np.testing.assert_array_equal(ours.frames["wrist"], theirs.frames["wrist"])
         assert ours.reward == (0.0 if theirs.is_last else np.float32(theirs.reward))
     assert main(["bag", "transitions", str(bag), str(tmp_path / "store")]) == 2
     assert "exists already" in capsys.readouterr().err
@@ -127,22 +119,10 @@ def test_rewards_are_relabelled_when_asked(tmp_path):
     bag, sent, config = recorded_run()
     minimum_time = config.model_copy(update={"task": config.task.model_copy(update={"reward": "minimum_time"})})
     dump(minimum_time, tmp_path / "other.yaml")
-    assert (
-        main(
-            [
-                "bag",
-                "transitions",
-                str(bag),
-                str(tmp_path / "store"),
-                "--config",
-                str(tmp_path / "other.yaml"),
-                "--relabel",
-            ]
-        )
-        == 0
-    )
+    command = ["bag", "transitions", str(bag), str(tmp_path / "store"), "--config", str(tmp_path / "other.yaml")]
+    assert main([*command, "--relabel"]) == 0
     store = FrameStore.read(tmp_path / "store")
-    rewards = {store.step(slot).reward for slot in store.live_slots() if not store.step(slot).is_last}
+    rewards = {store.transition(slot).reward for slot in store.live_slots() if not store.transition(slot).is_last}
     assert rewards == {-1.0}
 
 
@@ -152,8 +132,7 @@ def test_training_on_a_run_leaves_a_run_folder(tmp_path, capsys):
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["updates"] == 20 and summary["steps"] > 40
-    config, spec = recorded_run()[2], spec_of(recorded_run()[2], 6)
-    with Checkpoints(folder / "checkpoints", config.agent, spec) as saved:
+    with Checkpoints(folder / "checkpoints", agent_of(recorded_run()[2])) as saved:
         assert saved.latest() == 20
     assert FrameStore.read(folder / "replay").valid_count > 20
 

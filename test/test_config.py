@@ -1,30 +1,39 @@
-"""Configuration: one file, one line for each mistake."""
+"""Configuration: one file, one line for each mistake, whichever section it is in."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rig_cases import REACHER, config_of
 
-from jsac_ros import config
+from jsac_ros import config, parameters, system
 from jsac_ros.config import ConfigError
+from jsac_ros.parameters import from_parameters
+from jsac_ros.rig import Rig
 
-CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
+FOLDER = Path(__file__).parent.parent / "config"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_configuration_is_valid_and_survives_a_round_trip(path, tmp_path):
-    loaded = config.load(path)
-    config.dump(loaded, tmp_path / "again.yaml")
-    assert config.load(tmp_path / "again.yaml") == loaded
+    loaded = parameters.load(path)
+    parameters.dump(loaded, tmp_path / "again.yaml")
+    assert parameters.load(tmp_path / "again.yaml") == loaded
+    if loaded.cameras:  # of a robot; the references' have their spaces from an environment
+        recorded = {"bag.path": str(tmp_path)} if loaded.robot.driver == "bag" else {}
+        system.check(parameters.load(path, recorded))
 
 
 def test_the_published_figures_of_the_reacher():
-    loaded = config.load(Path(__file__).parent.parent / "config" / "ur5_reacher.yaml")
-    assert (loaded.camera.height, loaded.camera.width, loaded.task.stack) == (90, 160, 3)
-    assert loaded.task.control_period_s == 0.04
+    loaded = parameters.load(FOLDER / "ur5_reacher.yaml")
+    camera, spaces = loaded.cameras["wrist"], Rig.of(loaded).spaces
+    assert (camera.height, camera.width, camera.stack) == (90, 160, 3)
+    assert loaded.control.period_s == 0.04
     assert (loaded.replay.capacity, loaded.replay.batch_size) == (100_000, 256)
     assert (loaded.agent.hidden, loaded.agent.q_count) == ((1024, 1024), 5)
-    spec = config.spec_of(loaded, 6)
-    assert (spec.image_shape, spec.proprioception, spec.action) == ((90, 160, 9), 15, 5)
+    assert loaded.agent.conv_layers == ((32, 5, 2), (32, 5, 2), (64, 3, 1), (64, 3, 1)), "the write-up's encoder"
+    assert (spaces.images[0].shape, spaces.vector_size, spaces.action_size) == ((90, 160, 9), 15, 5)
 
 
 @pytest.mark.parametrize(
@@ -33,32 +42,134 @@ def test_the_published_figures_of_the_reacher():
         ({"run.sed": 1}, ["run.sed", "unknown key", "seed"]),
         ({"run.seed": "three"}, ["run.seed", "'three'", "integer"]),
         ({"replay.batch_size": 0}, ["replay.batch_size", "0", "greater than 0"]),
-        ({"task.control_period_s": float("nan")}, ["task.control_period_s", "nan"]),
-        ({"safety.command_max_age_s": 0.0}, ["safety.command_max_age_s", "0.0", "greater than 0"]),
-        ({"camera.height": 27, "camera.width": 48}, ["27x48", "at least 31"]),
-        ({"camera.crop": [1, 2]}, ["crop", "[1, 2]", "top, left, height, width"]),
-        ({"camera.height": 0, "camera.width": 48}, ["height 0", "width 48"]),
-        ({"robot.model": "ur6"}, ["robot.model", "'ur6'", "'ur5e'"]),
+        ({"control.period_s": float("nan")}, ["control.period_s", "nan"]),
+        ({"safety.command_max_age_s": 0.0}, ["safety.command_max_age_s", "0.0", "expected 0.01 to 0.5"]),
+        ({"cameras.wrist.crop": [1, 2]}, ["cameras.wrist", "crop", "[1, 2]", "top, left, height, width"]),
+        ({"cameras.wrist.height": 0}, ["cameras.wrist.height", "0", "greater than or equal to 1"]),
+        ({"cameras.wrist.hight": 3}, ["cameras.wrist.hight", "unknown key", "did you mean height?"]),
+        ({"cameras.Wrist.height": 3}, ["cameras.Wrist", "pattern"]),
+        ({"robot.type": "ur6"}, ["robot.type", "'ur6'", "did you mean 'ur", "'?"]),
+        ({"task.type": "ur5_reacher", "task.reset": 1}, ["task.reset", "unknown key", "did you mean reset_s?"]),
+        ({"control.trigger": "head"}, ["control.trigger", "'head'", "'clock'", "wrist"]),
     ],
 )
 def test_a_wrong_field_is_named_with_its_value_and_what_was_expected(values, named):
     with pytest.raises(ConfigError) as raised:
-        config.from_parameters(values)
+        from_parameters(REACHER | values)
     (line,) = str(raised.value).splitlines()
     assert all(part in line for part in named), line
 
 
+NEVER = (float("nan"), float("inf"), -float("inf"), -1e9, 1e9, -1e-9, 1e-9)
+OFF = {  # 0 switches these off
+    "safety.max_joint_jerk_rad_s3", "safety.max_force_n", "safety.max_torque_nm", "safety.retreat_m",
+    "safety.wrench_frozen_max_age_s", "cameras.wrist.frozen_max_age_s",
+}  # fmt: skip
+GUARDS = [
+    *(f"safety.{name}" for name, field in config.SafetyConfig.model_fields.items() if isinstance(field.default, float)),
+    "cameras.wrist.max_age_s", "cameras.wrist.frozen_max_age_s", "robot.joint_max_age_s", "control.period_s",
+    "sim.joint_rate_hz", "sim.camera_rate_hz",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_no_value_switches_a_rule_off_without_a_word(name):
+    for value in NEVER if name in OFF else (*NEVER, 0.0):
+        with pytest.raises(ConfigError) as raised:
+            from_parameters({name: value})
+        (line,) = str(raised.value).splitlines()
+        assert line.startswith(f"{name} is {value!r}: "), line
+    if name in OFF:
+        from_parameters({name: 0.0})
+
+
+@pytest.mark.parametrize("name", ["safety.joint_lower", "safety.box_upper", "actions.arm.scale", "robot.home"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_tables_are_finite(name, value):
+    with pytest.raises(ConfigError, match=f"{name}.1 is {value}: "):
+        from_parameters(REACHER | {name: (0.1, value)})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"cameras.wrist.crop": (-1, 0, 40, 40)}, "expected top, left >= 0"),
+        ({"cameras.wrist.crop": (0, 0, 0, 40)}, "height, width >= 1"),
+        ({"cameras.wrist.crop": (0, 0, 40, 1 << 40)}, "height, width >= 1"),
+        ({"cameras.wrist.crop": (60, 0, 40, 40), "cameras.wrist.source_height": 90}, "inside source_height 90"),
+        ({"actions.arm.scale": (0.0,)}, "actions.arm.scale.0 is 0.0: expected 0.0001 to 100"),
+        (
+            {"actions.arm.type": "joint_velocity_table", "actions.arm.table": (0.0, 2.0)},
+            "actions.arm.table.1 is 2.0: expected -1 to 1",
+        ),
+        ({"cameras.wrist.stack": 10**9}, "cameras.wrist.stack is 1000000000"),
+        ({"cameras.wrist.depth_range_m": (0.2, 2.0)}, "channels is 3; expected 1 with a depth_range_m"),
+        ({"cameras.wrist.depth_range_m": (2.0, 0.2), "cameras.wrist.channels": 1}, "expected [] or [nearest, farthest]"),
+    ],
+)
+def test_sizes_and_scales_that_make_no_sense_are_refused(values, said):
+    with pytest.raises(ConfigError) as raised:
+        from_parameters(REACHER | values)
+    (line,) = str(raised.value).splitlines()
+    assert said in line, line
+
+
+def test_all_findings_come_at_once():
+    wrong = {"safety.rate_hz": 1e-9, "cameras.wrist.max_age_s": 1e9, "run.sed": 1, "robot.type": "ur6", "actions.arm.scale": -1}
+    with pytest.raises(ConfigError) as raised:
+        from_parameters(REACHER | wrong)
+    fields = [line.split()[0].rstrip(":") for line in str(raised.value).splitlines()]
+    assert sorted(fields) == ["actions.arm.scale", "cameras.wrist.max_age_s", "robot.type", "run.sed", "safety.rate_hz"]
+
+
+def test_what_fits_no_other_section_is_found_by_the_starter_all_at_once():
+    wrong = config_of(
+        cameras__wrist__height=12, robot__home=(0.0,) * 5, actions__arm__scale=(0.1, 0.2), learner__resume="/nowhere",
+        safety__joint_lower=(1.0, 2.0),
+    )  # fmt: skip
+    with pytest.raises(ConfigError) as raised:
+        system.check(wrong)
+    lines = str(raised.value).splitlines()
+    assert [line for line in lines if "robot.home has 5 values" in line], lines
+    assert [line for line in lines if "learner.resume /nowhere" in line], lines
+    with pytest.raises(ConfigError) as raised:
+        system.check(config_of(cameras__wrist__height=12, safety__joint_lower=(1.0, 2.0), learner__resume="/nowhere"))
+    first, *rest = sorted(str(raised.value).splitlines())
+    assert "image 'wrist' is 12x48; expected at least 29x29" in first
+    assert rest[0].startswith("learner.resume /nowhere: ") and rest[1].startswith("safety.joint_lower is [1.0, 2.0]")
+
+
 def test_overrides_are_read_as_yaml(tmp_path):
-    config.dump(config.SystemConfig(), tmp_path / "c.yaml")
-    pairs = dict(config.parse_override(t) for t in ("run.seed=3", "agent.hidden=[64, 64]", "camera.compressed=true"))
-    loaded = config.load(tmp_path / "c.yaml", pairs)
-    assert (loaded.run.seed, loaded.agent.hidden, loaded.camera.compressed) == (3, (64, 64), True)
+    parameters.dump(config_of(), tmp_path / "c.yaml")
+    texts = ("run.seed=3", "agent.hidden=[64, 64]", "cameras.wrist.compressed=true", "agent.learning_rate=1e-3")
+    loaded = parameters.load(tmp_path / "c.yaml", dict(parameters.parse_override(text) for text in texts))
+    assert (loaded.run.seed, loaded.agent.hidden, loaded.cameras["wrist"].compressed) == (3, (64, 64), True)
+    assert loaded.agent.learning_rate == 1e-3
+    silent = dict([parameters.parse_override("robot.program_running_topic=")])  # what a shell leaves of topic=''
+    assert parameters.load(tmp_path / "c.yaml", silent).robot.program_running_topic == ""
+
+
+def test_an_override_adds_a_part_and_a_section_that_the_file_lacks(tmp_path):
+    parameters.dump(config_of(), tmp_path / "c.yaml")
+    sensor = {"topic": "wrench", "type": "geometry_msgs/msg/WrenchStamped", "fields": ["wrench.force.x"]}
+    added = {"cameras.scene.height": 24, "sensors.wrench": sensor, "task.camera": "wrist"}
+    loaded = parameters.load(tmp_path / "c.yaml", added)
+    assert list(loaded.cameras) == ["wrist", "scene"]
+    assert loaded.sensors["wrench"].fields == ("wrench.force.x",)
+    assert Rig.of(loaded).spaces.sources == ("joints", "scene", "wrench", "wrist")
 
 
 @pytest.mark.parametrize("text", ["seed", "=3", "run.seed=[1"])
 def test_an_override_that_is_none_is_refused(text):
     with pytest.raises(ConfigError):
-        config.parse_override(text)
+        parameters.parse_override(text)
+
+
+@pytest.mark.parametrize("name", ["seed", "run.seed.more", "cameras.wrist.height.more"])
+def test_an_override_of_what_is_no_field_is_refused(tmp_path, name):
+    parameters.dump(config_of(run__seed=5), tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match=f"{name}: expected section.field=value"):
+        parameters.load(tmp_path / "c.yaml", {name: 3})
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "/**: 3", "a: {ros__parameters: {}}\nb: {ros__parameters: {}}", "{"])
@@ -66,10 +177,18 @@ def test_a_file_that_is_no_parameter_file_is_refused_in_one_line(tmp_path, text)
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
-        config.load(path)
+        parameters.load(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="nowhere.yaml"):
-        config.load(tmp_path / "nowhere.yaml")
+        parameters.load(tmp_path / "nowhere.yaml")
+
+
+def test_a_configuration_is_immutable_and_its_parts_are_plain_numbers():
+    loaded = config_of()
+    with pytest.raises(Exception, match="frozen"):
+        loaded.run.seed = 3
+    assert hash(loaded.agent) and hash(loaded.task)  # keys of what is compiled once
+    assert not isinstance(loaded.control.period_s, np.floating)

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from live_system import environment, leftovers
 
+import jsac_ros
 from jsac_ros.replay.store import FrameStore
 
 STEPS, WARMUP = 600, 200
@@ -29,8 +31,9 @@ def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
     store = FrameStore.read(folder / "replay")
-    steps = [store.step(slot) for slot in store.live_slots()]
+    steps = [store.transition(slot) for slot in store.live_slots()]
     assert len(steps) == STEPS + STEPS // 200, "every step, and one that closes each episode of 200"
+    assert all(step.stamp_ns > 0 for step in steps) and list(store.spaces.observation) == ["state"]
     assert summary["transitions"] == {"sent": len(steps), "received": len(steps), "lost": 0}
     assert summary["episodes"] == 3 and summary["env_steps"] == STEPS
     # Steps that are not acknowledged are as far as acting goes ahead of `replay.min_updates_per_step: 1`.
@@ -44,8 +47,10 @@ def test_an_environment_learns_with_processes_of_its_own(tmp_path):
     if importlib.util.find_spec("pygame"):
         assert (folder / "video.mp4").stat().st_size > 1000
     else:  # with which this environment draws
-        assert "no video: " in (folder / "logs" / "environment.log").read_text()
-    assert (folder / "policy").is_dir() and (folder / "learning_curve.png").exists()
+        assert "no film: " in (folder / "logs" / "environment.log").read_text()
+    assert (folder / "learning_curve.png").exists()
+    action = jsac_ros.load(folder / "policy")(np.zeros(3, np.float32))
+    assert np.abs(action["action"]).max() <= 1.0
     assert leftovers() == []
 
 

@@ -1,7 +1,9 @@
 """The whole system with its real processes: a short run, and one in which each process is killed."""
 
+import signal
 import subprocess
 
+import httpx2
 import live_system
 import pytest
 from live_system import System, leftovers, tiny_config
@@ -18,7 +20,7 @@ def short(tmp_path_factory):
     """A run of twenty seconds that has ended by itself."""
     system = System(tiny_config(tmp_path_factory.mktemp("short")), "--duration", str(SECONDS))
     try:
-        status = system.join(SECONDS + 120)
+        status = system.join(SECONDS + 220)
         assert status == 0, system.words()
         yield system
     finally:
@@ -66,7 +68,8 @@ def test_nothing_is_left_behind(short):
 @pytest.fixture(scope="module")
 def system(tmp_path_factory):
     """A run that learns, until it is stopped."""
-    system = System(tiny_config(tmp_path_factory.mktemp("killed")))
+    config = tiny_config(tmp_path_factory.mktemp("killed"), dashboard__enabled=True, dashboard__port=0)
+    system = System(config)
     try:
         system.wait_until("learning and acting", lambda: _acts(system) and _learns(system))
         yield system
@@ -93,7 +96,7 @@ def test_a_second_system_of_the_same_name_is_refused(system, tmp_path):
     assert second.returncode not in (0, None)
     assert "another" in words, words
     system.forget()
-    system.wait_until("the first goes on", lambda: _acts(system) and _learns(system))
+    system.wait_until("the first continues", lambda: _acts(system) and _learns(system))
 
 
 def test_the_learner_dies(system):
@@ -101,7 +104,7 @@ def test_the_learner_dies(system):
     before, ticks = system.latest["training_status"], system.latest["control_status"].ticks
     system.kill("learner")
     system.forget()
-    system.wait_until("acting goes on", lambda: _more(system, "control_status", "ticks", ticks + RATE_HZ))
+    system.wait_until("acting continues", lambda: _more(system, "control_status", "ticks", ticks + RATE_HZ))
     assert "training_status" not in system.latest or system.latest["training_status"].session == before.session
     system.wait_until("another learner", lambda: system.latest["training_status"].session != before.session)
     assert system.latest["training_status"].updates >= before.checkpoint
@@ -129,6 +132,14 @@ def test_the_actor_dies(system):
     system.wait_until("acting again", lambda: _acts(system) and system.latest["control_status"].session != session)
 
 
+def test_somebody_else_ends_the_actor(system):
+    """A process manager, an out-of-memory killer: no reason to end the run."""
+    session = system.latest["control_status"].session
+    system.kill("actor", signal.SIGTERM)
+    system.forget()
+    system.wait_until("acting again", lambda: _acts(system) and system.latest["control_status"].session != session)
+
+
 def test_the_robot_driver_dies(system):
     system.kill("sim_robot")
     system.forget()
@@ -140,6 +151,28 @@ def test_the_reporter_dies(system):
     rows = len(system.table("metrics.csv"))
     system.kill("reporter")
     system.wait_until("it writes on", lambda: len(system.table("metrics.csv")) > rows + 2)
+
+
+def test_the_address_of_the_dashboard_is_printed_and_its_buttons_reach_the_run(system):
+    page, _, token = _address(system).partition("#token=")
+    assert f"dashboard: {_address(system)}" in system.output.read_text()
+    for verb, state in (("pause", "paused"), ("resume", "acting")):
+        answer = httpx2.post(f"{page}do/{verb}", headers={"x-jsac-token": token}, timeout=20)
+        assert answer.json()["success"], answer.text
+        system.wait_until(state, lambda state=state: system.latest["control_status"].state == state)
+
+
+def _address(system):
+    return (system.folder / "dashboard_url").read_text().strip()
+
+
+def test_the_dashboard_dies(system):
+    before, session = _address(system), system.latest["control_status"].session
+    system.kill("dashboard")
+    system.wait_until("another page", lambda: _address(system) != before and httpx2.get(_address(system)).is_success)
+    system.forget()
+    system.wait_until("acting continues", lambda: _acts(system))
+    assert system.latest["control_status"].session == session
 
 
 def test_safety_dies(system):
@@ -168,4 +201,7 @@ def test_it_ends_when_asked_and_nothing_is_lost(system):
     assert transitions["lost"] == 0
     store = FrameStore.read(system.folder / "replay")
     assert store.count == transitions["received"] and store.damaged() == []
-    assert system.output.read_text().count("starting it again (1)") == 6
+    words = system.output.read_text()
+    assert words.count("(signal SIGKILL); starting it again") == 7
+    assert not (system.folder / "dashboard_url").exists()
+    assert "actor died (signal SIGTERM); starting it again (2)" in words

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("launch_ros", reason="ROS 2's launch and launch_ros are not installed here (there are no wheels)")
 
-import launch  # noqa: E402
+import launch
 
-from jsac_ros import config, system  # noqa: E402
+from jsac_ros import parameters, system
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "config" / "ur5_reacher_demo.yaml"
@@ -17,7 +17,7 @@ DEMO = ROOT / "config" / "ur5_reacher_demo.yaml"
 
 @pytest.fixture(scope="module")
 def launch_file():
-    spec = importlib.util.spec_from_file_location("launch_file", ROOT / "launch" / "ur5_reacher.launch.py")
+    spec = importlib.util.spec_from_file_location("launch_file", ROOT / "launch" / "system.launch.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -28,25 +28,52 @@ def context(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # run folders are made here
     context = launch.LaunchContext()
     context.launch_configurations.update(
-        config=str(DEMO), sim="true", interface="velocity", record="true", use_sim_time="true"
+        config=str(DEMO), sim="true", interface="velocity", record="true", use_sim_time="true", namespace=""
     )
     return context
 
 
 def test_every_argument_is_described(launch_file):
     arguments = {argument.name: argument for argument in launch_file.generate_launch_description().get_launch_arguments()}
-    assert set(arguments) == {"config", "sim", "interface", "record", "use_sim_time"}
+    assert set(arguments) == {"config", "sim", "interface", "record", "namespace", "use_sim_time"}
     assert all(argument.description for argument in arguments.values())
+
+
+@pytest.mark.parametrize("name", ["ur5_reacher", "create_reacher"])
+def test_a_launch_file_of_a_robot_is_the_whole_system_with_its_configuration(name):
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    context = launch.LaunchContext()
+    source = PythonLaunchDescriptionSource(str(ROOT / "launch" / f"{name}.launch.py"))
+    description = source.get_launch_description(context)
+    arguments = {argument.name: argument for argument in description.get_launch_arguments()}
+    assert set(arguments) == {"config", "sim", "interface", "record", "namespace", "use_sim_time"}
+    (default,) = arguments["config"].default_value
+    assert Path(default.text).name == f"{name}.yaml" and Path(default.text).exists()
 
 
 def test_starts_the_processes_of_the_one_description(launch_file, context):
     from launch_ros.actions import Node
 
     nodes = [action for action in launch_file.start_system(context) if isinstance(action, Node)]
-    wanted = config.load(DEMO, {"bag.record": True, "robot.interface": "velocity"})
+    wanted = parameters.load(DEMO, {"bag.record": True, "robot.interface": "velocity"})
     assert [node.node_executable for node in nodes] == [process.name for process in system.processes(wanted)]
-    resolved = config.load(next(Path("runs").iterdir()) / "config.yaml")
+    resolved = parameters.load(next(Path("runs").iterdir()) / "config.yaml")
     assert resolved.bag.record and resolved.robot.interface == "velocity" and resolved.robot.driver == "sim"
+
+
+@pytest.mark.parametrize("pushed, asked, found", [(None, "left", "/left"), ("lab", "left", "/lab/left"), ("lab", "", "/lab")])
+def test_a_namespace_holds_for_a_process_that_is_started_again_too(launch_file, context, monkeypatch, pushed, asked, found):
+    kept = []
+    made = launch_file.System
+    monkeypatch.setattr(launch_file, "System", lambda *arguments: kept.append(made(*arguments)) or kept[-1])
+    context.launch_configurations["namespace"] = asked
+    context.launch_configurations.update({"ros_namespace": pushed} if pushed else {})
+    launch_file.start_system(context)
+    context.launch_configurations.pop("ros_namespace", None)  # as outside of the group of actions that pushed it
+    node = kept[0].start("actor")
+    node._perform_substitutions(context)
+    assert node.expanded_node_namespace == found
 
 
 def test_ros2_bag_records_where_it_is_asked_for(launch_file, context):
@@ -55,7 +82,7 @@ def test_ros2_bag_records_where_it_is_asked_for(launch_file, context):
     (recorder,) = [action for action in actions if type(action) is launch.actions.ExecuteProcess]
     words = ["".join(part.perform(context) for part in word) for word in recorder.cmd]
     assert words[:4] == ["ros2", "bag", "record", "--all"] and Path(words[-1]).name == "record_qos.yaml"
-    assert not config.load(next(Path("runs").iterdir()) / "config.yaml").bag.record
+    assert not parameters.load(next(Path("runs").iterdir()) / "config.yaml").bag.record
 
 
 def test_a_wrong_configuration_is_one_line(launch_file, context):
@@ -68,6 +95,8 @@ def test_a_wrong_configuration_is_one_line(launch_file, context):
 def test_stops_group_after_group(launch_file, tmp_path):
     description = {
         "run_folder": str(tmp_path),
+        "namespace": "/",
+        "arguments": [],
         "environment": {},
         "processes": [
             {"name": name, "nice": 0, "restart": True, "environment": {}, "ends_system": False, "stop_timeout_s": 1.0}
@@ -75,7 +104,6 @@ def test_stops_group_after_group(launch_file, tmp_path):
         ],
         "stop_order": [["player"], ["actor"], ["learner"], ["safety"]],
         "max_restarts": 1,
-        "restart_needs_person": True,
     }
     started = launch_file.System(description, use_sim_time=False)
     for name in ("safety", "learner", "actor"):
@@ -90,11 +118,24 @@ def test_stops_group_after_group(launch_file, tmp_path):
 def test_restarts_a_bounded_number_of_times(launch_file, tmp_path):
     process = {"name": "replay", "nice": 5, "restart": True, "environment": {}, "ends_system": False, "stop_timeout_s": 1.0}
     description = {
-        "run_folder": str(tmp_path), "environment": {}, "processes": [process], "stop_order": [["replay"]],
-        "max_restarts": 1, "restart_needs_person": True,
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": [], "environment": {}, "processes": [process], "stop_order": [["replay"]],
+        "max_restarts": 1,
     }  # fmt: skip
     started = launch_file.System(description, use_sim_time=False)
     started.start("replay")
     assert isinstance(started.on_exit("replay", -9, is_shutdown=False)[-1], launch.actions.TimerAction)
     started.start("replay")
     assert isinstance(started.on_exit("replay", -9, is_shutdown=False)[-1], launch.actions.Shutdown)
+
+
+def test_a_process_that_somebody_else_asked_to_end_is_started_again(launch_file, tmp_path):
+    process = {"name": "actor", "ends_system": True}
+    description = {
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": [], "environment": {}, "processes": [process],
+        "stop_order": [["actor"]], "max_restarts": 1,
+    }  # fmt: skip
+    started = launch_file.System(description, use_sim_time=False)
+    started.start("actor")
+    assert isinstance(started.on_exit("actor", -15, is_shutdown=False)[-1], launch.actions.TimerAction)
+    started.start("actor")
+    assert isinstance(started.on_exit("actor", 0, is_shutdown=False)[-1], launch.actions.Shutdown)

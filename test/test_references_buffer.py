@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jsac_ros.agent.update import check_batch
 from jsac_ros.config import ReplayConfig
-from jsac_ros.envs.environment import state_spec
 from jsac_ros.references import buffer as replay
+from jsac_ros.references.environments.environment import state_spaces
 
-SPEC = state_spec(observation=2)
+SPACES = state_spaces(observation=2)
 
 
 def filled(config: ReplayConfig, count: int, environments: int = 4) -> replay.Buffer:
     """Transition i: observation [i, 0], action i / 10, reward -i, mask 0 at every third, next [i + 1, 0]."""
-    buffer = replay.create(config, SPEC, environments)
+    buffer = replay.create(config, SPACES, environments)
     for begin in range(0, count, environments):
         i = jnp.arange(begin, begin + environments, dtype=jnp.float32)
         nothing = jnp.zeros_like(i)
@@ -26,18 +27,18 @@ def filled(config: ReplayConfig, count: int, environments: int = 4) -> replay.Bu
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "prioritised"])
-@pytest.mark.parametrize("count, kept", [(40, range(0, 40)), (200, range(72, 200))])
+@pytest.mark.parametrize("count, kept", [(40, range(40)), (200, range(72, 200))])
 def test_samples_are_whole_transitions_of_those_kept(sampler, count, kept):
     config = ReplayConfig(capacity=128, batch_size=256, sampler=sampler)
-    batch = replay.sample(filled(config, count), jax.random.PRNGKey(0), config, SPEC, 0.9, jnp.int32(0))
-    i = np.asarray(batch.proprioception[:, 0])
+    batch = replay.sample(filled(config, count), jax.random.PRNGKey(0), config, SPACES, 0.9, jnp.int32(0))
+    i = np.asarray(batch.vectors["state"][:, 0])
     assert set(i) <= set(kept) and len(set(i)) > 0.5 * len(kept)
-    np.testing.assert_array_equal(batch.next_proprioception[:, 0], i + 1)
-    np.testing.assert_allclose(batch.action[:, 0], i / 10, rtol=1e-6)
+    np.testing.assert_array_equal(batch.next_vectors["state"][:, 0], i + 1)
+    np.testing.assert_allclose(batch.action["action"][:, 0], i / 10, rtol=1e-6)
     np.testing.assert_array_equal(batch.reward, -i)
     np.testing.assert_allclose(batch.discount, 0.9 * (i % 3 != 0), rtol=1e-6)
     np.testing.assert_array_equal(np.asarray(batch.index) % 128, i % 128)
-    assert batch.frames.shape == (256, 2, 0, 0, 3)
+    check_batch(batch, SPACES, n_step=1)
 
 
 def test_priorities_are_drawn_in_proportion_and_weighed_against():
@@ -46,7 +47,7 @@ def test_priorities_are_drawn_in_proportion_and_weighed_against():
     buffer = filled(config, 100)
     error = np.linspace(0.0, 5.0, 100).astype(np.float32)
     buffer = replay.learned(buffer, jnp.arange(100), jnp.asarray(error), config.priority_alpha)
-    draw = jax.jit(lambda key, drawn: replay.sample(buffer, key, config, SPEC, 0.9, drawn))
+    draw = jax.jit(lambda key, drawn: replay.sample(buffer, key, config, SPACES, 0.9, drawn))
     expected = (error + replay.PRIORITY_FLOOR) ** config.priority_alpha
     expected /= expected.sum()
     counts = np.zeros(100)
@@ -71,6 +72,6 @@ def test_new_transitions_get_the_largest_priority():
 
 def test_a_capacity_that_cannot_be_divided_is_refused():
     with pytest.raises(ValueError, match="replay.capacity is 100; expected a multiple of 3"):
-        replay.create(ReplayConfig(capacity=100), SPEC, 3)
+        replay.create(ReplayConfig(capacity=100), SPACES, 3)
     with pytest.raises(ValueError, match="replay.capacity is 100"):
-        replay.create(ReplayConfig(capacity=100, sampler="prioritised"), SPEC, 4)
+        replay.create(ReplayConfig(capacity=100, sampler="prioritised"), SPACES, 4)

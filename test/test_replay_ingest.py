@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from jsac_ros.config import ReplayConfig
 from jsac_ros.replay.flow import ingest_waits_for, sampling_waits_for
-from jsac_ros.replay.ingest import Ingest, Verdict
-from jsac_ros.replay.outbox import Outbox
+from jsac_ros.replay.ingest import MOST_STREAMS, Ingest, Verdict
+from jsac_ros.replay.outbox import HELD, Outbox
 
 A, B = ("a", 1), ("b", 1)
 EVENTS = ["send"] * 6 + ["drop", "double", "swap", "deliver", "deliver", "lose ack", "restart"]
@@ -19,9 +19,11 @@ def test_each_comes_once_and_in_order():
     ingest.accept(A, 0)
     assert ingest.judge(A, 0, 0) == Verdict(store=False, duplicate=True)
     assert ingest.judge(A, 2, 0) == Verdict(store=False, resend=True)  # 1 can still be had
-    assert ingest.judge(A, 2, 2) == Verdict(store=True, lost=1)  # 1 is gone
+    assert ingest.judge(A, 2, 2) == Verdict(store=False, resend=True)  # 1 is gone, if that is said again
+    assert ingest.judge(A, 2, 2) == Verdict(store=True, lost=1)
     assert ingest.judge(A, 2, 2) == Verdict(store=True)  # the disk was full: it comes again, 1 is counted once
-    assert ingest.judge(B, 5, 3) == Verdict(store=False, lost=3, resend=True)  # another actor, heard late
+    assert ingest.judge(B, 4, 3) == Verdict(store=False, resend=True)  # another actor, heard late
+    assert ingest.judge(B, 5, 3) == Verdict(store=False, lost=3, resend=True)
     assert ingest.next == {A: 2, B: 3}
 
 
@@ -33,13 +35,46 @@ def test_a_replay_that_starts_asks_for_what_it_has_missed():
     assert Ingest({A: 10}).judge(A, 10, 4) == Verdict(store=True)
 
 
+def test_a_far_number_of_a_stranger_skips_nothing_that_the_actor_holds():
+    ingest = Ingest({A: 10})
+    ingest.judge(A, 9, 5)
+    for far in (12, 10**6, 2**62 - 1):
+        assert ingest.judge(A, far, far) == Verdict(store=False, resend=True)
+        assert ingest.judge(A, 10, 5) == Verdict(store=True)
+    for wrong in ((2**64 - 1, 2**64 - 1), (10 + HELD, 10), (9, 10)):
+        with pytest.raises(ValueError, match="sequence"):
+            ingest.judge(A, *wrong)
+    assert ingest.next == {A: 10}
+
+
+def test_no_message_skips_more_than_an_outbox_can_hold():
+    ingest, oldest = Ingest({A: 10}), 10 + 5 * HELD // 2
+    assert not ingest.judge(A, oldest + 3, oldest).lost
+    assert [ingest.judge(A, oldest + k, oldest) for k in (3, 3, 0)] == [
+        Verdict(store=False, lost=HELD, resend=True),
+        Verdict(store=False, lost=HELD, resend=True),
+        Verdict(store=True, lost=HELD // 2),
+    ]
+
+
+def test_made_up_actors_are_forgotten_and_the_living_one_is_not():
+    ingest = Ingest({A: 10})
+    for session in range(3 * MOST_STREAMS):
+        ingest.judge(("nobody", session), 0, 0)
+        assert ingest.judge(A, 10, 5).store
+    assert len(ingest.next) <= MOST_STREAMS and ingest.next[A] == 10
+    with pytest.raises(ValueError, match="robot's name"):
+        ingest.judge(("x" * 10**6, 1), 0, 0)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     limit=st.integers(1, 30),
+    window=st.sampled_from((1, 2, 5, 100)),
     events=st.lists(st.sampled_from(EVENTS), max_size=120),
 )
-def test_whatever_the_channel_does_all_is_stored_or_counted(limit, events):
-    box, ingest, stored, lost, channel = Outbox(limit), Ingest({}), [], 0, []
+def test_whatever_the_channel_does_all_is_stored_or_counted(limit, window, events):
+    box, ingest, stored, lost, channel = Outbox(limit, window), Ingest({}), [], 0, []
 
     def deliver(answer=True):
         nonlocal lost
@@ -52,11 +87,10 @@ def test_whatever_the_channel_does_all_is_stored_or_counted(limit, events):
             stored.append(sequence)
             ingest.accept(A, sequence)
         if answer:
-            channel.extend((s, box.oldest) for s in box.acknowledge(ingest.next[A], verdict.resend))
+            channel.extend((s, box.oldest) for s, _ in box.acknowledge(ingest.next.get(A, 0), verdict.resend))
 
     def send():
-        sequence = box.add(box.sent)
-        channel.append((sequence, box.oldest))
+        channel.extend((s, box.oldest) for s, _ in box.add(box.sent))
 
     for event in events:
         if event == "send":
@@ -74,7 +108,7 @@ def test_whatever_the_channel_does_all_is_stored_or_counted(limit, events):
     for _ in range(3 * len(events) + 3):  # the channel heals
         while channel:
             deliver()
-        channel.extend((s, box.oldest) for s in box.stalled())
+        channel.extend((s, box.oldest) for s, _ in box.stalled())
     assert len(box) == 0
     assert stored == sorted(set(stored)) and len(stored) + lost == box.sent == ingest.next.get(A, 0)
     assert lost <= box.dropped

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import posix_ipc
@@ -12,8 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from replay_cases import SPEC
-from replay_children import COUNT, LAYOUT, consume, holds, produce, write, write_for_ever
+from replay_children import COUNT, LAYOUT, SPACES, consume, holds, produce, write, write_without_end
 
 from jsac_ros.config import ConfigError
 from jsac_ros.replay import names
@@ -51,7 +51,7 @@ def test_two_batches_alternate_and_td_errors_come_back(name):
         consumer.give_back(np.full(8, value / 2, np.float32))
         slot = producer.fill(0.0)
         assert slot.returned.td_error.tolist() == [value / 2] * 8 and slot.returned.index.tolist() == [value] * 8
-        assert slot.batch.frames.ctypes.data % 64 == 0
+        assert slot.batch.frames["wrist"].ctypes.data % 64 == 0
         write(slot.batch, value + 2)
         producer.publish()
     consumer.close()
@@ -91,8 +91,10 @@ def test_ends_that_are_refused(name):
         with pytest.raises(ConfigError, match="another process holds this end of it"):
             second()
     consumer.close()
-    with pytest.raises(ConfigError, match="another layout"):
-        BatchRing.attach(name, batch_layout(SPEC, 9))
+    renamed = replace(SPACES, vectors=(replace(SPACES.vectors[0], name="joint_velocity"),))
+    for other in (batch_layout(SPACES, 9), batch_layout(renamed, 8)):
+        with pytest.raises(ConfigError, match="another layout"):
+            BatchRing.attach(name, other)
     assert os.stat(f"/dev/shm{name}").st_mode & 0o777 == 0o600
     assert os.stat(f"/dev/shm/sem.{name[1:]}_ready").st_mode & 0o777 == 0o600
     producer.close()
@@ -102,16 +104,16 @@ def test_a_ring_that_does_not_fit_is_one_line(name):
     size = os.statvfs("/dev/shm")
     batch_size = size.f_blocks * size.f_frsize // 240 + 1
     with pytest.raises(ConfigError, match=r"free in /dev/shm; make it larger"):
-        BatchRing.create(name, batch_layout(SPEC, batch_size), 2)
+        BatchRing.create(name, batch_layout(SPACES, batch_size), 2)
 
 
 def test_what_a_dead_run_left_is_replaced_and_never_read(name):
-    producer = BatchRing.create(name, batch_layout(SPEC, 4), 3)  # of another layout even
+    producer = BatchRing.create(name, batch_layout(SPACES, 4), 3)  # of another layout even
     producer.fill(0.0)
     producer.publish()
     crash(producer)
     with pytest.raises(FileNotFoundError, match="producer is gone"):
-        BatchRing.attach(name, batch_layout(SPEC, 4))
+        BatchRing.attach(name, batch_layout(SPACES, 4))
     producer = BatchRing.create(name, LAYOUT, 2)
     consumer = BatchRing.attach(name, LAYOUT)
     assert producer.generation == 1 and consumer.take(0.0) is None
@@ -292,7 +294,7 @@ def test_mailbox_ends_that_are_refused(name):
 
 
 def test_a_policy_is_never_torn_although_its_writer_is_killed(name):
-    process = _start(write_for_ever, name)
+    process = _start(write_without_end, name)
     reader = PolicyMailbox.attach(name, COUNT, 7)
     seen = 0
     for generation in (1, 2, 3):
@@ -307,7 +309,7 @@ def test_a_policy_is_never_torn_although_its_writer_is_killed(name):
         _kill(process)
         latest = reader.read_latest()
         assert latest is not None and (latest.vector == latest.version).all()  # half-written or not
-        process = _start(write_for_ever, name)
+        process = _start(write_without_end, name)
     assert seen > 20
     _kill(process)
     reader.close()

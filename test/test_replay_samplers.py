@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay_cases import SPEC, make_batch, make_episode, make_step
+from replay_cases import SPACES, VARIANTS, make_episode, make_transition, with_stacks
 from scipy import stats
 
 from jsac_ros.config import ReplayConfig
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.priorities import EPSILON, SumTree
 from jsac_ros.replay.ring import Returned
-from jsac_ros.replay.samplers import Sampler
+from jsac_ros.replay.samplers import Sampler, open_demonstrations
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.types import empty_batch
 
 PRIORITISED = ReplayConfig(sampler="prioritised", batch_size=64, priority_alpha=0.7, priority_beta=0.5)
 
@@ -39,14 +40,14 @@ def test_a_leaf_of_zero_is_never_found():
 
 
 def filled_store(folder, capacity=40, length=30):
-    store = FrameStore.open(folder, SPEC, capacity)
-    for step in make_episode(length):
-        store.append(step)
+    store = FrameStore.open(folder, SPACES, capacity)
+    for transition in make_episode(length):
+        store.append(transition)
     return store
 
 
 def draw_counts(sampler, store, batches):
-    batch, rng, counts = make_batch(batch_size=64), np.random.default_rng(2), np.zeros(store.capacity, int)
+    batch, rng, counts = empty_batch(SPACES, 64), np.random.default_rng(2), np.zeros(store.capacity, int)
     for _ in range(batches):
         assert sampler.sample_into(rng, batch)
         counts += np.bincount((batch.index - 1) % store.capacity, minlength=store.capacity)
@@ -84,8 +85,8 @@ def test_new_rows_have_the_largest_priority_and_overwritten_ones_none(tmp_path):
     sampler = Sampler(PRIORITISED, store, 1, 0.99)
     sampler.feedback(Returned(np.arange(1, 31), np.full(30, 1e-3)))
     stale = np.arange(1, 31)
-    for step in make_episode(12, 31, episode=1):
-        store.append(step)
+    for transition in make_episode(12, 31, episode=1):
+        store.append(transition)
     sampler.feedback(Returned(stale, np.full(30, 100.0)))  # rows 1 to 4 are other rows by now
     assert np.isnan(store.rows["priority"][:4]).all()
     counts, _ = draw_counts(sampler, store, 100)
@@ -94,37 +95,81 @@ def test_new_rows_have_the_largest_priority_and_overwritten_ones_none(tmp_path):
     assert counts[invalid].sum() == 0
     assert counts[31:39].min() > 0  # of the new episode
     store.close()
-    store = FrameStore.open(tmp_path, SPEC, 40)  # priorities are kept on disk
+    store = FrameStore.open(tmp_path, SPACES, 40)  # priorities are kept on disk
     assert store.rows["priority"][10] == pytest.approx(100.0)
     store.close()
 
 
+def test_a_damaged_priority_is_none(tmp_path):
+    store = filled_store(tmp_path)
+    store.set_priorities(np.arange(1, 31), np.ones(30, np.float32))
+    store.rows["priority"][3] = 1e38  # a flipped bit of its exponent
+    sampler = Sampler(PRIORITISED, store, 1, 0.99)
+    counts, _ = draw_counts(sampler, store, 100)
+    assert 0 < counts[3] < 3 * counts[:30].mean()
+    store.close()
+
+
+def shown(folder, length=20):
+    store = FrameStore.open(folder, SPACES, 30)
+    for transition in make_episode(length, robot="person"):
+        store.append(transition)
+    return store
+
+
 @pytest.mark.parametrize("kind", ["uniform", "prioritised"])
 def test_the_configured_share_of_a_batch_is_demonstrations(tmp_path, kind):
-    shown = FrameStore.open(tmp_path / "shown", SPEC, 30)
-    for step in make_episode(20, robot="person"):
-        shown.append(step)
-    shown.close()
+    shown(tmp_path / "shown").close()
     store = filled_store(tmp_path / "ours")
-    config = ReplayConfig(sampler=kind, batch_size=64, demonstrations=str(tmp_path / "shown"), demonstration_share=0.25)
-    sampler = Sampler(config, store, 1, 0.99)
-    batch = make_batch(batch_size=64)
+    config = ReplayConfig(sampler=kind, batch_size=64, demonstration_share=0.25)
+    demonstrations = open_demonstrations(str(tmp_path / "shown"), SPACES)
+    sampler = Sampler(config, store, 1, 0.99, demonstrations)
+    batch = empty_batch(SPACES, 64)
     assert sampler.sample_into(np.random.default_rng(0), batch)
     assert (batch.index < 0).sum() == 16
     for row, index in enumerate(batch.index):
         robot, sequence = ("person", -index - 1) if index < 0 else ("ur5", index - 1)
-        np.testing.assert_array_equal(batch.action[row], make_step(robot=robot, sequence=int(sequence)).action)
+        expected = make_transition(robot=robot, sequence=int(sequence), step=int(sequence))
+        np.testing.assert_array_equal(batch.action["arm"][row], expected.action["arm"])
+        np.testing.assert_array_equal(batch.frames["wrist"][row, 2], expected.frames["wrist"])
     sampler.feedback(Returned(batch.index.copy(), np.ones(64, np.float32)))
+    with pytest.raises(StoreError, match="another process has it open"):  # it does not change while it is sampled
+        FrameStore.open(tmp_path / "shown", SPACES, 30)
+    demonstrations.close()
+    store.close()
+
+
+def test_demonstrations_may_grow_from_nothing(tmp_path):
+    store, demonstrations = filled_store(tmp_path / "ours"), FrameStore.open(tmp_path / "shown", SPACES, 30)
+    sampler = Sampler(ReplayConfig(batch_size=64, demonstration_share=0.5), store, 1, 0.99, demonstrations)
+    batch, rng = empty_batch(SPACES, 64), np.random.default_rng(0)
+    assert sampler.sample_into(rng, batch) and (batch.index > 0).all()
+    for transition in make_episode(5, robot="person"):
+        demonstrations.append(transition)
+    assert sampler.sample_into(rng, batch) and (batch.index < 0).sum() == 32
+    demonstrations.close()
     store.close()
 
 
 def test_demonstrations_that_do_not_fit_are_refused(tmp_path):
-    store = filled_store(tmp_path / "ours")
-    other = FrameStore.open(tmp_path / "other", SPEC._replace(stack=2), 30)
-    other.close()
-    empty = FrameStore.open(tmp_path / "empty", SPEC, 30)
-    empty.close()
-    for folder, message in (("other", "expected Spec"), ("empty", "expected some"), ("nothing", "no replay store")):
+    used = FrameStore.open(tmp_path / "used", SPACES, 30)
+    FrameStore.open(tmp_path / "other", VARIANTS["no image"], 30).close()
+    FrameStore.open(tmp_path / "empty", SPACES, 30).close()
+    for folder, message in (
+        ("other", "image 'wrist' is missing"), ("empty", "expected some"), ("nothing", "no replay store"),
+        ("used", "a process is writing to it; expected a snapshot"),
+    ):  # fmt: skip
         with pytest.raises(StoreError, match=message):
-            Sampler(ReplayConfig(demonstrations=str(tmp_path / folder)), store, 1, 0.99)
-    store.close()
+            open_demonstrations(str(tmp_path / folder), SPACES)
+    assert open_demonstrations("", SPACES) is None
+    used.close()
+
+
+def test_demonstrations_are_sampled_with_our_stacks(tmp_path):
+    shown(tmp_path).close()
+    spaces = with_stacks(SPACES, 5)
+    demonstrations = open_demonstrations(str(tmp_path), spaces)
+    batch = empty_batch(spaces, 8)
+    assert demonstrations.sample_into(np.random.default_rng(0), batch)
+    assert batch.frames["wrist"].shape[1] == 6
+    demonstrations.close()

@@ -5,7 +5,6 @@ JSAC_SOAK_S=120 makes it as long as a release asks for.
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -13,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from replay_cases import same_step
-from replay_soak import EPISODE, SPEC, fingerprint, step_of
+from replay_cases import same
+from replay_soak import EPISODE, SPACES, fingerprint, made
 
-from jsac_ros.config import dump, from_parameters, spec_of
+from jsac_ros.parameters import dump, from_parameters
 from jsac_ros.replay import names
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.rig import write_spaces
+from jsac_ros.supervision import STOP
 
 SOAK_S = float(os.environ.get("JSAC_SOAK_S", 20))
 DOMAIN = 120 + os.getpid() % 20
@@ -31,19 +32,24 @@ def processes(tmp_path, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("JSAC_RUN_FOLDER", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
     config = from_parameters({
-        "run": {"name": f"soak{os.getpid()}"}, "camera": {"height": 32, "width": 32},
-        "task": {"stack": 2, "controlled_joints": 2},
+        "run": {"name": f"soak{os.getpid()}"}, "agent": {"type": "replay_plugins:Algorithm"},
         "replay": {
             "capacity": 60_000, "batch_size": 16, "warmup_steps": 10, "sampler": "prioritised", "priority_alpha": 0.0,
         },
-    })  # fmt: skip
-    assert spec_of(config, 6) == SPEC
+    }, kinds=("agent",))  # fmt: skip
+    write_spaces(tmp_path, SPACES)
     dump(config, tmp_path / "config.yaml")
     soak = [sys.executable, str(HERE / "replay_soak.py")]
     commands = {
         "replay": [
-            sys.executable, "-m", "jsac_ros.nodes.replay", "--ros-args", "--params-file", str(tmp_path / "config.yaml"),
+            sys.executable,
+            "-m",
+            "jsac_ros.nodes.replay",
+            "--ros-args",
+            "--params-file",
+            str(tmp_path / "config.yaml"),
         ],
         "actor a": [*soak, "actor", str(tmp_path), "a"],
         "actor b": [*soak, "actor", str(tmp_path), "b"],
@@ -62,8 +68,25 @@ def processes(tmp_path, monkeypatch):
 
 
 def stop(process):
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(STOP)
     assert process.wait(60) == 0
+
+
+def wait_for_all(folder, running):
+    """Until each of the processes that were started last has done its work: replay's is in the logs of the others."""
+    logs = [folder / f"acknowledged_{robot}_{running[f'actor {robot}'].pid}" for robot in "ab"]
+    logs.append(folder / f"consumed_{running['learner'].pid}")
+    before = {log: size(log) for log in logs}
+    deadline = time.monotonic() + 90
+    while any(size(log) == before[log] for log in logs):
+        for name, process in running.items():
+            assert process.poll() is None, f"{name} died by itself"
+        assert time.monotonic() < deadline, f"waited 90 s for {[log.name for log in logs if size(log) == before[log]]}"
+        time.sleep(0.1)
+
+
+def size(log):
+    return log.stat().st_size if log.exists() else 0
 
 
 @pytest.mark.timeout(SOAK_S + 240)
@@ -80,42 +103,41 @@ def test_nothing_acknowledged_is_lost_and_no_batch_is_wrong(processes, tmp_path)
         running[name].wait()
         kills += 1
         start(name)
-    time.sleep(3.0)  # the last ones started have work to do
+    wait_for_all(tmp_path, running)
     for name in ("actor a", "actor b", "learner", "replay"):  # an actor ends when everything is acknowledged
-        assert running[name].poll() is None, f"{name} died by itself"
         stop(running[name])
     assert not [entry for entry in os.listdir("/dev/shm") if config.run.name in entry]
 
     store = FrameStore.read(tmp_path / "replay")
     assert store.damaged() == [] and store.counters["lost"] == 0 and store.counters["refused"] == 0
-    held, identity = stored_steps(store)
+    held, identity = stored(store)
     acknowledged = 0
     for log in tmp_path.glob("acknowledged_*"):
         _, robot, session = log.name.split("_")
         following = max((int(line) for line in log.read_text().splitlines()), default=0)
         present = held.get((robot, int(session)), set())
-        assert present >= set(range(following)), f"acknowledged steps missing of {log.name}"
+        assert present >= set(range(following)), f"acknowledged transitions missing of {log.name}"
         acknowledged += following
     consumed = check_consumed(tmp_path, identity)
-    print(f"{kills} kills, {acknowledged} steps acknowledged, {store.stored} stored, {consumed} transitions consumed")
+    print(f"{kills} kills, {acknowledged} acknowledged, {store.stored} stored, {consumed} consumed")
     assert acknowledged > 200 and consumed > 200  # enough to have been killed in the middle of it
 
 
-def stored_steps(store):
-    """Sequences held of every stream, and the identity of every row by its number; each step is what was sent."""
+def stored(store):
+    """Sequences held of every stream, and the identity of every row by its number; each is what was sent."""
     held, identity = {}, {}
     for slot in store.live_slots():
-        step = store.step(slot)
-        assert same_step(step, step_of(step.robot, step.session, step.sequence))
-        stream = (step.robot, step.session)
-        assert step.sequence not in held.setdefault(stream, set()), "stored twice"
-        held[stream].add(step.sequence)
-        identity[int(store.rows["number"][slot])] = (*stream, step.sequence)
+        t = store.transition(slot)
+        assert same(t, made(t.robot, t.session, t.sequence))
+        stream = (t.robot, t.session)
+        assert t.sequence not in held.setdefault(stream, set()), "stored twice"
+        held[stream].add(t.sequence)
+        identity[int(store.rows["number"][slot])] = (*stream, t.sequence)
     return held, identity
 
 
 def check_consumed(folder, identity):
-    """Every row of every batch against the two steps that it must have come from. Returns how many there were."""
+    """Every row of every batch against the transitions that it must have come from. Returns how many there were."""
     expected, count = {}, 0
     for log in folder.glob("consumed_*"):
         for line in log.read_text().splitlines():
@@ -130,9 +152,13 @@ def check_consumed(folder, identity):
 
 def fingerprint_of(robot, session, sequence):
     assert sequence % EPISODE < EPISODE - 1, "the end of an episode was sampled"
-    before = step_of(robot, session, max(sequence - 1, sequence - sequence % EPISODE))
-    step, following = step_of(robot, session, sequence), step_of(robot, session, sequence + 1)
-    frames = np.stack([before.frame, step.frame, following.frame])
+    before = made(robot, session, max(sequence - 1, sequence - sequence % EPISODE))
+    t, following = made(robot, session, sequence), made(robot, session, sequence + 1)
+    stacks = {"scene": (t, following), "wrist": (before, t, following)}
     return fingerprint(
-        frames, step.proprioception, following.proprioception, step.action, step.reward, DISCOUNT * step.mask, 1.0
+        {f"frames/{name}": np.stack([one.frames[name] for one in stack]) for name, stack in stacks.items()}
+        | {f"vectors/{name}": vector for name, vector in t.vectors.items()}
+        | {f"next_vectors/{name}": vector for name, vector in following.vectors.items()}
+        | {f"action/{name}": action for name, action in t.action.items()}
+        | {"reward": t.reward, "discount": DISCOUNT * t.mask, "weight": 1.0}
     )

@@ -12,8 +12,9 @@ import pytest
 import rclpy
 from report_cases import write_run
 
-from jsac_ros.config import RobotConfig, SystemConfig, dump
+from jsac_ros.config import RobotParameters, SystemConfig
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
+from jsac_ros.parameters import dump
 
 DOMAIN = 61 + os.getpid() % 15
 
@@ -32,7 +33,7 @@ class Feed:
         self.publishers = {name: self.node.create_publisher(message, name, 10) for name, message in topics.items()}
 
     def wait_for_reporter(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while any(p.get_subscription_count() == 0 for p in self.publishers.values()):
             assert time.monotonic() < deadline, "the reporter did not subscribe"
             time.sleep(0.05)
@@ -83,7 +84,7 @@ def start(folder):
 
 
 def wait_until(condition, folder):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, (folder / "reporter.log").read_text()
         time.sleep(0.05)
@@ -100,7 +101,7 @@ def heard(folder, column, value):
 
 
 def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
-    dump(SystemConfig(robot=RobotConfig(driver="external")), tmp_path / "config.yaml")
+    dump(SystemConfig(robot=RobotParameters(driver="external")), tmp_path / "config.yaml")
     reporter = start(tmp_path)
     try:
         feed.wait_for_reporter()
@@ -120,7 +121,7 @@ def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
         feed.episode(4, reason="actor stopped", steps=30)
         wait_until(lambda: len(table(tmp_path, "episodes.csv")) == 4, tmp_path)
         reporter.send_signal(signal.SIGTERM)
-        assert reporter.wait(40) == 0
+        assert reporter.wait(120) == -signal.SIGTERM
     finally:
         reporter.kill()
         reporter.wait()
@@ -148,11 +149,11 @@ def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
 
 
 def test_without_a_run_folder_it_says_so(tmp_path):
-    dump(SystemConfig(robot=RobotConfig(driver="external")), tmp_path / "config.yaml")
+    dump(SystemConfig(robot=RobotParameters(driver="external")), tmp_path / "config.yaml")
     folder = tmp_path / "absent"
     environment = os.environ | {"JSAC_RUN_FOLDER": str(folder), "ROS_DOMAIN_ID": str(DOMAIN)}
     command = [sys.executable, "-m", "jsac_ros.nodes.reporter"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == f"error: JSAC_RUN_FOLDER is '{folder}'; expected the folder of the run"
 
@@ -160,7 +161,7 @@ def test_without_a_run_folder_it_says_so(tmp_path):
 def test_report_of_a_run_folder_is_one_self_contained_page(tmp_path):
     folder = write_run(tmp_path / "run", minutes=1)
     command = [sys.executable, "-m", "jsac_ros", "report", str(folder)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert ended.returncode == 0, ended.stderr
     text = (folder / "report.html").read_text()
     for title in ("Learning", "Control timing", "Safety", "Learner", "Processes", "Configuration"):

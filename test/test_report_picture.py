@@ -3,29 +3,26 @@
 import numpy as np
 import pytest
 from PIL import Image
+from replay_cases import make_transition
 from report_cases import write_run
 
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.report.picture import FRAMES, draw, strips_of
+from jsac_ros.report.picture import FRAMES, draw, main, strips_of
 from jsac_ros.report.summary import read_totals
-from jsac_ros.types import Spec, Step
+from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces
 
-SPEC = Spec(height=8, width=12, channels=3, stack=2, proprioception=0, action=1)
+SPACES = Spaces.of([ImageSpace("wrist", 8, 12, 3, stack=2), ImageSpace("scene", 6, 4, 1, stack=2)], [], [ActionSpace("arm", 1)])
 
 
 def _fill(store: FrameStore, episodes: range, steps: int) -> None:
-    """Frames whose red is the episode and whose green is the step."""
-    nothing = np.zeros(1, np.float32)
+    """Frames of the wrist whose red is the episode and whose green is the step; of the scene that are the step."""
     for episode in episodes:
         for step in range(steps + 1):
-            frame = np.full(SPEC.frame_shape, (episode, step, 0), np.uint8)
+            frames = {"wrist": np.full((8, 12, 3), (episode, step, 0), np.uint8), "scene": np.full((6, 4, 1), step, np.uint8)}
             sequence = episode * (steps + 1) + step
-            store.append(Step(
-                robot="ur5", session=7, sequence=sequence, episode=episode, step=step, is_first=step == 0,
-                is_last=step == steps, intervened=False, success=False, frame=frame,
-                proprioception=np.zeros(0, np.float32), action=nothing, executed=nothing, reward=0.0, mask=1.0,
-                stamp_ns=40_000_000 * sequence, frame_stamp_ns=0, joint_stamp_ns=0, policy_version=0, lateness_s=0.0,
+            store.append(make_transition(
+                SPACES, session=7, sequence=sequence, episode=episode, step=step, is_last=step == steps, frames=frames
             ))  # fmt: skip
     store.close()
 
@@ -34,12 +31,12 @@ def _fill(store: FrameStore, episodes: range, steps: int) -> None:
 def run(tmp_path):
     """Twenty-eight episodes in the tables; the store, a ring, still holds those from number 6 on, 6 in part."""
     write_run(tmp_path, minutes=3)
-    _fill(FrameStore.open(tmp_path / "replay", SPEC, capacity=101 * 21 + 50), range(28), steps=100)
+    _fill(FrameStore.open(tmp_path / "replay", SPACES, capacity=101 * 21 + 50), range(28), steps=100)
     return tmp_path
 
 
 def test_strips_are_one_early_and_one_late_episode_that_the_store_holds_whole(run):
-    early, late = strips_of(read_totals(run), FrameStore.read(run / "replay"))
+    early, late = strips_of(read_totals(run), FrameStore.read(run / "replay"), "wrist")
     assert 7 <= int(early.row["episode"]) < 17 and 18 <= int(late.row["episode"]) < 28
     for strip in (early, late):
         assert np.all(strip.frames[:, 0, 0, 0] == int(strip.row["episode"]))
@@ -49,11 +46,19 @@ def test_strips_are_one_early_and_one_late_episode_that_the_store_holds_whole(ru
 
 def test_the_picture_shows_the_frames(run):
     out = run / "picture.png"
-    draw(run, out)
+    draw(run, out, image="wrist")
     pixels = np.asarray(Image.open(out).convert("RGB"))
     assert pixels.shape[1] > 2.5 * pixels.shape[0]
-    late = strips_of(read_totals(run), FrameStore.read(run / "replay"))[1]
+    late = strips_of(read_totals(run), FrameStore.read(run / "replay"), "wrist")[1]
     assert np.any(np.all(pixels == late.frames[3, 0, 0], axis=-1))
+
+
+def test_any_camera_of_the_store_can_be_shown(run):
+    assert main([str(run), str(run / "scene.png"), "--image", "scene"]) == 0
+    pixels = np.asarray(Image.open(run / "scene.png").convert("RGB"))
+    assert np.any(np.all(pixels == 75, axis=-1)), "the frame of the fourth fifth of an episode is grey"
+    with pytest.raises(ConfigError, match="image is 'ceiling'; expected one of the store's: scene, wrist"):
+        draw(run, run / "picture.png", image="ceiling")
 
 
 def test_without_a_store_it_says_so(tmp_path):

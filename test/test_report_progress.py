@@ -13,9 +13,16 @@ LATEST = {
 }  # fmt: skip
 
 
+def totals_of(rows):
+    totals = Totals()
+    for row in rows:
+        totals.add_episode(row)
+    return totals
+
+
 def test_a_line_says_where_the_run_is():
     cut_short = {"episode_return": "1000", "success": "0", "reason": "stale image"}
-    progress = Progress.of(130.4, 600.0, [*EPISODES, cut_short], LATEST)
+    progress = Progress.of(130.4, 600.0, totals_of([*EPISODES, cut_short]), LATEST)
     assert line(progress) == (
         "2:10 / 10:00  acting | episode 21 | return 19 (last 10: 14, success 50%) | 4,210 updates (38.2/s) | "
         "25.0 Hz, 1 missed, p99 0.5 ms | safety moving | 3,210 stored"
@@ -24,22 +31,22 @@ def test_a_line_says_where_the_run_is():
 
 def test_what_waits_is_named():
     waiting = LATEST | {"replay.waiting_for": "warm-up 120/500", "control.reason": "image 0.31 s old, limit 0.20 s"}
-    text = line(Progress.of(3700, 0, [], waiting))
+    text = line(Progress.of(3700, 0, Totals(), waiting))
     assert text.startswith("1:01:40  acting")
     assert text.endswith("[actor: image 0.31 s old, limit 0.20 s; replay: warm-up 120/500]")
-    stopped = Progress.of(1, 0, [], LATEST | {"safety.emergency_stop": "1"})
+    stopped = Progress.of(1, 0, Totals(), LATEST | {"safety.emergency_stop": "1"})
     assert stopped.waits == ["EMERGENCY STOP: latched; release with the service safety/release"]
 
 
 def test_before_anything_was_heard():
-    nothing = Progress.of(0, 600, [], {})
+    nothing = Progress.of(0, 600, Totals(), {})
     assert line(nothing) == "0:00 / 10:00  starting"
     assert _drawn(nothing).count("–") >= 8
     assert closing(summarise(Totals(), {})) == "0:00 of control: 0 episodes, 0 steps, 0 updates"
 
 
 def test_the_panel_says_the_same_in_a_width_of_eighty():
-    text = _drawn(Progress.of(130, 600, EPISODES, LATEST | {"learner.state": "compiling"}))
+    text = _drawn(Progress.of(130, 600, totals_of(EPISODES), LATEST | {"learner.state": "compiling"}))
     for part in ("acting", "2:10 / 10:00", "14.5", "50%", "4,210", "38.2", "25.0 Hz", "3,210", "learner: compiling"):
         assert part in text, part
 

@@ -206,3 +206,18 @@ def test_totals_live_and_read_back_are_the_same(tmp_path):
     for row in metrics:
         live.add_metrics(row)
     assert summarise(live, {}) == summarise(read_totals(tmp_path), {})
+
+
+@pytest.mark.parametrize("field", ["ticks", "rule_counts"])
+def test_a_count_that_nothing_of_ours_reaches_is_refused(field):
+    message = {"ticks": 7, "rule_names": ["box"], "rule_counts": [3]}
+    message[field] = 2**60 if field == "ticks" else [2**60]
+    with pytest.raises(ValueError, match=f"is {2**60}; expected at most"):
+        flatten("x", message)
+
+
+def test_what_a_person_did_is_drawn_where_one_did():
+    rows = [{"time_s": str(60 * k), "steps": "10", "interventions": "2", "intervened_steps": "4"} for k in range(3)]
+    assert figures.help_of_a_person([row | {"interventions": "0", "intervened_steps": "0"} for row in rows]) is None
+    share, length = figures.help_of_a_person(rows).axes
+    assert share.lines[0].get_ydata().tolist() == [40.0] * 3 and length.lines[0].get_ydata().tolist() == [2.0] * 3

@@ -2,33 +2,32 @@
 
 import numpy as np
 import pytest
+from rig_cases import HOME, config_of, robot_of
 
-from jsac_ros.config import ConfigError, RobotConfig, TaskConfig
-from jsac_ros.robots.joint_map import JointError, JointMap
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.ur import JOINTS, MODELS, ur_arm
+from jsac_ros import plugins
+from jsac_ros.config import ConfigError
 
 BOX_LOWER = np.array((-0.4, 0.17, 0.37))  # published, m, base_link
 BOX_UPPER = np.array((0.15, 0.7, 0.63))
 
 
 def test_ur5_at_zero_is_stretched_out_along_minus_x():
-    position, rotation = ur_arm("ur5").forward(np.zeros(6))
+    position, rotation = robot_of("ur5").forward(np.zeros(6))
     # Sum of the links by hand: x = a2 + a3, y = -(d4 + d6), z = d1 - d5.
     np.testing.assert_allclose(position, (-0.81725, -0.19145, -0.005491), atol=1e-12)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
 
 
 def test_the_start_pose_is_inside_the_published_box_only_in_base_link():
-    arm, home = ur_arm("ur5"), np.array(TaskConfig().home)
+    arm, home = robot_of("ur5"), np.array(HOME)
     inside = {f: bool(np.all((p := arm.forward(home, f)[0]) > BOX_LOWER) and np.all(p < BOX_UPPER))
               for f in ("base", "base_link")}  # fmt: skip
     assert inside == {"base": False, "base_link": True}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [name for name in plugins.names("robot") if name.startswith("ur") and name != "urdf"])
 def test_turning_the_first_joint_turns_the_tool_about_z(model):
-    arm, q = ur_arm(model), np.array((0.1, -1.0, 0.8, -0.4, 0.3, 0.9))
+    arm, q = robot_of(model), np.array((0.1, -1.0, 0.8, -0.4, 0.3, 0.9))
     turned = q.copy()
     turned[0] += 0.5
     c, s = np.cos(0.5), np.sin(0.5)
@@ -37,40 +36,24 @@ def test_turning_the_first_joint_turns_the_tool_about_z(model):
 
 
 def test_limits_of_the_models():
-    assert np.rad2deg(ur_arm("ur5").upper).round().tolist() == [360, 360, 180, 360, 360, 360]
-    assert np.rad2deg(ur_arm("ur3e").max_velocity).round().tolist() == [180, 180, 180, 360, 360, 360]
+    assert np.rad2deg(robot_of("ur5").upper).round().tolist() == [360, 360, 180, 360, 360, 360]
+    assert np.rad2deg(robot_of("ur3e").max_velocity).round().tolist() == [180, 180, 180, 360, 360, 360]
 
 
 def test_forward_refuses_a_wrong_number_of_joints_and_an_arm_without_kinematics():
     with pytest.raises(ValueError, match="q has 5 joints; ur5 has 6"):
-        ur_arm("ur5").forward(np.zeros(5))
-    named = arm_of(RobotConfig(model="joints", joints=("a", "b")))
+        robot_of("ur5").forward(np.zeros(5))
+    named = robot_of("joints", joints=("a", "b"))
     assert named.names == ("a", "b") and not named.has_kinematics
     with pytest.raises(ValueError, match="no kinematics"):
         named.forward(np.zeros(2))
 
 
-def test_arm_of_puts_the_prefix_and_refuses_another_order():
-    assert arm_of(RobotConfig(model="ur5e", joint_prefix="left_")).names[0] == "left_shoulder_pan_joint"
-    with pytest.raises(ConfigError, match="in this order"):
-        arm_of(RobotConfig(joints=tuple(reversed(JOINTS))))
+def test_joints_are_named_with_the_prefix_and_in_the_robots_own_order():
+    assert robot_of("ur5e", joint_prefix="left_").names[0] == "left_shoulder_pan_joint"
+    with pytest.raises(ConfigError, match="robot.joints: unknown key"):
+        config_of(robot__joints=("wrist_3_joint", "shoulder_pan_joint"))
     with pytest.raises(ConfigError, match="robot.joints"):
-        arm_of(RobotConfig(model="joints"))
-
-
-def test_joints_are_found_by_name_and_again_when_the_order_changes():
-    joints = JointMap(("a", "b"))
-    q, qd = joints(("x", "b", "a"), (0.0, 2.0, 1.0), (0.0, 20.0, 10.0))
-    assert q.tolist() == [1, 2] and qd.tolist() == [10, 20]
-    q, qd = joints(("a", "x", "b"), (1.0, 0.0, 2.0), ())
-    assert q.tolist() == [1, 2] and qd.tolist() == [0, 0]
-
-
-def test_a_joint_state_that_cannot_be_used_is_refused_in_one_line():
-    joints = JointMap(("a", "b"))
-    with pytest.raises(JointError, match="lacks b; it has a, c"):
-        joints(("a", "c"), (0.0, 0.0), ())
-    with pytest.raises(JointError, match="lacks a, b; it has no joints"):
-        joints((), (), ())
-    with pytest.raises(JointError, match="2 names, 1 positions"):
-        joints(("a", "b"), (0.0,), ())
+        config_of(robot__type="joints", robot__home=None)
+    with pytest.raises(ConfigError, match="robot.home has 1 values; ur5 has 6 joints"):
+        robot_of("ur5", home=(0.0,))

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from rig_cases import robot_of
 
-from jsac_ros.config import ConfigError, RobotConfig
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.ur import JOINTS, ur_arm
+from jsac_ros.config import ConfigError
+from jsac_ros.robots.ur import JOINTS
 
 PI = np.pi
 # Origins of ur_description's UR5 (xyz, rpy), an independent statement of the same arm.
@@ -43,7 +43,7 @@ def write(tmp_path, *joints):
 
 
 def arm_from(path, base="base_link", tool="tool0"):
-    return arm_of(RobotConfig(model="urdf", urdf=path, base_link=base, tool_link=tool))
+    return robot_of("urdf", urdf=path, base_link=base, tool_link=tool)
 
 
 def ur5(tmp_path):
@@ -59,7 +59,7 @@ def ur5(tmp_path):
 
 
 def test_the_urdf_of_a_ur5_has_the_kinematics_of_its_table(tmp_path):
-    arm, table = arm_from(ur5(tmp_path)), ur_arm("ur5")
+    arm, table = arm_from(ur5(tmp_path)), robot_of("ur5")
     assert arm.names == JOINTS and len(arm) == 6
     assert arm.max_velocity == pytest.approx([PI] * 6)
     for q in np.random.default_rng(0).uniform(-3, 3, (20, 6)):
@@ -74,6 +74,11 @@ def test_a_slanted_axis(tmp_path):
     path = write(tmp_path, joint("j", "base_link", "a", axis=(1, 1, 0)), tool)
     position, _ = arm_from(path).forward([PI])
     np.testing.assert_allclose(position, (0, 1, 0), atol=1e-12)  # half a turn about the diagonal swaps x and y
+
+
+def test_a_prismatic_joint_moves_along_its_axis(tmp_path):
+    arm = arm_from(write(tmp_path, joint("j", "base_link", "tool0", (1, 0, 0), kind="prismatic", axis=(0, 1, 0))))
+    np.testing.assert_allclose(arm.forward([0.3])[0], (1, 0.3, 0), atol=1e-12)
 
 
 def test_a_continuous_joint_has_no_range(tmp_path):
@@ -95,7 +100,7 @@ def test_a_continuous_joint_has_no_range(tmp_path):
         ([joint("j", "base_link", "tool0", axis=("nan", 0, 0))], "tool0", "joint j has <axis xyz> .nan"),
         ([joint("j", "base_link", "tool0", ("nan", 0, 0))], "tool0", "joint j has <origin> xyz .nan"),
         ([joint("j", "base_link", "tool0", rpy=("inf", 0, 0))], "tool0", "joint j has <origin> .* rpy .inf"),
-        ([joint("j", "base_link", "tool0", kind="prismatic")], "tool0", "joint j is prismatic; expected revolute"),
+        ([joint("j", "base_link", "tool0", kind="planar")], "tool0", "joint j is planar; expected revolute"),
         ([joint("j", "base_link", "tool0")], "hand", "robot.tool_link is 'hand'; .* has base_link, tool0"),
         ([joint("j", "base_link", "tool0", kind="fixed")], "tool0", "no joint moves"),
         ([joint("j", "base_link", "a"), joint("k", "b", "tool0")], "tool0", "does not hang on"),

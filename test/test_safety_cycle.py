@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from rig_cases import rig_of
 
-from jsac_ros.config import from_parameters
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.safety.cycle import ControllerCycle
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.sim_arm import SimArm, Trajectory
+from jsac_ros.sim.kinematic.arm import SimArm
+from jsac_ros.sim.trajectory import Trajectory
 
 
 def heard(period_s, cycles=100, jitter_s=0.0, begin_s=50.0, missing=()):
@@ -53,9 +53,8 @@ def test_what_might_miss_a_cycle_waits_for_it_to_pass():
 
 def accelerations(knows_the_cycle):
     """Peak of a UR5 commanded at times that have nothing to do with its controller's cycles, rad/s^2."""
-    config = from_parameters({"camera.height": 0, "camera.width": 0, "safety.max_joint_speed_rad_s": 0.3})
-    arm, rng, period = arm_of(config.robot), np.random.default_rng(3), 0.008
-    gate, sim = gate_of(config, arm), SimArm(arm_of(config.robot), np.array(config.task.home), "trajectory", 40.0)
+    rig, rng, period = rig_of(safety__max_joint_speed_rad_s=0.3), np.random.default_rng(3), 0.008
+    gate, sim = gate_of(rig.config, rig.robot), SimArm(rig.robot, rig.robot.home, "trajectory", 40.0)
     if not knows_the_cycle:
         gate._cycle = None
     now, due, qd, mail = 10.0, 10.1, [], []
@@ -69,7 +68,7 @@ def accelerations(knows_the_cycle):
             due += 0.0411  # drifts through all phases
         while mail and mail[0][0] < cycle_s:
             times, q, v, _ = map(np.array, zip(*mail.pop(0)[1].points()))
-            sim.command_trajectory(arm.names, Trajectory(times, q, v))
+            sim.command_trajectory(rig.robot.names, Trajectory(times, q, v))
         sim.step(period)
         gate.joints(sim.q, cycle_s)
         qd.append(sim.qd.copy())

@@ -7,11 +7,21 @@ import numpy as np
 import pytest
 
 from jsac_ros.bench import faults
-from jsac_ros.bench.faults import FAULTS, Outcome, campaign, peak_acceleration, summarise, table, time_to_rest_s, violations
-from jsac_ros.config import load
+from jsac_ros.bench.faults import (
+    FAULTS,
+    Campaign,
+    Outcome,
+    campaign,
+    peak_acceleration,
+    summarise,
+    table,
+    time_to_rest_s,
+    violations,
+)
 from jsac_ros.control.safety.bounds import bounds_of
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.sim_faults import FAULTS as SIM_FAULTS
+from jsac_ros.parameters import load
+from jsac_ros.rig import Rig
+from jsac_ros.sim.faults import FAULTS as SIM_FAULTS
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "ur5_reacher_demo.yaml"
 TIME = np.arange(0, 1, 0.008)
@@ -44,9 +54,8 @@ def test_peak_acceleration_is_that_of_the_brake():
 
 
 def test_a_joint_or_the_tool_outside_is_counted():
-    config = load(CONFIG)
-    bounds = bounds_of(config.safety, arm_of(config.robot))
-    home = np.array(config.task.home)
+    rig = Rig.of(load(CONFIG))
+    bounds, home = bounds_of(rig.config.safety, rig.robot), rig.robot.home
     inside = np.tile(home, (5, 1))
     assert violations(inside, bounds) == 0
     joint, tool = inside.copy(), inside.copy()
@@ -69,16 +78,25 @@ def test_the_summary_has_the_promised_keys_and_the_table_every_fault():
     assert (summary["cases"], summary["rest_ms_max"], summary["not_recovered"]) == (3, 250.0, 1)
     assert summary["limit_violations"] == 1 and summary["by_fault"]["kill_safety"]["cases"] == 2
     shown = table(summary)
-    assert "| kill_safety | 2 | 250 |" in shown and "| kill_replay | 1 | goes on |" in shown and "never" in shown
+    assert "| kill_safety | 2 | 250 |" in shown and "| kill_replay | 1 | continues |" in shown and "never" in shown
 
 
-@pytest.mark.timeout(400)  # a system of six processes is started, and faulted five times
+@pytest.mark.timeout(400)  # a system of six processes is started, and faulted seven times
 def test_a_small_campaign_on_a_running_system(monkeypatch, capsys):
-    planned = ["joints_missing", "emergency_stop", "kill_safety", "kill_actor", "kill_replay"]
+    planned = ["contact", "joints_missing", "slider", "second_source", "kill_safety", "kill_actor", "kill_replay"]
     monkeypatch.setattr(faults, "campaign", lambda seed, cases: planned)
+    monkeypatch.setitem(faults.OVERRIDES, "task.episode_s", 60.0)  # each fault meets an open episode
+    ended, judge = [], Campaign._outcome
+
+    def judged(self, *arguments):
+        ended.append(self.observer.status("episode").reason)
+        return judge(self, *arguments)
+
+    monkeypatch.setattr(Campaign, "_outcome", judged)
     parser = argparse.ArgumentParser()
     faults.add_arguments(parser)
     status = faults.main(parser.parse_args(["--config", str(CONFIG)]))
     said = capsys.readouterr().out
     assert status == 0, said
     assert all(name in said for name in planned)
+    assert ended[0] == "contact" and "contact" not in ended[1:], ended

@@ -2,20 +2,23 @@
 
 import numpy as np
 import pytest
+from rig_cases import BASE, HOME
 
-from jsac_ros.config import ConfigError, from_parameters
+from jsac_ros import plugins
+from jsac_ros.config import ConfigError, RobotParameters
 from jsac_ros.control.safety import gate_of
-from jsac_ros.robots.arm import Arm, links_from_dh
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.sim_arm import SimArm, Trajectory
+from jsac_ros.parameters import from_parameters
+from jsac_ros.robots.robot import Robot, links_from_dh
+from jsac_ros.sim.kinematic.arm import SimArm
+from jsac_ros.sim.trajectory import Trajectory
 
 DT = 0.008  # a cycle of the robot's controller, which says its joints in each
 CONTROL = 0.04
 ROUNDING = 1e-6
 
 REACHER = {
-    "camera.height": 0,
-    "camera.width": 0,
+    "robot.home": HOME,
+    "actions.arm.type": "joint_velocity",
     "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
     "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
     "safety.box_lower": [-0.4, 0.17, 0.37],
@@ -27,15 +30,19 @@ REACHER = {
 }
 
 
+def gated(base=REACHER, /, **changes):
+    """Configuration, robot and gate."""
+    config = from_parameters(base | changes)
+    robot = plugins.make("robot", config.robot.type, config.robot)
+    return config, robot, gate_of(config, robot)
+
+
 class Cell:
     """A UR5 behind its gate: commands go in, the simulated arm moves, what it did is kept."""
 
-    def __init__(self, interface="trajectory", start=None, scaling=1.0, **changes):
-        self.config = from_parameters(REACHER | {"robot.interface": interface} | changes)
-        self.arm = arm_of(self.config.robot)
-        self.gate = gate_of(self.config, self.arm)
-        home = np.array(self.config.task.home)
-        self.sim = SimArm(self.arm, home if start is None else np.array(start), interface, 40.0)
+    def __init__(self, interface="trajectory", start=None, scaling=100.0, sim=SimArm, **changes):
+        self.config, self.arm, self.gate = gated(**{"robot.interface": interface} | changes)
+        self.sim = sim(self.arm, self.arm.home if start is None else np.array(start), interface, 40.0)
         self.interface = interface
         self.now = 100.0
         self.hears_joints = True
@@ -52,17 +59,20 @@ class Cell:
         if self.holds_switch:
             self.gate.dead_man_held(self.now, True)
 
-    def drive(self, motion):
+    def drive(self, decision):
+        motion, begins_s = decision.motion, decision.begins_s
         if self.interface == "trajectory" and motion is not None:
-            times, q, qd, qdd = map(np.array, zip(*motion.points()))
+            times, q, qd, qdd = map(np.array, zip(*motion.points(begins_s is not None)))
             smooth = self.config.safety.max_joint_jerk_rad_s3 > 0
-            self.sim.command_trajectory(self.arm.names, Trajectory(times, q, qd, qdd if smooth else None))
+            # The arm takes it at the end of its next step.
+            starts_in_s = 0.0 if begins_s is None else begins_s - (self.now + DT)
+            self.sim.command_trajectory(self.arm.names, Trajectory(times, q, qd, qdd if smooth else None), starts_in_s)
         elif self.interface == "velocity":
             self.sim.command_velocity(self.gate.velocity(self.now + DT))
 
     def command(self, velocity):
         decision = self.gate.command(self.now, np.asarray(velocity, float))
-        self.drive(decision.motion)
+        self.drive(decision)
         return decision
 
     def run(self, seconds, watch=True):
@@ -72,7 +82,7 @@ class Cell:
             if watch:
                 self.listen()
                 decision = self.gate.watch(self.now)
-                self.drive(decision.motion)
+                self.drive(decision)
             self.sim.step(DT)
             self.now += DT
             self.q.append(self.sim.q.copy())
@@ -142,17 +152,30 @@ def test_with_a_jerk_limit_acceleration_never_steps(interface):
             assert np.abs(np.diff(acceleration, axis=0)).max() <= jerk * 0.001 * 1.05
 
 
-def test_leaning_on_a_limit_comes_close_to_it():
+@pytest.mark.parametrize("interface, jerk", [("trajectory", 5.0), ("trajectory", 60.0), ("velocity", 20.0)])
+def test_with_a_jerk_limit_no_command_leads_outside(interface, jerk):
+    """A brake planned anew at each command grows longer: what was judged once is kept."""
+    for policy in policies(np.random.default_rng(1)):
+        cell = Cell(interface, **{"safety.max_joint_jerk_rad_s3": jerk})
+        for k in range(100):
+            cell.command(policy(k))
+            cell.run(CONTROL)
+        assert cell.rest_s(2.0) <= cell.gate.rest_s + 2 * DT
+        cell.check(acceleration=1.5)
+
+
+@pytest.mark.parametrize("jerk", [0.0, 20.0])
+def test_leaning_on_a_limit_comes_close_to_it(jerk):
     """A gate that stops everything would pass the tests above."""
-    cell = Cell()
+    cell = Cell(**{"safety.max_joint_jerk_rad_s3": jerk})
     rules = set()
-    for _ in range(100):
+    for _ in range(100 if not jerk else 300):
         rules.update(cell.command([0, 0, 0, 0, 0.3, 0]).rules)
         cell.run(CONTROL)
     assert 0 <= cell.gate.bounds.joint_upper[4] - cell.sim.q[4] < 0.02
     assert "joint_limit" in rules
     away = cell.command([0, 0, 0, 0, -0.3, 0])
-    assert away.velocity[4] < -0.05 and "joint_limit" not in away.rules
+    assert away.velocity[4] < (-0.01 if jerk else -0.05) and "joint_limit" not in away.rules
 
 
 def test_at_a_joint_limit_the_other_joints_go_on():
@@ -311,13 +334,13 @@ def test_a_blocked_robot_is_held_however_little_is_asked_of_it(interface, slow):
     assert "not_following" in rules[blocked] and "not_following" not in rules[free]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, np.nan])
-def test_a_velocity_controller_is_stopped_whatever_the_robots_speed_scaling_says(share):
+@pytest.mark.parametrize("percent", [0.0, 30.0, np.nan])
+def test_a_velocity_controller_is_stopped_whatever_the_robots_speed_scaling_says(percent):
     cell = Cell("velocity")
     for _ in range(10):
         cell.command([0.3, 0, 0.2, 0, 0, 0])
         cell.run(CONTROL)
-    cell.gate.speed_scaling(share)
+    cell.gate.speed_scaling(percent)
     assert cell.rest_s(1.5) < 0.3
     cell.check()
     for _ in range(60):
@@ -328,16 +351,96 @@ def test_a_velocity_controller_is_stopped_whatever_the_robots_speed_scaling_says
     cell.check()
 
 
-@pytest.mark.parametrize("scaling", [0.05, 0.3])
-def test_a_slowed_robot_is_not_taken_for_a_blocked_one(scaling):
-    cell = Cell(scaling=scaling)
-    step = cell.sim.step
-    cell.sim.step = lambda dt: step(dt * scaling)
+@pytest.mark.parametrize("percent", [10.0, 25.0, 50.0, 75.0, 100.0])
+def test_the_speed_slider_slows_the_arm_and_nothing_else(percent):
+    """The driver says percent. Told wrongly, the arm is up to three times as fast and ten times as hard as asked."""
+    cell, rng = Cell(scaling=percent), np.random.default_rng(1)
+    cell.sim.speed_slider = percent / 100
+    rules, velocity = set(), np.zeros(6)
+    for k in range(150):
+        if k % 12 == 0:
+            velocity = np.append(rng.choice([-0.25, 0.25], 5), 0.0)
+        rules.update(cell.command(velocity).rules)
+        cell.run(CONTROL)
+    cell.check()
+    assert "not_following" not in rules
+    fastest = np.abs(cell.qd).max()
+    assert fastest <= percent / 100 * 0.25 * 1.05 and (percent < 50 or fastest > percent / 100 * 0.2)
+
+
+@pytest.mark.parametrize("percent", [25.0, 60.0])
+def test_a_velocity_controller_slowed_by_the_slider_is_not_taken_for_a_blocked_one(percent):
+    cell = Cell("velocity", scaling=percent)
+    cell.sim.speed_slider = percent / 100
     rules = set()
-    for k in range(60):
-        rules.update(cell.command([0.3 if k < 30 else -0.3, 0, 0, 0, 0, 0]).rules)
+    for k in range(80):
+        rules.update(cell.command([0.3 if k < 40 else -0.3, 0, 0, 0, 0, 0]).rules)
         cell.run(CONTROL)
     assert "not_following" not in rules
+    cell.check()
+
+
+@pytest.mark.parametrize("percent", [np.nan, np.inf, -1.0, 137.0, 10_000.0])
+def test_a_speed_scaling_that_cannot_be_holds_and_says_why(percent):
+    cell = full_speed()
+    cell.gate.speed_scaling(percent)
+    assert cell.rest_s() <= 0.3
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).rules == ("speed_scaled_to_zero",)
+    assert cell.gate.state(cell.now)[1] == f"speed scaling is {percent:g}; expected 0 to 100 percent"
+    cell.check()
+    cell.gate.speed_scaling(100.0000001)  # rounding
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is not None
+
+
+def test_two_sources_of_a_joint_stop_the_robot_until_a_person_has_looked():
+    cell = full_speed()
+    cell.gate.second_source("elbow_joint has two sources")
+    assert cell.rest_s() <= 0.3
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is None
+    assert cell.gate.state(cell.now) == ("stopped", "emergency stop: elbow_joint has two sources")
+    assert cell.gate.counts["second_source"] == 1
+    cell.check()
+    cell.gate.release()
+    assert cell.command([0.3, 0, 0, 0, 0, 0]).motion is not None
+
+
+def test_what_the_robot_has_not_said_is_named_with_the_way_out():
+    _, robot, gate = gated(**{"safety.dead_man_topic": "", "robot.speed_scaling_topic": ""})
+    gate.joints(robot.home, 5.0)
+    decision = gate.command(5.0, np.full(6, 0.1))
+    assert decision.rules == ("program_stopped",)
+    assert "has not said on running" in gate.reasons["program_stopped"]
+    assert "robot.program_running_topic=''" in gate.reasons["program_stopped"]
+
+
+def test_a_command_of_unknown_age_is_none():
+    cell = full_speed()
+    decision = cell.gate.command(cell.now, None)
+    assert decision.rules == ("wrong_stamp",) and decision.intervened and decision.motion is not None
+
+
+class LaggingArm(SimArm):
+    """Follows its commanded position with a first-order lag, as a position servo does; its controller reads the measured."""
+
+    LAG_S = 0.04
+
+    def _move(self, dt):
+        commanded = self.q if self._trajectory is None else self._trajectory.at(self._time + dt)
+        qd = (1 - np.exp(-dt / self.LAG_S)) * (commanded - self.q) / dt
+        self.acceleration, self.q, self.qd = (qd - self.qd) / dt, self.q + qd * dt, qd
+
+
+def test_an_arm_that_lags_behind_its_controller_is_moved_as_smoothly():
+    """A motion that began from its measured state would take the lag back at every command: 40 rad/s^2."""
+    cell, rng = Cell(sim=LaggingArm), np.random.default_rng(2)
+    velocity = np.zeros(6)
+    for k in range(150):
+        if k % 12 == 0:
+            velocity = np.append(rng.uniform(-0.3, 0.3, 5), 0.0)
+        cell.command(velocity)
+        cell.run(CONTROL)
+    cell.run(1.0)
+    cell.check(acceleration=2.5)
 
 
 def test_after_a_protective_stop_nothing_is_resumed():
@@ -369,7 +472,7 @@ def test_a_command_that_waited_too_long_is_none():
 
 
 def test_an_old_image_is_no_ground_to_move_on():
-    cell = Cell(**{"camera.height": 90, "camera.width": 160})
+    cell = Cell(**{"cameras.wrist.height": 90, "cameras.wrist.width": 160})
     assert cell.gate.command(cell.now, np.full(6, 0.1), observed_s=cell.now - 0.1).motion is not None
     decision = cell.gate.command(cell.now, np.full(6, 0.1), observed_s=cell.now - 0.5)
     assert decision.rules == ("stale_image",) and len(decision.motion.segments) <= 2
@@ -387,8 +490,7 @@ def test_joint_states_that_are_not_finite_are_as_good_as_none():
 
 
 def test_nothing_moves_before_the_joints_are_known():
-    config = from_parameters(REACHER | {"safety.dead_man_topic": "", "robot.program_running_topic": ""})
-    gate = gate_of(config, arm_of(config.robot))
+    _, _, gate = gated(**{"safety.dead_man_topic": "", "robot.program_running_topic": ""})
     decision = gate.command(5.0, np.full(6, 0.1))
     assert decision.motion is None and decision.rules == ("stale_joints",)
     assert gate.state(5.0) == ("waiting", "no joint states yet")
@@ -413,8 +515,7 @@ def test_speed_is_scaled_as_a_whole():
 
 
 def test_a_base_is_limited_in_speed_and_acceleration():
-    config = from_parameters({"robot.model": "diff_drive", "robot.interface": "twist", "task.controlled_joints": 2})
-    gate = gate_of(config, arm_of(config.robot))
+    _, _, gate = gated(BASE)
     now, before = 10.0, np.zeros(2)
     for _ in range(60):
         gate.command(now, np.array([2.0, -1.0]))
@@ -435,25 +536,27 @@ def test_a_base_is_limited_in_speed_and_acceleration():
     "changes, said",
     [
         ({"safety.joint_upper": [1.0, 0, 0, 0, 0, 0]}, "safety.joint_lower"),
-        ({"safety.joint_upper": [1.5, -0.5236, 2.35619, -2.35619, -0.7854, 3.4]}, "task.home: shoulder_pan_joint is at"),
-        ({"safety.box_frame": "base"}, "task.home: tool"),
+        ({"safety.joint_upper": [1.5, -0.5236, 2.35619, -2.35619, -0.7854, 3.4]}, "robot.home: shoulder_pan_joint is at"),
+        ({"safety.box_frame": "base"}, "robot.home: tool"),
         ({"safety.box_lower": [0.0, 0.0]}, "safety.box_lower"),
         ({"safety.box_lower": [-0.4, 0.17, 0.70]}, "no room"),
-        ({"safety.command_max_age_s": 0.04}, "expected more than task.control_period_s"),
-        ({"task.home": [0.0]}, "task.home has 1 values"),
-        ({"robot.model": "joints", "robot.joints": ["a"], "task.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": []}, "kinematics"),
-        ({"robot.interface": "twist"}, "6 joints"),
+        ({"safety.command_max_age_s": 0.04}, "expected more than control.period_s"),
+        ({"robot.home": [0.0]}, "robot.home has 1 values"),
+        ({"safety.max_joint_speed_rad_s": 1.0, "safety.max_joint_acceleration_rad_s2": 0.05}, "20.1 s to rest; expected at most 8 s"),
+        ({"safety.max_joint_jerk_rad_s3": 0.001}, "safety.max_joint_jerk_rad_s3"),
+        ({"robot.type": "joints", "robot.joints": ["a"], "robot.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": []}, "kinematics"),
+        ({"robot.interface": "twist"}, "is no mobile base"),
     ],
 )  # fmt: skip
 def test_a_configuration_that_cannot_be_kept_is_refused(changes, said):
-    config = from_parameters(REACHER | changes)
     with pytest.raises(ConfigError, match=said):
-        gate_of(config, arm_of(config.robot))
+        gated(**changes)
 
 
 def test_many_tool_positions_at_once_are_those_of_forward():
     dh = links_from_dh((0.5, 0.4), (0.0, 0.1), (0.3, 0.0))
-    two = Arm("two", ("a", "b"), *(np.full(2, x) for x in (-3.0, 3.0, 1.0)), links=dh)
+    limits = (np.full(2, x) for x in (-3.0, 3.0, 1.0))
+    two = Robot(RobotParameters(type="two"), ("a", "b"), *limits, links=dh, base_turned=True)
     q = np.random.default_rng(0).uniform(-3, 3, (50, 2))
     for frame in ("base", "base_link"):
         expected = [two.forward(row, frame)[0] for row in q]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from safety_cell import Cell
 
 TOPIC = "io_and_status_controller/safety_mode"

@@ -6,27 +6,30 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from contextlib import contextmanager
 
+import domains
 import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rig_cases import BASE, REACHER, config_of, robot_of
 from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from jsac_ros.config import CameraConfig, RobotConfig, SimConfig, SystemConfig, dump
+from jsac_ros.config import SystemConfig
 from jsac_ros.control.images import FrameMaker
 from jsac_ros.nodes.robot_commands import commands_of
+from jsac_ros.parameters import dump
 from jsac_ros.robots.joint_map import JointMap
-from jsac_ros.robots.models import WHEELS, arm_of
-from jsac_ros.robots.sim_base import WHEEL_RADIUS_M
 
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # of the stations and the robots
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-NAMES = arm_of(RobotConfig()).names
+SMALL = REACHER | {"cameras.wrist.height": 64, "cameras.wrist.width": 96}
+NAMES = robot_of("ur5").names
 
 
 class Station:
@@ -40,11 +43,12 @@ class Station:
         self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.joints, self.images, self.running, self.scaling, self.truth = [], [], [], [], []
-        image_type = CompressedImage if config.camera.compressed else Image
+        self.camera = next(iter(config.cameras.values()))
+        image_type = CompressedImage if self.camera.compressed else Image
         for kind, topic, heard, qos in (
-            (JointState, "joint_states", self.joints, qos_profile_sensor_data),
+            (JointState, "joint_states", self.joints, 10),  # reliable, as its broadcaster publishes them
             (JointState, "sim_state", self.truth, qos_profile_sensor_data),
-            (image_type, "camera/image_raw", self.images, qos_profile_sensor_data),
+            (image_type, self.camera.topic, self.images, qos_profile_sensor_data),
             (Bool, "io_and_status_controller/robot_program_running", self.running, LATCHED),
             (Float64, "speed_scaling_state_broadcaster/speed_scaling", self.scaling, 1),
         ):
@@ -78,10 +82,11 @@ class Station:
 
     def state(self):
         message = self.truth[-1]
-        return JointMap(NAMES)(message.name, message.position, message.velocity)
+        joints = JointMap(NAMES)(message.name, message.position, message.velocity, 0)
+        return joints.position, joints.velocity
 
     def frame(self):
-        return FrameMaker(self.config.camera)(self.images[-1])
+        return FrameMaker(self.camera)(self.images[-1])
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -89,36 +94,36 @@ class Station:
         rclpy.shutdown(context=self.context)
 
 
-def start(folder: Path, domain: int, **sections):
-    config = SystemConfig(camera=CameraConfig(height=64, width=96, **sections.pop("camera", {})), **sections)
+@contextmanager
+def running(folder, base=SMALL, /, **changes):
+    """The robot's process and a station beside it, in a ROS domain of their own; the process is ended."""
+    config, domain = config_of(base, **changes), domains.take()
     dump(config, folder / "config.yaml")
-    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    command = [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", folder / "config.yaml"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    station = Station(config, domain)
-    return process, station
-
-
-def stop(process, station) -> None:
-    station.close()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
-    process.stderr.close()
+    with (folder / "sim_robot.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", folder / "config.yaml"],
+            env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, stderr=log,
+        )  # fmt: skip
+    station = None
+    try:
+        station = Station(config, domain)
+        yield process, station
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == -signal.SIGTERM
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if station is not None:
+            station.close()
 
 
 @pytest.fixture(scope="module")
-def domain():
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    return 20 + os.getpid() % 40
-
-
-@pytest.fixture(scope="module")
-def robot(domain, tmp_path_factory):
+def robot(tmp_path_factory):
     """With the trajectory interface."""
-    process, station = start(tmp_path_factory.mktemp("sim"), domain, sim=SimConfig(camera_height=64, camera_width=96))
-    station.wait_for(lambda: station.joints and station.images and station.truth and station.running)
-    yield station
-    stop(process, station)
+    with running(tmp_path_factory.mktemp("sim")) as (_, station):
+        station.wait_for(lambda: station.joints and station.images and station.truth and station.running)
+        yield station
 
 
 def ramp(speed: float, seconds: float, q) -> JointTrajectory:
@@ -135,14 +140,14 @@ def ramp(speed: float, seconds: float, q) -> JointTrajectory:
     return message
 
 
-def test_joint_states_and_pictures_come_with_their_stamps(robot):
+def test_joint_states_and_images_come_with_their_stamps(robot):
     robot.fresh(robot.joints, robot.images, robot.scaling)
     joints = robot.joints[-1]
     assert joints.name == sorted(NAMES) and len(joints.effort) == 6
     assert abs(time.time() - joints.header.stamp.sec) < 30
     assert robot.frame().shape == (64, 96, 3)
     assert np.median(robot.frame()[28:36, 20:76]) > 200  # the monitor's white
-    assert robot.running[-1].data and robot.scaling[-1].data == 1.0
+    assert robot.running[-1].data and robot.scaling[-1].data == 100.0  # percent, as the driver
     robot.wait_for(lambda: len(robot.joints) > 3 * len(robot.images) > 15)  # 125 to 30
 
 
@@ -218,17 +223,17 @@ def test_faults_of_the_joint_states(robot):
 def test_a_protective_stop_is_told_and_a_restart_changes_the_order_of_joints(robot):
     robot.fault("protective_stop 0.8", lambda: not robot.running[-1].data and robot.scaling[-1].data == 0.0)
     robot.wait_for(lambda: robot.running[-1].data)
+    robot.wait_for(lambda: robot.scaling[-1].data == 100.0)  # it goes up by a hundredth a cycle
+    robot.fault("slider", lambda: robot.scaling[-1].data == 50.0)
+    robot.fault("none", lambda: robot.scaling[-1].data == 100.0)
     names = robot.joints[-1].name
     robot.fault("restart", lambda: robot.joints[-1].name != names)
     assert sorted(robot.joints[-1].name) == sorted(names)
 
 
-def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_compressed(domain, tmp_path):
-    process, station = start(
-        tmp_path, domain + 120, camera={"compressed": True}, robot=RobotConfig(interface="velocity"),
-        sim=SimConfig(camera_height=64, camera_width=96),
-    )  # fmt: skip
-    try:
+def test_the_velocity_interface_repeats_its_last_message_and_images_can_be_compressed(tmp_path):
+    changes = {"cameras__wrist__compressed": True, "robot__interface": "velocity"}
+    with running(tmp_path, **changes) as (_, station):
         station.wait_for(lambda: station.joints and station.images and station.velocity.get_subscription_count())
         assert station.frame().shape == (64, 96, 3)
         station.wait_for(lambda: station.truth)
@@ -239,27 +244,24 @@ def test_the_velocity_interface_repeats_its_last_message_and_pictures_can_be_com
         assert station.state()[1] == pytest.approx([0.05] * 6)
         station.velocity.publish(Float64MultiArray(data=[0.0] * 5))  # wrong length: the controller fails
         station.wait_for(lambda: abs(station.state()[1]).max() == 0)
-    finally:
-        stop(process, station)
 
 
 @pytest.mark.parametrize("kind", [Twist, TwistStamped])
-def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_path, kind):
-    robot = RobotConfig(model="diff_drive", interface="twist", twist_stamped=kind is TwistStamped)
-    process, station = start(tmp_path, domain + 120, robot=robot, sim=SimConfig(camera_height=64, camera_width=96))
-    try:
+def test_a_base_drives_by_twist_and_publishes_its_bumper_and_battery(tmp_path, kind):
+    with running(tmp_path, BASE, robot__twist_stamped=kind is TwistStamped) as (_, station):
         bumper, battery, said = [], [], []
-        station.node.create_subscription(Bool, "bumper", bumper.append, 1)
-        station.node.create_subscription(BatteryState, "battery_state", battery.append, 1)
+        station.node.create_subscription(Bool, "bumper", bumper.append, qos_profile_sensor_data)
+        station.node.create_subscription(BatteryState, "battery_state", battery.append, qos_profile_sensor_data)
         station.node.create_subscription(kind, "cmd_vel", said.append, 1)
-        commands = commands_of(station.node, robot, WHEELS, jerk_limited=False)  # as the safety node has it
+        wheels = robot_of("diff_drive")
+        commands = commands_of(station.node, station.config.robot, wheels.names, jerk_limited=False)  # as the safety node
         heard = (station.joints, station.images, bumper, battery)
         station.wait_for(lambda: all(heard))
-        assert station.joints[-1].name == list(WHEELS) and 0.9 < battery[-1].percentage <= 1.0
+        assert station.joints[-1].name == list(wheels.names) and 0.9 < battery[-1].percentage <= 1.0
 
         def fast() -> bool:
             commands.period(np.array((0.1, 0.0)))
-            return station.joints[-1].velocity[0] == pytest.approx(0.1 / WHEEL_RADIUS_M)
+            return station.joints[-1].velocity[0] == pytest.approx(0.1 / wheels.wheel_radius_m)
 
         station.wait_for(fast)
         station.wait_for(lambda: said)
@@ -268,13 +270,15 @@ def test_a_base_drives_by_twist_and_tells_its_bumper_and_battery(domain, tmp_pat
         assert getattr(said[-1], "twist", said[-1]).linear.x == 0.1
         station.wait_for(lambda: list(station.joints[-1].velocity) == [0.0, 0.0])  # it hears nothing more
         assert not bumper[-1].data
-    finally:
-        stop(process, station)
 
 
-def test_a_robot_without_kinematics_is_refused_in_one_line(domain, tmp_path):
-    process, station = start(tmp_path, domain, robot=RobotConfig(model="joints", joints=("a",)))
-    station.close()
-    assert process.wait(timeout=60) == 2
-    assert "error: robot.model joints" in process.stderr.read()
-    process.stderr.close()
+def test_a_robot_without_kinematics_is_refused_in_one_line(tmp_path):
+    dump(
+        config_of(robot__type="joints", robot__joints=("a",), robot__home=None, actions__arm__joints=("a",)),
+        tmp_path / "config.yaml",
+    )
+    command = [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", tmp_path / "config.yaml"]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domains.take())}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "error: robot.type joints" in ended.stderr and "Traceback" not in ended.stderr

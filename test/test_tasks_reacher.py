@@ -1,38 +1,42 @@
-"""The visual reacher's reward, success and reset; shadow mode."""
-
-from pathlib import Path
+"""The visual reacher's reward, success and reset."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig_cases import REACHER, config_of, rig_of, sensed_of
 
-from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError
 from jsac_ros.control.safety import gate_of
-from jsac_ros.robots.models import arm_of
-from jsac_ros.robots.ur import ur_arm
-from jsac_ros.tasks import make_task
+from jsac_ros.parameters import load
+from jsac_ros.rig import Rig
 from jsac_ros.tasks.home import plan_home
-from jsac_ros.tasks.ur5_reacher import dense_reward, reached, red_mask
-
-ARM = ur_arm("ur5")
-DEMO = Path(__file__).resolve().parent.parent / "config" / "ur5_reacher_demo.yaml"
+from jsac_ros.tasks.ur5_reacher.task import dense_reward, reached, red_mask
 
 
-def make(**task):
-    values = {f"task.{name}": value for name, value in task.items()}
-    return make_task(configuration.from_parameters(values | {"camera.height": 32, "camera.width": 48}), ARM)
+def image_with(rows=slice(0, 0), columns=slice(0, 0)):
+    image = np.full((32, 48, 3), 240, np.uint8)
+    image[rows, columns] = (220, 20, 20)
+    return image
 
 
-def frame_with(rows=slice(0, 0), columns=slice(0, 0)):
-    frame = np.full((32, 48, 3), 240, np.uint8)
-    frame[rows, columns] = (220, 20, 20)
-    return frame
+NEAR = image_with(slice(13, 19), slice(21, 27))  # 36 of 1536 pixels, in the middle
+OFF_CENTRE = image_with(slice(0, 6), slice(0, 6))
 
 
-NEAR = frame_with(slice(13, 19), slice(21, 27))  # 36 of 1536 pixels, in the middle
-OFF_CENTRE = frame_with(slice(0, 6), slice(0, 6))
+class Scored:
+    """A task that is shown one image after the other."""
+
+    def __init__(self, **changes):
+        self.rig = rig_of(**{f"task__{name}": value for name, value in changes.items()})
+        self.begin()
+
+    def begin(self):
+        self.rig.task.begin(sensed_of(self.rig))
+
+    def score(self, image):
+        before = sensed_of(self.rig)
+        return self.rig.task.score(before, {}, before._replace(frames={"wrist": image}))
 
 
 def test_red_is_what_the_published_thresholds_say():
@@ -52,7 +56,7 @@ def test_dense_reward_by_hand():
 
 
 @given(st.integers(0, 31), st.integers(0, 47))
-def test_dense_reward_is_the_same_in_every_quarter_of_the_picture(row, column):
+def test_dense_reward_is_the_same_in_every_quarter_of_the_image(row, column):
     mask = np.zeros((32, 48), bool)
     mask[row, column] = True
     assert dense_reward(mask) == pytest.approx(dense_reward(mask[::-1, ::-1]))
@@ -62,76 +66,73 @@ def test_dense_reward_is_the_same_in_every_quarter_of_the_picture(row, column):
 def test_a_share_of_red_off_centre_is_not_reached():
     assert reached(red_mask(NEAR))
     assert not reached(red_mask(OFF_CENTRE))
-    assert not reached(red_mask(frame_with(slice(14, 18), slice(21, 26))))  # 20 pixels: too few
+    assert not reached(red_mask(image_with(slice(14, 18), slice(21, 26))))  # 20 pixels: too few
 
 
 def test_success_is_held_for_five_ticks_and_starts_again():
-    task = make()
-    task.begin_episode()
+    task = Scored()
     assert [task.score(NEAR).success for _ in range(6)] == [False] * 4 + [True] * 2
     assert not task.score(OFF_CENTRE).success
     assert [task.score(NEAR).success for _ in range(5)] == [False] * 4 + [True]
-    task.begin_episode()
+    task.begin()
     assert not task.score(NEAR).success
 
 
 def test_rewards_of_the_other_kinds():
-    assert make(reward="sparse").score(NEAR)[:2] == (1.0, False)
-    assert make(reward="sparse").score(frame_with())[:2] == (0.0, False)
-    assert make(reward="minimum_time").score(frame_with())[:2] == (-1.0, False)
-    assert make(reward="minimum_time", reset_penalty=2.0).score(NEAR)[:2] == (-3.0, True)
-    assert make(reward="none").score(NEAR)[:2] == (0.0, False)
+    assert Scored().score(NEAR).reward == pytest.approx(dense_reward(red_mask(NEAR)))
+    assert Scored(reward="sparse").score(NEAR)[:2] == (1.0, False)
+    assert Scored(reward="sparse").score(image_with())[:2] == (0.0, False)
+    assert Scored(reward="minimum_time").score(image_with())[:2] == (-1.0, False)
+    assert Scored(reward="minimum_time", reset_penalty=2.0).score(NEAR)[:2] == (-3.0, True)
+    assert Scored(reward="none").score(NEAR)[:2] == (0.0, False)
 
 
-def test_proprioception_is_15_numbers_and_zero_at_rest_at_home():
-    task = make(action_scale=(0.3,))
-    home = np.array(configuration.TaskConfig().home)
-    action = np.linspace(-1, 1, 5).astype(np.float32)
-    p = task.proprioception(home, np.full(6, 0.15), action)
-    assert p.shape == (15,) and p.dtype == np.float32
-    np.testing.assert_allclose(p, np.concatenate((np.zeros(5), np.full(5, 0.5), action)))
-
-
-def go_home(task, start, dt=0.04, longest=20.0):
-    """Follows the reset with a perfect robot; -> its velocities [T, 6]."""
-    q, qd, now, velocities = start.copy(), np.zeros(6), 100.0, []
-    task.begin_reset(q, now)
-    while (velocity := task.reset_velocity(q, qd, now)) is not None and now < 100.0 + longest:
-        q, qd, now = q + velocity * dt, velocity, now + dt
+def go_home(rig, start, dt=0.04, longest=20.0):
+    """Follows the reset with a perfect robot and a target that comes at once; -> where it ends, velocities [T, 6]."""
+    reset, now, velocities = rig.task.reset(), 100.0, []
+    sensed = sensed_of(rig, now, position=start.copy())
+    reset.begin(sensed)
+    while (command := reset.step(sensed)) is not None and now < 100.0 + longest:
+        if reset.service:
+            reset.answered(True, "")
+        now, velocity = now + dt, command.motion
+        sensed = sensed._replace(time_s=now, position=sensed.position + velocity * dt, velocity=velocity)
         velocities.append(velocity)
-    return q, np.array(velocities)
+    return sensed.position, np.array(velocities)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-1.2, 1.2), min_size=6, max_size=6))
 def test_every_reset_ends_at_home_within_the_limits(offset):
-    config = configuration.SystemConfig()
-    home = np.array(config.task.home)
-    q, velocities = go_home(make(reset_s=0.5), home + offset)
-    assert np.abs(q - home).max() <= 0.01
-    assert np.abs(velocities).max(initial=0) <= config.safety.max_joint_speed_rad_s
+    rig = rig_of(task__reset_s=0.5)
+    q, velocities = go_home(rig, rig.robot.home + offset)
+    assert np.abs(q - rig.robot.home).max() <= 0.01
+    assert np.abs(velocities).max(initial=0) <= rig.config.safety.max_joint_speed_rad_s
 
 
 @pytest.mark.parametrize("held_s", [0.0, 0.3, 1.0, 5.0])
-def test_an_arm_that_was_held_up_at_a_wall_of_the_box_still_comes_home(held_s):
+def test_an_arm_that_was_held_up_at_a_wall_of_the_box_still_comes_home(held_s, request):
     """As an arm that slid along the wall: the gate lets nothing pass until it is quite at rest. The commands that the way
     home would have caught up with, each joint at its own limit, lead along the wall to a place without a way on."""
-    config = configuration.load(DEMO, {})
-    gate, task = gate_of(config, ARM), make_task(config, ARM)
+    rig = Rig.of(load(request.config.rootpath / "config/ur5_reacher_demo.yaml"))
+    gate, reset = gate_of(rig.config, rig.robot), rig.task.reset()
     gate.program_running(True)
-    q = np.array(config.task.home) + (0.0833, 0.7538, -0.4236, -0.319, -0.0659, 0.0)
+    q = rig.robot.home + (0.0833, 0.7538, -0.4236, -0.319, -0.0659, 0.0)
     now, period = 100.0, 0.008
-    task.begin_reset(q, now)
+    reset.begin(sensed_of(rig, now, position=q))
     for k in range(1, 2500):
         now += period
         qd = gate.velocity(now)
         q = q + qd * period
         gate.joints(q, now)
         if k % 5 == 0:
-            if (velocity := task.reset_velocity(q, qd, now)) is None:
+            command = reset.step(sensed_of(rig, now, position=q, velocity=qd))
+            if reset.service:
+                reset.answered(True, "")
+            if command is None:
                 break
-            gate.command(now, velocity if now > 100.0 + held_s else np.zeros(6))
-    assert velocity is None and now - 100.0 < held_s + 6.0, q - config.task.home
+            gate.command(now, command.motion if now > 100.0 + held_s else np.zeros(6))
+    assert command is None and now - 100.0 < held_s + 6.0, q - rig.robot.home
 
 
 def test_a_short_way_takes_the_configured_time_and_a_long_one_more():
@@ -151,38 +152,39 @@ def test_the_profile_of_the_way_home_is_the_integral_of_its_speed():
     assert np.abs(np.diff(speeds)).max() / 0.001 == pytest.approx(0.5, rel=1e-3)  # 4.5 / 3^2
 
 
-def test_a_robot_that_is_pushed_off_is_brought_back_before_the_episode():
-    task, home = make(), np.array(configuration.TaskConfig().home)
-    task.begin_reset(home, 0.0)
-    assert task.reset_velocity(home, np.zeros(6), 5.0) is None
-    pushed = home + 0.1
-    assert (task.reset_velocity(pushed, np.zeros(6), 5.0) < 0).all()
-    assert task.reset_velocity(home, np.full(6, 0.3), 5.0) is not None  # there, but not at rest
-
-
 @pytest.mark.parametrize(
-    ("values", "reason"),
+    ("changes", "reason"),
     [
-        ({"task.home": [0.0] * 5}, "task.home has 5 values; ur5 has 6 joints"),
-        ({"task.controlled_joints": 7}, "controlled_joints is 7"),
-        ({"camera.height": 0, "camera.width": 0}, "needs a colour picture"),
-        ({"camera.channels": 1}, "needs a colour picture"),
-        ({"task.observe": "proprioception"}, "task.observe is 'proprioception'; expected 'image' or 'both'"),
+        ({"robot__home": (0.0,) * 5}, "robot.home has 5 values; ur5 has 6 joints"),
+        ({"cameras__wrist__channels": 1}, "cameras.wrist.channels is 1; expected 3: ur5_reacher scores its image"),
+        ({"task__camera": "scene"}, "task.camera is 'scene'; expected one of wrist"),
     ],
 )
-def test_what_does_not_fit_is_refused(values, reason):
-    with pytest.raises(ConfigError, match=reason):
-        make_task(configuration.from_parameters(values), ARM)
+def test_what_does_not_fit_is_refused(changes, reason):
+    with pytest.raises(ConfigError) as refused:
+        rig_of(**changes)
+    assert str(refused.value) == reason
 
 
-@pytest.mark.parametrize("observe", ["both", "proprioception"])
+def test_without_a_camera_there_is_nothing_to_score():
+    blind = {name: value for name, value in REACHER.items() if not name.startswith("cameras.")}
+    with pytest.raises(ConfigError, match="task.camera is ''; expected one of the cameras .none configured."):
+        rig_of(blind)
+    rig = Rig.of(config_of(blind, task__type="shadow"))
+    assert rig.spaces.images == () and rig.spaces.vector_size == 15
+
+
+@pytest.mark.parametrize("observe", [(), ("joint_position", "joint_velocity", "previous_action")])
 def test_shadow_mode_rewards_nothing_and_never_moves(observe):
     joints = tuple("abcdefg")
-    robot = {"robot.model": "joints", "robot.joints": joints, "robot.interface": "none"}
-    config = configuration.from_parameters(
-        robot | {"task.name": "shadow", "task.controlled_joints": 7, "task.observe": observe}
-    )
-    task = make_task(config, arm_of(config.robot))
-    assert task.score(NEAR) == (0.0, False, False)
-    assert task.reset_velocity(np.ones(7), np.zeros(7), 0.0) is None and not task.needs_new_target
-    assert task.proprioception(np.ones(7), np.zeros(7), np.zeros(7, np.float32)).shape == (21,)
+    rig = rig_of(
+        {"cameras.eye.height": 32, "cameras.eye.width": 48, "robot.type": "joints", "robot.joints": joints,
+         "robot.interface": "none", "actions.arm.type": "joint_velocity", "task.type": "shadow"},
+        task__observe=observe,
+    )  # fmt: skip
+    sensed = sensed_of(rig, frames={"eye": NEAR}, position=np.ones(7))
+    assert rig.task.score(sensed, {}, sensed) == (0.0, False, False)
+    reset = rig.task.reset()
+    reset.begin(sensed)
+    assert reset.step(sensed) is None and not reset.service and not rig.task.moves_robot
+    assert rig.spaces.vector_size == 21

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from jsac_ros import xla_settings
+from jsac_ros.__main__ import updates_here
 
 
 def test_flag_that_xla_does_not_know_is_found_out():
@@ -47,6 +48,23 @@ def test_command_begins_again_with_the_settings_once(monkeypatch):
     *begun, said = run.stdout.splitlines()
     assert begun == ["begun"] * 2
     assert said.endswith(" a word") and said.count(xla_settings.HUGE_PAGES) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        ("train Reacher-v5 train.observe=[render]", True),
+        ("train Reacher-v5 --resume runs/reacher", True),
+        ("train --bags bag", True),
+        ("train Pendulum-v1", False),  # small products gain nothing
+        ("train Reacher-v5 train.observe=[render] --asynchronous", False),  # its learner is another process
+        ("bench prefetch", True),
+        ("run config.yaml", False),
+    ],
+)
+def test_a_command_that_learns_from_images_itself_begins_with_the_settings(words, here):
+    verb, *rest = words.split()
+    assert updates_here(verb, rest) == here
 
 
 FAULTS = """

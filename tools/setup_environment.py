@@ -38,6 +38,11 @@ import sys
 PATHS = {paths!r}
 USES_WHEELS = {wheels!r}
 
+# install/setup.bash asks a Python of .venv what its shell lacks: that one must see the shell's environment as it is.
+if any("_local_setup_util" in word for word in sys.orig_argv[1:2]):
+    PATHS.clear()
+    os.environ["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
+
 changed = set()
 for name, folders in PATHS.items():
     present = [folder for folder in os.environ.get(name, "").split(os.pathsep) if folder]
@@ -191,7 +196,7 @@ def write_entry(ros):
 
 def steps(ros):
     """(name, what it says, digest of what it is made from, function) in order; a changed step redoes those after it."""
-    source = [ROOT / "package.xml", ROOT / "CMakeLists.txt", *(ROOT / "msg").glob("*.msg")]
+    source = [ROOT / "package.xml", ROOT / "CMakeLists.txt", ROOT / "pyproject.toml", *(ROOT / "msg").glob("*.msg")]
     # Python files are linked, so only their names matter to the build.
     names = sorted(
         str(p.relative_to(ROOT))

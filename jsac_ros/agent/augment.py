@@ -6,6 +6,17 @@ import jax
 import jax.numpy as jnp
 
 
+def shift_images(key: jax.Array, images: dict[str, jax.Array], pad: int, joined: bool) -> dict[str, jax.Array]:
+    """Every image of every sample shifted by its own offset; images that one encoder joins share theirs.
+
+    images: {name: uint8 [B, H, W, S*C]}; joined ones are of one size, so that one key draws the same offsets.
+    """
+    if not images:
+        return images
+    keys = [key] * len(images) if joined else jax.random.split(key, len(images))
+    return {name: random_shift(k, image, pad) for k, (name, image) in zip(keys, images.items(), strict=True)}
+
+
 def random_shift(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
     """Shifts every image of a batch by its own offset.
 
@@ -14,7 +25,7 @@ def random_shift(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
 
     image: uint8 [B, H, W, C]; one offset in [-pad, pad] per sample and axis, shared by its channels.
     """
-    if pad == 0 or image.size == 0:
+    if pad == 0:
         return image
     batch, height, width, _ = image.shape
     offset = jax.random.randint(key, (batch, 2), -pad, pad + 1)

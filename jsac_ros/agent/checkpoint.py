@@ -1,12 +1,16 @@
 """Checkpoints of all that learns, with Orbax: written in the background, atomic, a bounded number kept.
 
 A checkpoint is a folder named by its step that holds `state` (the arrays of a TrainState) and `about` (JSON: format
-version, shapes of every array, configuration, and the counters of whoever saved it, such as the replay's place).
+version, shapes of every array, spaces, parameters, and counters of the process that saved it, such as the replay's place).
 It is renamed into place when complete, so what is listed is whole; leftovers of a killed writer are removed.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jsac_ros.agent.state import TrainState, create
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Spec
+from jsac_ros import documents
+from jsac_ros.agent.agent import Agent, TrainState
+from jsac_ros.spaces import Spaces
 
-FORMAT = 1
+FORMAT = 2
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write has several tracebacks there, and one line here
 
 
 class CheckpointError(ValueError):
@@ -27,11 +32,13 @@ class CheckpointError(ValueError):
 
 
 class Checkpoints:
-    """The checkpoints of one run. Close it: the last write may still be under way."""
+    """The checkpoints of one run. Close it: the last write may still be under way. A write that fails costs no whole one."""
 
-    def __init__(self, folder: str | Path, config: AgentConfig, spec: Spec, keep: int = 3):
-        self._config, self._spec = config, spec
+    def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3):
+        """keep: how many; None: all."""
+        self._agent = agent
         self._folder = Path(folder).resolve()
+        self._failed = False  # a write
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -44,49 +51,79 @@ class Checkpoints:
     def save(self, state: TrainState, counters: dict[str, Any]) -> None:
         """Copies the state to the host, then writes it in the background; waits for a write still under way.
 
-        counters: JSON values, given back by `restore`. Saving a step that is already there does nothing.
+        counters: JSON values, given back by `restore`. Saving a step that is already there does nothing. Raises
+        CheckpointError where this write cannot begin, or the one before failed in the background; this one then has begun.
         """
+        failure = None
+        try:
+            with self._written():
+                self._manager.wait_until_finished()
+        except CheckpointError as error:
+            failure = error
         step = int(state.step)
-        if step == self.latest():
-            return
-        # A copy of our own: the next update gives the state's buffers away while Orbax still writes.
-        host = jax.tree.map(np.array, state)
-        about = {
-            "format": FORMAT,
-            "arrays": _arrays(host),
-            "spec": self._spec._asdict(),
-            "agent": self._config.model_dump(mode="json"),
-            "counters": counters,
-        }
-        items = {"state": ocp.args.StandardSave(host), "about": ocp.args.JsonSave(about)}
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        if step != self.latest():
+            # A copy of our own: the next update gives the state's buffers away while Orbax still writes.
+            host = jax.tree.map(np.array, state)
+            about = {
+                "format": FORMAT,
+                "arrays": _arrays(host),
+                "spaces": self._agent.spaces.to_json(),
+                "agent": self._agent.parameters.model_dump(mode="json"),
+                "counters": counters,
+            }
+            items = {"state": ocp.args.StandardSave(host), "about": ocp.args.JsonSave(about)}
+            with self._written():
+                self._manager.save(step, args=ocp.args.Composite(**items))
+        if failure:
+            raise failure
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever Orbax, its threads and the file system raise
+            self._failed = True
+            self._manager.reload()  # it counts what it began
+            self._clear()
+            raise CheckpointError(f"checkpoint {self._folder}: cannot be written: {documents.one_line(error)}") from error
 
     def latest(self) -> int | None:
         """The newest whole checkpoint's step; None where there is none."""
-        return self._manager.latest_step()
+        return max((int(path.name) for path in self._folder.iterdir() if path.name.isdigit()), default=None)
 
     def restore(self, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
         """The state, to the bit, and the counters, of the newest checkpoint or of `step`.
 
-        Raises CheckpointError where there is none, its format is another one, or its arrays have other shapes.
+        Raises CheckpointError where there is none, or its format, algorithm, parts or shapes are other ones.
         """
         step = self.latest() if step is None else step
         if step is None:
             raise CheckpointError(f"checkpoint {self._folder}: none there; expected at least one")
         about = self._read(step, about=ocp.args.JsonRestore())["about"]
-        if about.get("format") != FORMAT:
-            raise CheckpointError(f"checkpoint {self._folder}/{step}: format {about.get('format')}; expected {FORMAT}")
-        template = jax.eval_shape(lambda: create(self._config, self._spec, 0))
-        self._refuse_other_arrays(step, about["arrays"], _arrays(template))
+        self._refuse("format", step, about.get("format"), FORMAT)
+        self._refuse("agent.type", step, about["agent"]["type"], self._agent.parameters.type)
+        self._refuse_others(step, _parts(about["spaces"]), _parts(self._agent.spaces.to_json()))
+        template = self._agent.template
+        self._refuse_others(step, about["arrays"], _arrays(template))
         template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         state = self._read(step, state=ocp.args.StandardRestore(template))["state"]
         # Not committed to a device, as a fresh state is not, or the update would be compiled again.
         return jax.tree.map(jnp.asarray, state), about["counters"]
 
     def close(self) -> None:
-        """Waits until everything is written."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until everything is written. Raises CheckpointError where it was not."""
+        try:
+            with self._written():
+                self._manager.wait_until_finished()
+        finally:
+            self._manager.close()
+            if self._failed:  # what its other threads wrote since
+                self._clear()
+
+    def _clear(self) -> None:
+        """Removes what failed writes left, which may be what fills the disk."""
+        for leftover in self._folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _read(self, step: int, **items):
         try:
@@ -95,13 +132,21 @@ class Checkpoints:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"checkpoint {self._folder}/{step}: cannot be read: {reason[:200]}") from error
 
-    def _refuse_other_arrays(self, step: int, found: dict[str, str], expected: dict[str, str]) -> None:
+    def _refuse(self, what: str, step: int, found: Any, expected: Any) -> None:
+        if found != expected:
+            raise CheckpointError(f"checkpoint {self._folder}/{step}: {what} {found}; expected {expected}")
+
+    def _refuse_others(self, step: int, found: dict[str, str], expected: dict[str, str]) -> None:
         for name in [*expected, *found]:
-            if found.get(name) != expected.get(name):
-                raise CheckpointError(
-                    f"checkpoint {self._folder}/{step}: {name} is {found.get(name, 'missing')}; "
-                    f"expected {expected.get(name, 'no such array')}"
-                )
+            self._refuse(f"{name} is", step, found.get(name, "missing"), expected.get(name, "nothing of this name"))
+
+
+def _parts(spaces: dict[str, Any]) -> dict[str, str]:
+    """What an observation and an action are made of -> its shape."""
+    spaces = Spaces.from_json(spaces)
+    return {f"observation {name!r}": str(list(part.shape)) for name, part in spaces.observation.items()} | {
+        f"action {part.name!r}": f"{list(part.shape)}, {part.choices} choices" for part in spaces.actions
+    }
 
 
 def _arrays(state) -> dict[str, str]:

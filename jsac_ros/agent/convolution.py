@@ -29,32 +29,32 @@ def _forward(x, kernel, stride):
     return _convolve(x, kernel, stride), (x, kernel)
 
 
-def _backward(stride, saved, slope):
+def _backward(stride, saved, grad):
     x, kernel = saved
-    (kernel_slope,) = jax.vjp(lambda k: _convolve(x, k, stride), kernel)[1](slope)
+    (kernel_grad,) = jax.vjp(lambda k: _convolve(x, k, stride), kernel)[1](grad)
 
-    def dilated(slope, kernel):
-        return jax.vjp(lambda x: _convolve(x, kernel, stride), x)[1](slope)[0]
+    def dilated(grad, kernel):
+        return jax.vjp(lambda x: _convolve(x, kernel, stride), x)[1](grad)[0]
 
-    by_residue = partial(_input_slope_by_residue, stride=stride, height=x.shape[1], width=x.shape[2])
+    by_residue = partial(_input_grad_by_residue, stride=stride, height=x.shape[1], width=x.shape[2])
     if stride == 1 or stride > kernel.shape[0]:  # nothing is dilated, or some residue has no taps
-        return dilated(slope, kernel), kernel_slope
-    return jax.lax.platform_dependent(slope, kernel, cpu=by_residue, default=dilated), kernel_slope
+        return dilated(grad, kernel), kernel_grad
+    return jax.lax.platform_dependent(grad, kernel, cpu=by_residue, default=dilated), kernel_grad
 
 
 convolve.defvjp(_forward, _backward)
 
 
-def _input_slope_by_residue(slope, kernel, *, stride: int, height: int, width: int) -> jax.Array:
+def _input_grad_by_residue(grad, kernel, *, stride: int, height: int, width: int) -> jax.Array:
     """dx[s p + r] = sum_t dy[p - t] w[r + s t], for every residue r of rows and columns."""
     kernel = kernel.transpose(0, 1, 3, 2)
     rows, columns = -(-height // stride), -(-width // stride)
 
     def residue(r: int, c: int) -> jax.Array:
         taps = kernel[r::stride, c::stride][::-1, ::-1]
-        padding = [(taps.shape[0] - 1, rows - slope.shape[1]), (taps.shape[1] - 1, columns - slope.shape[2])]
-        return _convolve(slope, taps, 1, padding)
+        padding = [(taps.shape[0] - 1, rows - grad.shape[1]), (taps.shape[1] - 1, columns - grad.shape[2])]
+        return _convolve(grad, taps, 1, padding)
 
     parts = [jnp.stack([residue(r, c) for c in range(stride)], axis=3) for r in range(stride)]
     whole = jnp.stack(parts, axis=2)  # [B, rows, s, columns, s, I]
-    return whole.reshape(slope.shape[0], rows * stride, columns * stride, -1)[:, :height, :width]
+    return whole.reshape(grad.shape[0], rows * stride, columns * stride, -1)[:, :height, :width]

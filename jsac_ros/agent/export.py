@@ -1,7 +1,7 @@
 """A policy to carry away: `policy.safetensors` with the weights, `policy.json` with all that is needed to use them.
 
     policy = load("my_policy")                      # no ROS, no learner
-    action = policy(image, proprioception)          # uint8 [H, W, C*S], float32 [P] -> float32 [A] in [-1, 1]
+    action = policy({"wrist": image, "joint_position": vector})   # -> {"arm": float32 [A] in [-1, 1]}
 
 Both files are plain data: nothing in them is executed when they are read.
 """
@@ -9,106 +9,139 @@ Both files are plain data: nothing in them is executed when they are read.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from jsac_ros.agent.algorithm import algorithm_of
-from jsac_ros.agent.policy import action_key
-from jsac_ros.agent.state import Params
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Spec
+from jsac_ros import documents, plugins
+from jsac_ros.agent.agent import Agent, Params
+from jsac_ros.agent.policy import Act, action_key, make_act
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Action
 
-FORMAT = 1
+FORMAT = 2
+_LARGEST_JSON = 1 << 20  # bytes
 
 
-class Policy(NamedTuple):
+@dataclass(frozen=True)
+class Policy:
     """A loaded policy. `about` is the JSON; calling it acts deterministically unless told otherwise."""
 
-    act: Any
+    act: Act
     params: Params
-    config: AgentConfig
-    spec: Spec
+    agent: Agent
     about: dict[str, Any]
 
-    def __call__(self, image, proprioception, key: np.ndarray | None = None) -> np.ndarray:
-        """image: uint8 [H, W, C*S], oldest frame first; proprioception: float32 [P]; float32 [A] in [-1, 1].
+    @property
+    def spaces(self) -> Spaces:
+        return self.agent.spaces
+
+    def __call__(self, observation: Mapping[str, np.ndarray], key: np.ndarray | None = None) -> Action:
+        """observation: {image: uint8 [H, W, S*C], oldest frame first; vector: float32 [n]}; -> {part: float32 [a]}.
 
         key: uint32 [2] of `action_key`, to sample instead of taking the mean.
-        Raises ValueError where a shape or dtype is another one.
+        Raises ValueError naming the part that is missing, unknown, or of another shape or dtype.
         """
-        _check("image", image, self.spec.image_shape, np.uint8)
-        _check("proprioception", proprioception, (self.spec.proprioception,), np.float32)
+        self.spaces.check_observation(observation)
         key, deterministic = (action_key(0, 0, 0), True) if key is None else (key, False)
-        return np.asarray(self.act(self.params, image, proprioception, key, deterministic))
+        return self.act(self.params, dict(observation), key, deterministic)
 
 
-def save(folder: str | Path, params: Params, config: AgentConfig, spec: Spec, task: dict[str, Any]) -> None:
-    """Writes a policy of `policy_parameters`.
+def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any]) -> None:
+    """Writes a policy of `Agent.policy_params`.
 
-    task: JSON values about where it was learned and what its actions mean (name, action scale and units, joints, ...).
+    card: JSON values about where it was learned and what its actions mean (task, robot, steps, results, ...).
     """
     tensors = {_name(path): np.array(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     about = {
         "format": FORMAT,
-        "observation": {
-            "image": {"shape": list(spec.image_shape), "dtype": "uint8", "normalisation": "x * 2 / 255 - 1"},
-            "proprioception": {"shape": [spec.proprioception], "dtype": "float32", "normalisation": "none"},
-        },
-        "action": {"shape": [spec.action], "range": [-1.0, 1.0], "choices": spec.choices},
-        "spec": spec._asdict(),
-        "agent": config.model_dump(mode="json"),
-        "task": task,
+        "spaces": agent.spaces.to_json(),
+        "agent": agent.parameters.model_dump(mode="json"),
+        "card": card,
         "tensors": {name: list(value.shape) for name, value in tensors.items()},
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "policy.safetensors")
-    (folder / "policy.json").write_text(json.dumps(about, indent=2) + "\n")
+    beside = folder / ".policy.safetensors", folder / ".policy.json"
+    save_file(tensors, beside[0])
+    beside[1].write_text(json.dumps(about, indent=2) + "\n")
+    beside[0].replace(folder / "policy.safetensors")  # both are complete: the policy before is not lost to a full disk
+    beside[1].replace(folder / "policy.json")
 
 
-def load(folder: str | Path) -> Policy:
-    """Raises ValueError with one line where files are missing, damaged, of another format or of other shapes."""
+def load(folder: str | Path, algorithm: str | None = None) -> Policy:
+    """Raises ValueError with one line where files are missing, damaged, of another format or of other shapes.
+
+    algorithm: `module:Class` of an algorithm that is no installed plug-in. A module that only the file names is not
+    imported. No array is read or allocated before all shapes agree.
+    """
     folder = Path(folder)
     try:
-        about = json.loads((folder / "policy.json").read_text())
-        tensors = load_file(folder / "policy.safetensors")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        about = _read_json(folder / "policy.json")
+        with safe_open(folder / "policy.safetensors", framework="numpy") as file:
+            agent = _agent_of(about, algorithm)
+            _check_tensors(file, agent)
+            params = jax.tree_util.tree_map_with_path(
+                lambda path, _: jnp.asarray(file.get_tensor(_name(path))), agent.policy_template
+            )
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"policy {folder}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        found = about.get("format") if isinstance(about, dict) else about
-        raise ValueError(f"policy {folder}: format {found}; expected {FORMAT}")
+    except ValueError as error:
+        raise ValueError(f"policy {folder}: {' '.join(str(error).split())}") from None
+    return Policy(make_act(agent), params, agent, about)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        # Not strict: JSON has no tuples.
-        config, spec = AgentConfig.model_validate(about["agent"], strict=False), Spec(**about["spec"])
-        if not all(type(value) is int and value >= 0 for value in spec):
-            raise ValueError(f"spec is {about['spec']}; expected whole numbers")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"policy {folder}: policy.json: {' '.join(str(error).split())}") from None
-    algorithm = algorithm_of(config)
-    template = jax.eval_shape(lambda: algorithm.policy_parameters(algorithm.create(config, spec, 0)))
-    expected = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(template)}
-    for name in [*expected, *tensors]:
-        found, wanted = (_describe(tree.get(name)) for tree in (tensors, expected))
-        if found != wanted:
-            raise ValueError(f"policy {folder}: {name} is {found}; expected {wanted}")
-    params = jax.tree_util.tree_map_with_path(lambda path, _: jax.numpy.asarray(tensors[_name(path)]), template)
-    return Policy(algorithm.make_act(config, spec), params, config, spec, about)
+        about = documents.json_of(documents.read(path, _LARGEST_JSON))
+    except ValueError as error:
+        raise ValueError(f"policy.json cannot be read: {error}") from None
+    found = about.get("format") if isinstance(about, dict) else type(about).__name__
+    if found != FORMAT:
+        raise ValueError(f"format {found}; expected {FORMAT}")
+    return about
 
 
-def _check(name: str, given, shape: tuple[int, ...], dtype) -> None:
-    given = np.asarray(given)
-    if given.shape != shape or given.dtype != dtype:
-        raise ValueError(f"{name} is {given.dtype}{list(given.shape)}; expected {np.dtype(dtype)}{list(shape)}")
+def _agent_of(about: dict[str, Any], algorithm: str | None) -> Agent:
+    """The agent that policy.json describes. Raises ValueError."""
+    try:
+        named = about["agent"]["type"]
+        if algorithm is None and ":" in named:
+            raise ValueError(f"agent.type is {named!r}; expected an installed plug-in, or the same name given to load()")
+        if algorithm is not None and algorithm != named:
+            raise ValueError(f"agent.type is {named!r}; expected {algorithm!r}")
+        plugin = plugins.load("agent", named)
+        parameters = plugin.Parameters.model_validate(about["agent"], strict=False)  # JSON has no tuples
+        agent = plugin.build(parameters, Spaces.from_json(about["spaces"]))
+        _ = agent.policy_template  # shapes alone; sizes beyond what JAX counts raise here
+    except KeyError as error:
+        raise ValueError(f"policy.json: {error} is missing") from None
+    except Exception as error:  # the sizes may be any: JAX has an exception for each way to be wrong
+        raise ValueError(f"policy.json: {documents.one_line(error)}") from None
+    return agent
+
+
+def _check_tensors(file: Any, agent: Agent) -> None:
+    """Raises ValueError where the header names other arrays than the agent's policy has."""
+    found = {name: _described(file.get_slice(name)) for name in file.keys()}
+    expected = {
+        _name(path): f"F32{list(leaf.shape)}" for path, leaf in jax.tree_util.tree_leaves_with_path(agent.policy_template)
+    }
+    for name in [*expected, *found]:
+        if found.get(name) != expected.get(name):
+            raise ValueError(f"{name} is {found.get(name, 'missing')}; expected {expected.get(name, 'no such array')}")
+
+
+def _described(part: Any) -> str:
+    return f"{part.get_dtype()}{list(part.get_shape())}"
 
 
 def _name(path) -> str:
     return "/".join(str(part.key) for part in path)
-
-
-def _describe(leaf) -> str:
-    return "missing" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"

@@ -2,7 +2,7 @@
 
 Drawn in NumPy, on the host and once: nothing to compile, the same numbers on every device, and no QR decomposition
 inside XLA. That one blocks a worker of XLA's thread pool until others have done its parts (jaxlib 0.10.2,
-ParallelBatchMap): with the two workers of a two-core machine, two decompositions at a time wait for each other for ever.
+ParallelBatchMap): with the two workers of a two-core machine, two decompositions at a time deadlock.
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ import jax
 import numpy as np
 
 ORTHOGONAL_SCALE = math.sqrt(2.0)  # s_l of the write-up
+HEADS = frozenset({"mean", "log_std", "value", "values"})  # last layers
 
 
-def initialise(module: nn.Module, rng: np.random.Generator, *inputs: Any) -> Any:
-    """The parameters of `module` for inputs of these shapes: a tree of float32 NumPy arrays, empty where it has none.
+def shapes_of(module: nn.Module, *inputs: Any) -> Any:
+    """The shapes of the parameters of `module` for inputs of these shapes (jax.ShapeDtypeStruct); {} where it has none."""
+    return jax.eval_shape(module.init, jax.random.PRNGKey(0), *inputs).get("params", {})
+
+
+def initialise(shapes: Any, rng: np.random.Generator, head_scale: float = ORTHOGONAL_SCALE) -> Any:
+    """Parameters of these shapes: a tree of float32 NumPy arrays.
 
     Kernels are [in, out], [h, w, in, out] of a convolution, or [N, in, out] of an ensemble.
+    head_scale: of the kernels of the last layers.
     """
-    shapes = jax.eval_shape(module.init, jax.random.PRNGKey(0), *inputs).get("params", {})
 
     def draw(path, leaf):
-        match path[-1].key:
+        layer, name = (part.key for part in path[-2:])
+        scale = head_scale if layer in HEADS else ORTHOGONAL_SCALE
+        match name:
             case "kernel" if leaf.ndim == 3:
-                return np.stack([orthogonal(rng, leaf.shape[1:]) for _ in range(leaf.shape[0])])
+                return np.stack([orthogonal(rng, leaf.shape[1:], scale) for _ in range(leaf.shape[0])])
             case "kernel":
-                return orthogonal(rng, leaf.shape)
+                return orthogonal(rng, leaf.shape, scale)
             case "scale":
                 return np.ones(leaf.shape, np.float32)
             case "bias":
@@ -39,9 +47,9 @@ def initialise(module: nn.Module, rng: np.random.Generator, *inputs: Any) -> Any
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform over the matrices [prod(shape[:-1]), shape[-1]] whose shorter side is orthogonal with norm sqrt(2)."""
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> np.ndarray:
+    """Uniform over the matrices [prod(shape[:-1]), shape[-1]] whose shorter side is orthogonal with norm `scale`."""
     rows, columns = math.prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))).astype(np.float32))
     q *= np.sign(np.diag(r))  # QR alone is not uniform (Mezzadri, 2007)
-    return np.ascontiguousarray(ORTHOGONAL_SCALE * (q if rows >= columns else q.T)).reshape(shape)
+    return np.ascontiguousarray(np.float32(scale) * (q if rows >= columns else q.T)).reshape(shape)

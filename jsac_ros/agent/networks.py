@@ -1,7 +1,7 @@
 """Encoder, actor and critic of the write-up (sections 2.1 to 2.3).
 
 Parameters are float32 and start as `initial.py` draws them; with `bfloat16` the products run in it and every output
-is float32 again. Axes: B batch, N ensemble, z the encoder's output.
+is float32 again. Axes: B batch, N ensemble, V values of all vectors, A of all parts of an action, z the encoder's output.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import jax
 import jax.numpy as jnp
 
 from jsac_ros.agent.convolution import convolve
-from jsac_ros.config import AgentConfig, smallest_image
-from jsac_ros.types import Spec
+from jsac_ros.agent.initial import shapes_of
+from jsac_ros.agent.observation import Inputs
+from jsac_ros.agent.parameters import NetworkParameters
+from jsac_ros.spaces import Spaces
 
 ACTIVATIONS = {"relu": nn.relu, "leaky_relu": nn.leaky_relu, "elu": nn.elu, "silu": nn.silu, "tanh": nn.tanh}
 
 
-def normalise(image: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
-    """uint8 [0, 255] -> [-1, 1]."""
-    return image.astype(dtype) * (2.0 / 255.0) - 1.0
+def normalise(image: jax.Array, limit: float = 1.0, dtype: Any = jnp.float32) -> jax.Array:
+    """uint8 [0, 255] -> [-limit, limit]."""
+    return image.astype(dtype) * (2.0 * limit / 255.0) - limit
 
 
 def _convolve(x, kernel, strides, padding, **_):
@@ -38,47 +40,63 @@ def _norm(dtype: Any, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(use_fast_variance=False, dtype=dtype, name=name)
 
 
-class Encoder(nn.Module):
+class ConvNet(nn.Module):
     """Image -> z (section 2.1): VALID convolutions, all but the last followed by LayerNorm (channels) and LeakyReLU."""
 
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    kernel: int
+    layers: tuple[tuple[int, int, int], ...]  # channels, kernel, stride
     layer_norm: bool
     activation: str
+    pixel_limit: float
     dtype: Any
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
-        """image: uint8 [B, H, W, C*S]; returns float32 [B, z]. Without a camera (H = 0) z is empty."""
-        if image.size == 0:
-            return jnp.zeros((image.shape[0], 0), jnp.float32)
-        x = normalise(image, self.dtype)
-        for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
+        """image: uint8 [B, H, W, C]; returns float32 [B, z]."""
+        x = normalise(image, self.pixel_limit, self.dtype)
+        for i, (channels, kernel, stride) in enumerate(self.layers):
             x = nn.Conv(
-                channels, (self.kernel, self.kernel), stride, "VALID",
+                channels, (kernel, kernel), stride, "VALID",
                 dtype=self.dtype, conv_general_dilated=_convolve, name=f"conv_{i}",
             )(x)  # fmt: skip
-            if i < len(self.channels) - 1:
+            if i < len(self.layers) - 1:
                 x = _norm(self.dtype, f"norm_{i}")(x) if self.layer_norm else x
                 x = ACTIVATIONS[self.activation](x)
         return x.reshape(x.shape[0], -1).astype(jnp.float32)
 
 
+class Encoder(nn.Module):
+    """Images -> z: one network for each image, or one for all of them side by side on the channel axis."""
+
+    names: tuple[str, ...]  # of the images
+    joined: bool
+    conv_net: dict[str, Any]
+
+    @nn.compact
+    def __call__(self, images: dict[str, jax.Array]) -> jax.Array | None:
+        """images: {name: uint8 [B, H, W, S*C]}; returns float32 [B, z], the images in order; None without an image."""
+        if not self.names:
+            return None
+        if self.joined:
+            return ConvNet(**self.conv_net, name="joined")(jnp.concatenate([images[n] for n in self.names], axis=-1))
+        return jnp.concatenate([ConvNet(**self.conv_net, name=n)(images[n]) for n in self.names], axis=-1)
+
+
 class Latent(nn.Module):
-    """Joins z, projected to `width` with LayerNorm and tanh, and the other inputs. Where z is empty: only those."""
+    """z projected to `width` with LayerNorm and tanh, then the vectors and what else there is. Without z: only those."""
 
     width: int
-    layer_norm: bool
+    vector_limit: float  # vectors are clipped to +-limit where there is a z; 0: not clipped
     dtype: Any
 
     @nn.compact
-    def __call__(self, z: jax.Array, *others: jax.Array) -> jax.Array:
-        if z.shape[-1] == 0:
-            return jnp.concatenate(others, axis=-1)
-        x = _dense(self.width, self.dtype, "projection")(z)
-        x = _norm(self.dtype, "norm")(x) if self.layer_norm else x
-        return jnp.concatenate([nn.tanh(x).astype(jnp.float32), *others], axis=-1)
+    def __call__(self, z: jax.Array | None, vector: jax.Array, *others: jax.Array) -> jax.Array:
+        """z: float32 [B, z]; vector: float32 [B, V]; others: float32 [B, n]; returns float32 [B, n]."""
+        if z is None:
+            return jnp.concatenate([vector, *others], axis=-1)
+        x = _norm(self.dtype, "norm")(_dense(self.width, self.dtype, "projection")(z))
+        if self.vector_limit:
+            vector = jnp.clip(vector, -self.vector_limit, self.vector_limit)
+        return jnp.concatenate([nn.tanh(x).astype(jnp.float32), vector, *others], axis=-1)
 
 
 class MLP(nn.Module):
@@ -99,81 +117,108 @@ class MLP(nn.Module):
 
 
 class Actor(nn.Module):
-    """(z, p) -> Gaussian before squashing (section 2.2). Its LayerNorm on the latent is unconditional."""
+    """(z, vectors) -> Gaussian before squashing (section 2.2)."""
 
-    latent_dim: int
+    latent: dict[str, Any]
     mlp: dict[str, Any]
-    action: int
+    action_size: int
     log_std_min: float
     log_std_max: float
-    dtype: Any
 
     @nn.compact
-    def __call__(self, z: jax.Array, proprioception: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """z: float32 [B, z]; proprioception: float32 [B, P]; returns mean and log_std, float32 [B, A]."""
-        x = Latent(self.latent_dim, True, self.dtype, name="latent")(z, proprioception)
-        x = MLP(**self.mlp, dtype=self.dtype, name="mlp")(x)
-        mean = _dense(self.action, self.dtype, "mean")(x).astype(jnp.float32)
-        log_std = _dense(self.action, self.dtype, "log_std")(x).astype(jnp.float32)
+    def __call__(self, z: jax.Array | None, vector: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """z: float32 [B, z]; vector: float32 [B, V]; returns mean and log_std, float32 [B, A]."""
+        x = MLP(**self.mlp, name="mlp")(Latent(**self.latent, name="latent")(z, vector))
+        mean = _dense(self.action_size, self.mlp["dtype"], "mean")(x).astype(jnp.float32)
+        log_std = _dense(self.action_size, self.mlp["dtype"], "log_std")(x).astype(jnp.float32)
         return mean, jnp.clip(log_std, self.log_std_min, self.log_std_max)
 
 
-class QFunction(nn.Module):
+class Value(nn.Module):
+    """One number."""
+
     mlp: dict[str, Any]
-    dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = MLP(**self.mlp, dtype=self.dtype, name="mlp")(x)
-        return _dense(1, self.dtype, "value")(x)[..., 0].astype(jnp.float32)
+        """x: float32 [B, n]; returns float32 [B]."""
+        x = MLP(**self.mlp, name="mlp")(x)
+        return _dense(1, self.mlp["dtype"], "value")(x)[..., 0].astype(jnp.float32)
 
 
 class Critic(nn.Module):
-    """(z, p, a) -> N values (section 2.3): one latent shared by an ensemble that is one batched computation."""
+    """(z, vectors, a) -> N values (section 2.3): one latent shared by an ensemble that is one batched computation."""
 
-    latent_dim: int
+    latent: dict[str, Any]
     mlp: dict[str, Any]
     count: int
-    dtype: Any
 
     @nn.compact
-    def __call__(self, z: jax.Array, proprioception: jax.Array, action: jax.Array) -> jax.Array:
-        """z: float32 [B, z]; proprioception: float32 [B, P]; action: float32 [B, A]; returns float32 [N, B]."""
-        x = Latent(self.latent_dim, self.mlp["layer_norm"], self.dtype, name="latent")(z, proprioception, action)
+    def __call__(self, z: jax.Array | None, vector: jax.Array, action: jax.Array) -> jax.Array:
+        """z: float32 [B, z]; vector: float32 [B, V]; action: float32 [B, A]; returns float32 [N, B]."""
+        x = Latent(**self.latent, name="latent")(z, vector, action)
         ensemble = nn.vmap(
-            QFunction,
+            Value,
             variable_axes={"params": 0},
             split_rngs={"params": True},
             in_axes=None,
             out_axes=0,
             axis_size=self.count,
         )
-        return ensemble(self.mlp, self.dtype, name="ensemble")(x)
+        return ensemble(self.mlp, name="ensemble")(x)
+
+
+class Settings(NamedTuple):
+    """What the networks of one agent have in common: arguments of `Encoder`, `Latent` and `MLP`."""
+
+    encoder: Encoder
+    latent: dict[str, Any]
+    mlp: dict[str, Any]
+
+
+def settings_of(parameters: NetworkParameters, spaces: Spaces) -> Settings:
+    p, dtype = parameters, jnp.bfloat16 if parameters.bfloat16 else jnp.float32
+    conv_net = {
+        "layers": p.conv_layers, "layer_norm": p.layer_norm and p.conv_layer_norm, "activation": p.conv_activation,
+        "pixel_limit": p.pixel_limit, "dtype": dtype,
+    }  # fmt: skip
+    return Settings(
+        Encoder(tuple(image.name for image in spaces.images), p.encoder == "joined", conv_net),
+        {"width": p.latent_dim, "vector_limit": p.vector_limit, "dtype": dtype},
+        {"hidden": p.hidden, "layer_norm": p.layer_norm, "activation": p.hidden_activation, "dtype": dtype},
+    )
+
+
+class Shapes(NamedTuple):
+    """Inputs of a batch of one, as shapes; and those of the encoder's parameters."""
+
+    encoder: Any
+    z: jax.ShapeDtypeStruct | None
+    vector: jax.ShapeDtypeStruct
+    action: jax.ShapeDtypeStruct
+
+
+def shapes_for(encoder: Encoder, spaces: Spaces) -> Shapes:
+    """What `initial.shapes_of` needs for the networks behind `encoder`. Allocates nothing."""
+    images = {image.name: jax.ShapeDtypeStruct((1, *image.shape), jnp.uint8) for image in spaces.images}
+    params = shapes_of(encoder, images)
+    z = jax.eval_shape(encoder.apply, {"params": params}, images)
+    vector, action = (jax.ShapeDtypeStruct((1, size), jnp.float32) for size in (spaces.vector_size, spaces.action_size))
+    return Shapes(params, z, vector, action)
 
 
 class Networks(NamedTuple):
+    """Of an actor-critic. Parameters: {"encoder", "critic"} of the critic, whose loss trains both, and those of the actor."""
+
     encoder: Encoder
     actor: Actor
     critic: Critic
 
+    def encode(self, params: Any, observation: Inputs) -> jax.Array | None:
+        """z of the encoder in {"encoder", ...}."""
+        return self.encoder.apply({"params": params["encoder"]}, observation.images)
 
-def make_networks(config: AgentConfig, spec: Spec) -> Networks:
-    """Raises ValueError where the convolutions do not fit the image or there is nothing to see."""
-    smallest = smallest_image(config)
-    if spec.height and min(spec.height, spec.width) < smallest:
-        raise ValueError(
-            f"image {spec.height}x{spec.width}: expected at least {smallest}x{smallest} for convolutions "
-            f"{config.conv_kernel}x{config.conv_kernel} with strides {list(config.conv_strides)}"
-        )
-    if not spec.height and not spec.proprioception:
-        raise ValueError("observation is empty: expected an image, proprioception or both")
-    dtype = jnp.bfloat16 if config.bfloat16 else jnp.float32
-    mlp = {"hidden": config.hidden, "layer_norm": config.layer_norm, "activation": config.hidden_activation}
-    return Networks(
-        Encoder(
-            config.conv_channels, config.conv_strides, config.conv_kernel,
-            config.layer_norm and config.conv_layer_norm, config.conv_activation, dtype,
-        ),
-        Actor(config.latent_dim, mlp, spec.action, config.log_std_min, config.log_std_max, dtype),
-        Critic(config.latent_dim, mlp, config.q_count, dtype),
-    )  # fmt: skip
+    def q_values(self, params: Any, observation: Inputs, action: jax.Array) -> jax.Array:
+        """Q(o, a) of {"encoder", "critic"}, float32 [N, B]."""
+        z = self.encode(params, observation)
+        return self.critic.apply({"params": params["critic"]}, z, observation.vector, action)

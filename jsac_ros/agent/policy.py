@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsac_ros.agent.distributions import sample_tanh_gaussian
-from jsac_ros.agent.networks import make_networks
-from jsac_ros.agent.state import Params, TrainState
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Spec
+from jsac_ros.agent.agent import Agent, Params
+from jsac_ros.agent.observation import inputs_of
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Action
 
-Act = Callable[[Params, np.ndarray, np.ndarray, np.ndarray, bool], jax.Array]
-
-# Fields that change what the same parameters compute; the others show in their shapes or matter only in learning.
-_FORWARD_FIELDS = (
-    "algorithm", "conv_strides", "conv_activation", "hidden_activation", "log_std_min", "log_std_max", "bfloat16",
-)  # fmt: skip
+Act = Callable[[Params, Mapping[str, np.ndarray], np.ndarray, bool], Action]
 
 
 def compute_in_calling_thread() -> None:
@@ -34,9 +27,22 @@ def compute_in_calling_thread() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def policy_parameters(state: TrainState) -> Params:
-    """{"encoder", "actor"}: float32 trees; the encoder is the critic's."""
-    return {"encoder": state.critic.params["encoder"], "actor": state.actor.params}
+def make_act(agent: Agent) -> Act:
+    """The compiled `act(params, observation, key, deterministic) -> action`.
+
+    params: of `Agent.policy_params`; observation: {image: uint8 [H, W, S*C], vector: float32 [n]}; key: uint32 [2] of
+    `action_key`; action: {part: float32 [a]}, in [-1, 1] or the number of a choice.
+    """
+
+    @jax.jit
+    def flat_action(params, observation, key, deterministic):
+        batch = {name: value[None] for name, value in observation.items()}
+        return agent.act(params, inputs_of(agent.spaces, batch), key, deterministic)[0]
+
+    def act(params, observation, key, deterministic) -> Action:
+        return agent.spaces.split_action(np.asarray(flat_action(params, observation, key, deterministic)))
+
+    return act
 
 
 @jax.jit
@@ -45,52 +51,32 @@ def flatten(params: Params) -> jax.Array:
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params)])
 
 
-def unflatten(vector: np.ndarray, config: AgentConfig, spec: Spec) -> Params:
+def unflatten(vector: np.ndarray, agent: Agent) -> Params:
     """The tree that `flatten` took apart. Raises ValueError where the vector has another length or dtype."""
-    template = _template(config, spec)
-    leaves, structure = jax.tree.flatten(template)
-    size = sum(leaf.size for leaf in leaves)
+    leaves, structure = jax.tree.flatten(agent.policy_template)
+    size = parameter_count(agent)
     if vector.shape != (size,) or vector.dtype != np.float32:
         raise ValueError(f"policy is {vector.dtype}{list(vector.shape)}; expected float32[{size}]")
     ends = np.cumsum([leaf.size for leaf in leaves])
-    parts = [
-        jnp.asarray(vector[end - leaf.size : end].reshape(leaf.shape)) for leaf, end in zip(leaves, ends, strict=True)
-    ]
+    parts = [jnp.asarray(vector[end - leaf.size : end].reshape(leaf.shape)) for leaf, end in zip(leaves, ends, strict=True)]
     return jax.tree.unflatten(structure, parts)
 
 
-def parameter_count(config: AgentConfig, spec: Spec) -> int:
+def parameter_count(agent: Agent) -> int:
     """Length of the vector that `flatten` makes."""
-    return sum(leaf.size for leaf in jax.tree.leaves(_template(config, spec)))
+    return sum(leaf.size for leaf in jax.tree.leaves(agent.policy_template))
 
 
-def layout_hash(config: AgentConfig, spec: Spec) -> int:
+def layout_hash(agent: Agent) -> int:
     """uint64 that differs wherever a vector of one side would mean something else on the other."""
-    template = jax.tree_util.tree_leaves_with_path(_template(config, spec))
+    leaves = jax.tree_util.tree_leaves_with_path(agent.policy_template)
+    fields, forward = agent.parameters.model_dump(mode="json"), agent.forward_fields
     layout = {
-        "leaves": [[jax.tree_util.keystr(path), list(leaf.shape), str(leaf.dtype)] for path, leaf in template],
-        "spec": list(spec),
-        "config": {name: getattr(config, name) for name in _FORWARD_FIELDS},
+        "leaves": [[jax.tree_util.keystr(path), list(leaf.shape), str(leaf.dtype)] for path, leaf in leaves],
+        "spaces": agent.spaces.to_json(),
+        "agent": fields if forward is None else {name: fields[name] for name in ("type", *forward)},
     }
     return int.from_bytes(hashlib.sha256(json.dumps(layout).encode()).digest()[:8], "little")
-
-
-def make_act(config: AgentConfig, spec: Spec) -> Act:
-    """The compiled `act(params, image, proprioception, key, deterministic) -> action`, a batch of one.
-
-    params: of `policy_parameters`; image: uint8 [H, W, C*S]; proprioception: float32 [P]; key: uint32 [2] of
-    `action_key`; deterministic: tanh of the mean instead of a sample; action: float32 [A] in [-1, 1].
-    """
-    networks = make_networks(config, spec)
-
-    @jax.jit
-    def act(params, image, proprioception, key, deterministic):
-        z = networks.encoder.apply({"params": params["encoder"]}, image[None])
-        mean, log_std = networks.actor.apply({"params": params["actor"]}, z, proprioception[None])
-        action, _ = sample_tanh_gaussian(key, mean, log_std)
-        return jnp.where(deterministic, jnp.tanh(mean), action)[0]
-
-    return act
 
 
 def acting_seed(run_seed: int, session: int) -> int:
@@ -99,23 +85,18 @@ def acting_seed(run_seed: int, session: int) -> int:
 
 
 def action_key(seed: int, episode: int, step: int) -> np.ndarray:
-    """The random key, uint32 [2], of one step: whoever knows the three numbers can compute its action again.
+    """The random key, uint32 [2], of one step: its action can be computed again from these three numbers.
 
     NumPy, not JAX: no dispatch in the control thread.
     """
     return np.random.SeedSequence((seed, episode, step)).generate_state(2, np.uint32)
 
 
-def random_action(key: np.ndarray, spec: Spec) -> np.ndarray:
-    """Uniform in [-1, 1), float32 [A], or the number of a choice: the initial random steps. key: of `action_key`."""
+def random_action(key: np.ndarray, spaces: Spaces) -> Action:
+    """Uniform in [-1, 1), or the number of a choice: the initial random steps. key: of `action_key`."""
     random = np.random.default_rng(key)
-    drawn = random.integers(spec.choices, size=1) if spec.choices else random.uniform(-1.0, 1.0, spec.action)
-    return drawn.astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def _template(config: AgentConfig, spec: Spec) -> Params:
-    from jsac_ros.agent.algorithm import algorithm_of  # which itself imports this module
-
-    algorithm = algorithm_of(config)
-    return jax.eval_shape(lambda: algorithm.policy_parameters(algorithm.create(config, spec, 0)))
+    draw = {
+        part.name: random.integers(part.choices, size=1) if part.choices else random.uniform(-1.0, 1.0, part.size)
+        for part in spaces.actions
+    }
+    return {name: drawn.astype(np.float32) for name, drawn in draw.items()}

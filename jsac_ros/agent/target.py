@@ -1,4 +1,4 @@
-"""Polyak averaging of the target critic."""
+"""Polyak averaging of the target."""
 
 from __future__ import annotations
 

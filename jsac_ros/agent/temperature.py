@@ -7,21 +7,21 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jsac_ros.config import AgentConfig
+from jsac_ros.agent.parameters import ActorCriticParameters
 
 
-def target_entropy(config: AgentConfig, actions: int) -> float:
+def target_entropy(parameters: ActorCriticParameters, actions: int) -> float:
     """H of the temperature loss, in nats: -|A|, -|A|/2, or that of a Gaussian of a given standard deviation.
 
     The last is |A| (log(2 pi e) / 2 + log sigma), before squashing.
     """
-    match config.target_entropy:
+    match parameters.target_entropy:
         case "minus_actions":
             return -float(actions)
         case "minus_half_actions":
             return -actions / 2.0
         case "max_std":
-            return actions * (0.5 * math.log(2.0 * math.pi * math.e) + math.log(config.target_entropy_std))
+            return actions * (0.5 * math.log(2.0 * math.pi * math.e) + math.log(parameters.target_entropy_std))
 
 
 def temperature_loss(log_alpha: jax.Array, log_prob: jax.Array, entropy: float) -> jax.Array:

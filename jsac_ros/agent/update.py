@@ -1,4 +1,4 @@
-"""One update, in the order of the write-up's section 3: critic, actor, temperature, target."""
+"""The update around every algorithm: batch check, stacks, DrQ shifts, the algorithm's own step, target and counters."""
 
 from __future__ import annotations
 
@@ -7,164 +7,98 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jsac_ros.agent import gradient
-from jsac_ros.agent.actor import actor_loss
-from jsac_ros.agent.augment import random_shift
-from jsac_ros.agent.critic import bellman_target, critic_loss, encode_and_value, random_subset
-from jsac_ros.agent.distributions import sample_tanh_gaussian
-from jsac_ros.agent.networks import Networks, make_networks
-from jsac_ros.agent.state import Optimisers, TrainState, make_optimisers
+from jsac_ros.agent.agent import Agent, Metrics, Sample, TrainState
+from jsac_ros.agent.augment import shift_images
+from jsac_ros.agent.devices import Devices
+from jsac_ros.agent.gradient import select
+from jsac_ros.agent.observation import Inputs, joined, observations_of
 from jsac_ros.agent.target import update_target
-from jsac_ros.agent.temperature import target_entropy, temperature_loss
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Batch, Spec, batch_layout
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Batch, batch_layout, empty_batch
 
-Metrics = dict[str, jax.Array]
 Update = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
-def make_update(config: AgentConfig, spec: Spec) -> Update:
+def make_update(agent: Agent, devices: Devices | None = None) -> Update:
     """The compiled `update(state, batch) -> (state, metrics)`. The state that went in is used up (donated).
 
+    devices: where state and batches lie; a state comes out as it went in.
     metrics: float32 scalars, and "td_error" float32 [B], |Q - y| averaged over the ensemble.
     Calling it raises ValueError where the batch has another dtype, rank or size than `batch_layout` says.
-    Raises ValueError where the networks do not fit the shapes.
     """
-    return jax.jit(_checked_update(config, spec), donate_argnums=0)
+    shardings = (devices.state, None) if devices and devices.state else None
+    return jax.jit(_update_of(agent), donate_argnums=0, out_shardings=shardings)
 
 
-def make_updates(config: AgentConfig, spec: Spec) -> Update:
+def make_updates(agent: Agent) -> Update:
     """As `make_update`, but for n batches in one call, stacked on a new first axis; so are the metrics.
 
     One `lax.scan`: worth it where an update is shorter than the time to dispatch it, as on a GPU.
     """
-    update = _checked_update(config, spec)
-    return jax.jit(lambda state, batches: jax.lax.scan(update, state, batches), donate_argnums=0)
+    return jax.jit(lambda state, batches: jax.lax.scan(_update_of(agent), state, batches), donate_argnums=0)
 
 
-def _checked_update(config: AgentConfig, spec: Spec) -> Update:
-    networks, optimisers = make_networks(config, spec), make_optimisers(config)
+def compile_update(update: Update, state: TrainState, agent: Agent, batch_size: int, devices: Devices) -> float:
+    """Compiles for the one shape there will be, on a copy of the state that is then thrown away. -> seconds."""
+    began = time.monotonic()
+    batch = devices.put_batch(empty_batch(agent.spaces, batch_size, agent.parameters.n_step))
+    jax.block_until_ready(update(jax.tree.map(jnp.copy, state), batch))
+    return time.monotonic() - began
+
+
+def check_batch(batch: Batch, spaces: Spaces, n_step: int) -> None:
+    """Raises ValueError naming the field, what came and what was expected. Costs nothing once compiled."""
+    fields, layout = batch.fields, batch_layout(spaces, len(batch.reward), n_step)
+    for path in [*layout, *fields]:
+        if path == "index":  # never leaves the host's side of the update
+            continue
+        if path not in layout or path not in fields:
+            state = "unknown" if path in fields else "missing"
+            raise ValueError(f"batch.{path} is {state}; expected {', '.join(layout)}")
+        (shape, dtype), found = layout[path], fields[path]
+        if found.shape != shape or found.dtype != dtype:
+            raise ValueError(f"batch.{path} is {found.dtype}{list(found.shape)}; expected {dtype}{list(shape)}")
+
+
+def _update_of(agent: Agent) -> Update:
+    p = agent.parameters
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        check_batch(batch, spec, config.n_step)
-        return _update(state, batch, config, spec, networks, optimisers)
+        check_batch(batch, agent.spaces, p.n_step)
+        key, shift_key, next_shift_key, learn_key = jax.random.split(state.key, 4)
+        sample = sample_of(agent, batch, shift_key, next_shift_key)
+        state, outcome = agent.learn(state, sample, learn_key)
+
+        due = outcome.is_finite & ((state.step + 1) % p.target_period == 0)
+        moved = update_target(state.params[agent.followed], state.target, p.tau)
+        skipped = jnp.where(outcome.is_finite, 0, 1)
+        state = state.replace(
+            target=select(due, moved, state.target),
+            step=state.step + 1,
+            skipped=state.skipped + skipped,
+            skipped_in_a_row=(state.skipped_in_a_row + 1) * skipped,
+            key=key,
+        )
+        counters = {"skipped": state.skipped, "skipped_in_a_row": state.skipped_in_a_row}
+        return state, outcome.metrics | counters | {"td_error": outcome.td_error}
 
     return update
 
 
-def compile_update(update: Update, state: TrainState, spec: Spec, batch_size: int, n_step: int) -> float:
-    """Compiles for the one shape there will be, on a copy of the state that is then thrown away. -> seconds."""
-    began = time.monotonic()
-    layout = batch_layout(spec, batch_size, n_step)
-    nothing = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
-    jax.block_until_ready(update(jax.tree.map(lambda leaf: leaf.copy(), state), jax.device_put(nothing)))
-    return time.monotonic() - began
+def sample_of(agent: Agent, batch: Batch, shift_key: jax.Array, next_shift_key: jax.Array) -> Sample:
+    """Stacks of frames, shifted, and the parts of vectors and action side by side."""
+    p, spaces = agent.parameters, agent.spaces
 
+    def shifted(key: jax.Array, inputs: Inputs) -> Inputs:
+        return inputs._replace(images=shift_images(key, inputs.images, p.shift_pad, p.encoder == "joined"))
 
-def refuse_to_go_on(state: TrainState, batch: Batch, limit: int) -> None:
-    """Raises ValueError where the last `limit` updates were all skipped. Waits for the device."""
-    skipped = int(state.skipped_in_a_row)
-    if skipped >= limit:
-        rows = np.asarray(batch.index)[:4].tolist()
-        raise ValueError(f"{skipped} updates in a row were not finite and learned nothing, the last on rows {rows} and more")
-
-
-def check_batch(batch: Batch, spec: Spec, n_step: int) -> None:
-    """Raises ValueError naming the field, what came and what was expected. Costs nothing once compiled."""
-    layout = batch_layout(spec, len(batch.reward), n_step)
-    for name, (shape, dtype) in layout.items():
-        if name == "index":  # never leaves the host's side of the update
-            continue
-        field = getattr(batch, name)
-        if field.shape != shape or field.dtype != dtype:
-            raise ValueError(f"batch.{name} is {field.dtype}{list(field.shape)}; expected {dtype}{list(shape)}")
-
-
-def stacks(frames: jax.Array, stack: int) -> tuple[jax.Array, jax.Array]:
-    """Frames uint8 [B, F, H, W, C] -> observation and next observation, uint8 [B, H, W, S*C], oldest frame first."""
-
-    def join(part):
-        batch, count, height, width, channels = part.shape
-        return part.transpose(0, 2, 3, 1, 4).reshape(batch, height, width, count * channels)
-
-    return join(frames[:, :stack]), join(frames[:, -stack:])
-
-
-def _update(state, batch, config: AgentConfig, spec: Spec, networks: Networks, optimisers: Optimisers):
-    key, shift_key, next_shift_key, next_action_key, subset_key, action_key = jax.random.split(state.key, 6)
-    image, next_image = stacks(batch.frames, spec.stack)
-    image = random_shift(shift_key, image, config.shift_pad)
-    next_image = random_shift(next_shift_key, next_image, config.shift_pad)
-    alpha = jnp.exp(state.log_alpha.params)
-    kappa = config.weight_clip_kappa if config.weight_clip else 0.0
-
-    # Critic and encoder, towards eq. 2 with the next action from the current policy
-    target = _target(state, batch, next_image, alpha, networks, config, next_action_key, subset_key)
-    (loss, q), slope = jax.value_and_grad(critic_loss, has_aux=True)(
-        state.critic.params, networks, image, batch, target
+    observation, next_observation = observations_of(spaces, batch)
+    return Sample(
+        shifted(shift_key, observation),
+        joined([batch.action[part.name] for part in spaces.actions], batch.action),
+        batch.reward,
+        batch.discount,
+        batch.weight,
+        shifted(next_shift_key, next_observation),
     )
-    critic_norm = gradient.norm(slope)
-    usable = jnp.isfinite(loss) & jnp.isfinite(critic_norm)
-    critic = gradient.step(optimisers.critic, slope, state.critic, usable, kappa)
-    metrics = {
-        "critic_loss": loss,
-        "q_mean": jnp.mean(q),
-        "target_mean": jnp.mean(target),
-        "critic_gradient_norm": critic_norm,
-        "td_error": jnp.mean(jnp.abs(q - target), axis=0),
-    }
-
-    # Actor and temperature, against the critic just updated
-    def improve(actor, log_alpha):
-        z = networks.encoder.apply({"params": critic.params["encoder"]}, image)
-        (loss, log_prob), slope = jax.value_and_grad(actor_loss, has_aux=True)(
-            actor.params, networks, critic.params, alpha, z, batch.proprioception, action_key
-        )
-        norm = gradient.norm(slope)
-        fine = usable & jnp.isfinite(loss) & jnp.isfinite(norm)
-        actor = gradient.step(optimisers.actor, slope, actor, fine, kappa)
-        entropy = target_entropy(config, spec.action)
-        alpha_loss, slope = jax.value_and_grad(temperature_loss)(log_alpha.params, log_prob, entropy)
-        log_alpha = gradient.step(optimisers.temperature, slope, log_alpha, fine)
-        return actor, log_alpha, fine, (loss, alpha_loss, -jnp.mean(log_prob), norm)
-
-    def wait(actor, log_alpha):
-        return actor, log_alpha, usable, (jnp.float32(jnp.nan),) * 4
-
-    if config.actor_period == 1 and config.critic_warmup_updates == 0:
-        actor, log_alpha, usable, scalars = improve(state.actor, state.log_alpha)
-    else:
-        due = (state.step >= config.critic_warmup_updates) & (state.step % config.actor_period == 0)
-        actor, log_alpha, usable, scalars = jax.lax.cond(due, improve, wait, state.actor, state.log_alpha)
-    metrics |= zip(("actor_loss", "temperature_loss", "entropy", "actor_gradient_norm"), scalars, strict=True)
-    metrics["temperature"] = jnp.exp(log_alpha.params)
-
-    moved = usable & ((state.step + 1) % config.target_period == 0)
-    target_params = gradient.keep_unless(
-        moved, update_target(critic.params, state.target, config.tau), state.target
-    )
-    skipped = jnp.where(usable, 0, 1)
-    state = TrainState(
-        critic=critic,
-        actor=actor,
-        log_alpha=log_alpha,
-        target=target_params,
-        step=state.step + 1,
-        skipped=state.skipped + skipped,
-        skipped_in_a_row=(state.skipped_in_a_row + 1) * skipped,
-        key=key,
-    )
-    return state, metrics | {"skipped": state.skipped, "skipped_in_a_row": state.skipped_in_a_row}
-
-
-def _target(state, batch, next_image, alpha, networks, config, action_key, subset_key) -> jax.Array:
-    """y of eq. 2, [B]; a' from the current encoder and actor, Q' from the target's."""
-    next_z = networks.encoder.apply({"params": state.critic.params["encoder"]}, next_image)
-    mean, log_std = networks.actor.apply({"params": state.actor.params}, next_z, batch.next_proprioception)
-    next_action, next_log_prob = sample_tanh_gaussian(action_key, mean, log_std)
-    next_q = encode_and_value(networks, state.target, next_image, batch.next_proprioception, next_action)
-    if config.q_subset:
-        next_q = random_subset(subset_key, next_q, config.q_subset)
-    return bellman_target(next_q, next_log_prob, alpha, batch.reward, batch.discount)

@@ -1,41 +1,38 @@
 """Quality of a recording: rates, gaps, clocks, joints and pictures, each finding with the stretch of time it is in.
 
-One pass over the messages, then arithmetic on arrays. Nothing needs a configuration; with one, its camera and joints
-are looked for as well.
+One pass over the messages, then arithmetic on arrays. Nothing needs a configuration; with one, what it maps is looked for
+as well: its cameras, joints, sensors and commands.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.bags.answers import Answer, Answered
+from jsac_ros.bags.findings import (
+    Finding,
+    Names,
+    clock,
+    joint_gaps,
+    joint_names,
+    other_joints,
+    pictures,
+    skew,
+    timing,
+)  # fmt: skip
 from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, cdr_stamp_ns
-from jsac_ros.config import SystemConfig
-from jsac_ros.control.images import to_rgb
-from jsac_ros.robots.models import arm_of
+from jsac_ros.control.heard import JointReader, Joints, Times
+from jsac_ros.control.images import FrameMaker, to_rgb
+from jsac_ros.control.recorded_actions import RecordedActions
+from jsac_ros.rig import Rig
+from jsac_ros.robots.joint_sources import JointSources
+from jsac_ros.types import Sensed
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
-GAP_PERIODS = 3.0  # of the median interval
-GAP_LEAST_S = 0.05
-IRREGULAR = 0.5  # median deviation of the intervals over their median: not a rate
-DARK, BRIGHT = 20, 235  # mean of a picture's pixels, of 255
-SKEW_S = 0.05  # between a picture's stamp and the nearest joint state's
-EVENTS = ("/rosout", "/parameter_events")  # come when something happens
-CLOCK_JUMP_S = 0.5  # of stamp against recording time
-FROZEN_FRAMES = 3  # alike in a row
-
-
-class Finding(NamedTuple):
-    """Something that a person should know before learning from this stretch."""
-
-    kind: str  # "gap", "frozen", "dark", ...
-    topic: str
-    start_s: float  # from the recording's first message
-    end_s: float
-    text: str
+DEPTHS_M = (0.0, 10.0)  # that a depth image is looked at with where no camera is configured
 
 
 class TopicQuality(NamedTuple):
@@ -56,20 +53,19 @@ class Quality(NamedTuple):
     damage: str
 
 
-def check(bag: Bag, config: SystemConfig | None = None) -> Quality:
-    """Reads the whole recording. Raises BagError or ConfigError where `config` means topics that are not there."""
-    notes = _read(bag)
+def check(bag: Bag, rig: Rig | None = None) -> Quality:
+    """Reads the whole recording; with a rig, what it maps is looked for as well."""
+    notes = _read(bag, rig)
     findings: list[Finding] = []
     for notebook in notes.values():
         findings += timing(notebook.name, notebook.seconds())
         findings += clock(notebook.name, notebook.seconds(), notebook.stamps_s())
-        findings += notebook.findings
+        findings += notebook.unusable()
         if notebook.type in IMAGES:
             findings += pictures(notebook.name, notebook.seconds(), notebook.means, notebook.prints)
-    findings += skews(notes)
-    findings += joint_names(notes)
-    if config is not None:
-        findings += _configured(bag, config, notes)
+    findings += _joints(notes)
+    if rig is not None:
+        findings += [*_missing(bag, rig, notes), *_clipped(bag, rig)]
     topics = tuple(_topic_quality(bag, name, notes) for name in sorted(bag.topics))
     for topic in topics:
         if not topic.count:
@@ -77,21 +73,41 @@ def check(bag: Bag, config: SystemConfig | None = None) -> Quality:
         elif not topic.known:
             text = f"{topic.count} messages of {topic.type}: type not known here"
             findings.append(Finding("unknown type", topic.name, 0.0, bag.duration_s, text))
+    findings += [Finding("left out", topic, 0.0, bag.duration_s, why) for topic, why in bag.left_out.items()]
     order = sorted(findings, key=lambda finding: (finding.start_s, finding.topic, finding.kind))
     return Quality(bag.duration_s, sum(t.count for t in topics), topics, tuple(order), bag.damage)
+
+
+def _joints(notes: dict[str, _Notebook]) -> list[Finding]:
+    """Of joint states, and of images beside them."""
+    found, usual = [], {}
+    for states in (n for n in notes.values() if n.type == JOINT_STATE):
+        seconds = states.seconds()
+        start, end = float(seconds[0]), float(seconds[-1])
+        found += [*joint_gaps(states.name, states.names), *joint_names(states.name, states.names, start, end)]
+        found += [*states.second_sources, *states.not_measured()]
+        for images in (n for n in notes.values() if n.type in IMAGES):
+            found += skew(images.name, images.seconds(), images.stamps_s(), states.name, states.stamps_s())
+        if named := [names for names in states.names if names]:
+            usual[states.name] = (max(named, key=lambda names: len(states.names[names])), start, end)
+    return found + other_joints(usual)
 
 
 class _Notebook:
     """What is remembered of one topic's messages."""
 
-    def __init__(self, name: str, kind: str, start_ns: int):
+    def __init__(self, name: str, kind: str, start_ns: int, has_header: bool, make_frames: list[FrameMaker]):
         self.name, self.type, self._start_ns = name, kind, start_ns
+        self._has_header, self._make_frames = has_header, make_frames
         self._times_ns: list[int] = []
         self._stamps_ns: list[int] = []
-        self.means: list[float] = []  # of pictures, 0..255; NaN where one cannot be decoded
+        self._unusable: dict[str, list[float]] = {}  # why -> seconds
+        self.means: list[float] = []  # of pictures, 0..255; NaN where one cannot be decoded or holds depths
         self.prints: list[int] = []  # checksums of their bytes
-        self.names: Counter[tuple[str, ...]] = Counter()  # of joints
-        self.findings: list[Finding] = []
+        self.names: dict[Names, list[float]] = {}  # of joints -> seconds
+        self.second_sources: list[Finding] = []
+        self._sources: dict[str, JointSources] = {}  # by joint
+        self._not_measured: dict[str, list[float]] = {}  # joint -> seconds
 
     def seconds(self) -> np.ndarray:
         return (np.array(self._times_ns, np.int64) - self._start_ns) * 1e-9
@@ -100,167 +116,142 @@ class _Notebook:
         """header.stamp, seconds from the recording's first message; empty without a header."""
         return (np.array(self._stamps_ns, np.int64) - self._start_ns) * 1e-9
 
-    def note(self, bag: Bag, record: Record, has_header: bool) -> None:
+    def unusable(self) -> list[Finding]:
+        return [
+            Finding("unusable", self.name, at[0], at[-1], f"{len(at)} messages: {why}") for why, at in self._unusable.items()
+        ]
+
+    def not_measured(self) -> list[Finding]:
+        """Joints whose velocities are NaN."""
+        if not self._not_measured:
+            return []
+        at = [second for seconds in self._not_measured.values() for second in seconds]
+        text = f"velocity of {', '.join(sorted(self._not_measured))} is NaN: not measured; it is derived from positions"
+        return [Finding("velocity", self.name, min(at), max(at), text)]
+
+    def note(self, bag: Bag, record: Record) -> None:
         self._times_ns.append(record.time_ns)
-        if has_header:
+        if self._has_header:
             self._stamps_ns.append(cdr_stamp_ns(record.data))
         if record.type in IMAGES or record.type == JOINT_STATE:
+            at = (record.time_ns - self._start_ns) * 1e-9
             try:
                 message = bag.decode(record)
-                self._note_joints(message) if record.type == JOINT_STATE else self._note_picture(message)
+                self._note_joints(message, at) if record.type == JOINT_STATE else self._note_picture(message)
             except ValueError as error:
-                at = (record.time_ns - self._start_ns) * 1e-9
-                if not self.findings or self.findings[-1].text != str(error):
-                    self.findings.append(Finding("unusable", self.name, at, at, str(error)))
-                else:
-                    self.findings[-1] = self.findings[-1]._replace(end_s=at)
+                self._unusable.setdefault(str(error), []).append(at)
 
     def _note_picture(self, message) -> None:
         self.prints.append(zlib.crc32(message.data))
         self.means.append(float("nan"))
-        self.means[-1] = float(to_rgb(message, 1).mean())
+        frames = [make(message) for make in self._make_frames] or [to_rgb(message, 1, DEPTHS_M)]
+        if not _holds_depths(message):
+            self.means[-1] = float(frames[0].mean())
 
-    def _note_joints(self, message) -> None:
-        self.names[tuple(message.name)] += 1
+    def _note_joints(self, message, at: float) -> None:
+        names = tuple(message.name)
+        self.names.setdefault(names, []).append(at)
         arrays = {"position": message.position, "velocity": message.velocity, "effort": message.effort}
         for name, values in arrays.items():
-            if len(values) not in (0, len(message.name)) and message.name:
-                raise ValueError(f"joint states with {len(message.name)} names and {len(values)} values of {name}")
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name} is not finite")
+            if len(values) not in (0, len(names)) and names:
+                raise ValueError(f"joint states with {len(names)} names and {len(values)} values of {name}")
+        if np.isinf(message.velocity).any() or np.isinf(message.effort).any():
+            raise ValueError("velocity or effort is infinite")
+        if wrong := [name for name, value in zip(names, message.position) if not np.isfinite(value)]:
+            raise ValueError(f"position of {', '.join(wrong)} is not finite")
+        velocities = message.velocity if len(message.velocity) else np.full(len(names), np.nan)
+        for name, position, velocity in zip(names, message.position.tolist(), velocities.tolist()):
+            if len(message.velocity) and np.isnan(velocity):
+                self._not_measured.setdefault(name, [at, at])[1] = at
+            self._note_source(name, position, velocity, at)
+
+    def _note_source(self, joint: str, position: float, velocity: float, at: float) -> None:
+        sources = self._sources.setdefault(joint, JointSources((joint,)))
+        sources.take((0,), (position,), (velocity,), self._stamps_ns[-1] or self._times_ns[-1], None)
+        if not sources.second:
+            return
+        if self.second_sources and self.second_sources[-1].text == sources.second:
+            self.second_sources[-1] = self.second_sources[-1]._replace(end_s=at)
+        else:
+            self.second_sources.append(Finding("joints", self.name, at, at, sources.second))
+        sources.forget()
 
 
-def _read(bag: Bag) -> dict[str, _Notebook]:
-    notes = {t.name: _Notebook(t.name, t.type, bag.start_ns) for t in bag.topics.values() if t.count}
-    headers = {name: bag.begins_with_header(notebook.type) for name, notebook in notes.items()}
+def _holds_depths(message) -> bool:
+    form = getattr(message, "format", None) or message.encoding
+    return form in ("16UC1", "32FC1") or "compressedDepth" in form
+
+
+def _read(bag: Bag, rig: Rig | None) -> dict[str, _Notebook]:
+    makers: dict[str, list[FrameMaker]] = {}
+    for camera in rig.config.cameras.values() if rig else ():
+        if found := _topic_of(bag, camera.topic):
+            makers.setdefault(found, []).append(FrameMaker(camera))
+    notes = {
+        t.name: _Notebook(t.name, t.type, bag.start_ns, bag.begins_with_header(t.type), makers.get(t.name, []))
+        for t in bag.topics.values()
+        if t.count
+    }
     for record in bag.messages():
-        notes[record.topic].note(bag, record, headers[record.topic])
+        notes[record.topic].note(bag, record)
     return notes
 
 
-def stretches(flags: np.ndarray, seconds: np.ndarray) -> list[tuple[float, float]]:
-    """Runs of True: time of the first and of the last. flags: bool [N]; seconds: float64 [N]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(float(seconds[a]), float(seconds[b - 1])) for a, b in edges.reshape(-1, 2)]
+def _topic_of(bag: Bag, name: str) -> str:
+    """In the recording; "" where it is not there."""
+    try:
+        return bag.topic(name).name
+    except BagError:
+        return ""
 
 
-def timing(topic: str, seconds: np.ndarray) -> list[Finding]:
-    """Gaps of a regular topic; a topic without a rate has none."""
-    if len(seconds) < 4 or topic in EVENTS:
+def _missing(bag: Bag, rig: Rig, notes: dict[str, _Notebook]) -> list[Finding]:
+    """What the configuration maps and the recording does not have."""
+    found = []
+    for topic, kind in dict.fromkeys((source.topic, source.type) for source in rig.sources.values()):
+        try:
+            bag.find("topic", topic, (kind,))
+        except BagError as error:
+            found.append(Finding("missing", topic, 0.0, bag.duration_s, str(error)))
+    states = notes.get(_topic_of(bag, rig.config.robot.joint_states_topic))
+    if states is not None and states.type == JOINT_STATE:
+        ours = {*rig.robot.names, *(gripper.config.joint for gripper in rig.grippers.values())}
+        if lacking := sorted(ours.difference(*states.names)):
+            seconds = states.seconds()
+            text = f"{len(seconds)} joint states lack {', '.join(lacking)}"
+            found.append(Finding("joints", states.name, *map(float, seconds[[0, -1]]), text))
+    return found
+
+
+def _clipped(bag: Bag, rig: Rig) -> list[Finding]:
+    """Recorded commands that are no action of ours, where the configuration maps them."""
+    if not rig.config.bag.action_topic:
         return []
-    intervals = np.diff(seconds)
-    median = float(np.median(intervals))
-    if median <= 0 or np.median(np.abs(intervals - median)) > IRREGULAR * median:
-        return []
-    limit = max(GAP_PERIODS * median, GAP_LEAST_S)
+    joints, newest, actions = rig.config.robot.joint_states_topic, None, RecordedActions(rig)
+    try:
+        answered = Answered(bag, rig, [bag.topic(joints).name, *(bag.topic(c.topic).name for c in rig.config.cameras.values())])
+    except BagError as error:
+        return [Finding("missing", rig.config.bag.action_topic, 0.0, bag.duration_s, str(error))]
+    read = JointReader(rig)
+    for item in answered:
+        if isinstance(item, Answer):
+            if newest is not None and item.command is not None:
+                actions.choice(item.command, _sensed(rig, newest))
+        elif item.type == JOINT_STATE:
+            try:
+                newest = read(bag.decode(item), Times(item.time_ns, 0.0, 0.0)) or newest
+            except ValueError:
+                continue  # found already
+    refused = [f"{count} commands: {why}" for why, count in answered.refused.items()]
     return [
-        Finding("gap", topic, float(seconds[i]), float(seconds[i + 1]), f"{intervals[i]:.2f} s without a message")
-        for i in np.flatnonzero(intervals > limit)
+        Finding("commands", answered.commands.name, 0.0, bag.duration_s, text)
+        for text in [*refused, *([actions.finding] if actions.finding else [])]
     ]
 
 
-def clock(topic: str, seconds: np.ndarray, stamps_s: np.ndarray) -> list[Finding]:
-    """Stamps that are zero, run backwards or jump against the recording's time."""
-    if len(stamps_s) < 2 or len(stamps_s) != len(seconds):
-        return []
-    found = []
-    zero = stamps_s + seconds[0] < -1e8  # years before the recording began: never set
-    if zero.any():
-        found.append(Finding("clock", topic, *_span(zero, seconds), f"{zero.sum()} stamps are not set"))
-    steps = np.diff(stamps_s)
-    for i in np.flatnonzero((steps < 0) & ~zero[1:]):
-        found.append(
-            Finding("clock", topic, float(seconds[i]), float(seconds[i + 1]), f"stamps go back {-steps[i]:.3f} s")
-        )
-    jumps = np.diff(stamps_s - seconds)
-    for i in np.flatnonzero((np.abs(jumps) > CLOCK_JUMP_S) & (steps >= 0) & ~zero[1:]):
-        text = f"stamps jump {jumps[i]:+.2f} s against the recording's time"
-        found.append(Finding("clock", topic, float(seconds[i]), float(seconds[i + 1]), text))
-    return found
-
-
-def _span(flags: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
-    at = seconds[flags]
-    return float(at[0]), float(at[-1])
-
-
-def pictures(topic: str, seconds: np.ndarray, means: list[float], prints: list[int]) -> list[Finding]:
-    """Too dark, too bright, frozen."""
-    found = []
-    mean = np.array(means)
-    for kind, flags in (("dark", mean < DARK), ("bright", mean > BRIGHT)):
-        for start, end in stretches(flags, seconds):
-            inside = mean[(seconds >= start) & (seconds <= end)]
-            found.append(
-                Finding(kind, topic, start, end, f"{len(inside)} pictures with a mean of {inside.mean():.0f} of 255")
-            )
-    same = np.zeros(len(prints), bool)
-    same[1:] = np.array(prints[1:]) == np.array(prints[:-1])
-    for start, end in stretches(same, seconds):
-        count = int(((seconds >= start) & (seconds <= end)).sum()) + 1
-        if count >= FROZEN_FRAMES:
-            found.append(Finding("frozen", topic, start, end, f"{count} pictures in a row are the same"))
-    return found
-
-
-def skews(notes: dict[str, _Notebook]) -> list[Finding]:
-    """Pictures whose nearest joint state is far away in time, by their stamps."""
-    found = []
-    joints = [n for n in notes.values() if n.type == JOINT_STATE and len(n.stamps_s()) > 1]
-    for images in (n for n in notes.values() if n.type in IMAGES):
-        for states in joints:
-            far = _distance(images.stamps_s(), np.sort(states.stamps_s())) > SKEW_S
-            for start, end in stretches(far, images.seconds()):
-                text = f"no {states.name} within {SKEW_S * 1e3:.0f} ms of the pictures' stamps"
-                found.append(Finding("skew", images.name, start, end, text))
-    return found
-
-
-def _distance(at: np.ndarray, stamps: np.ndarray) -> np.ndarray:
-    """From each of `at` to the nearest of the sorted `stamps`."""
-    after = np.searchsorted(stamps, at).clip(1, len(stamps) - 1)
-    return np.minimum(np.abs(at - stamps[after - 1]), np.abs(at - stamps[after]))
-
-
-def joint_names(notes: dict[str, _Notebook]) -> list[Finding]:
-    """Names that are missing, change, or differ between two topics of as many joints."""
-    found, usual = [], {}
-    for states in (n for n in notes.values() if n.type == JOINT_STATE):
-        start, end = float(states.seconds()[0]), float(states.seconds()[-1])
-        if states.names[()]:
-            found.append(Finding("joints", states.name, start, end, f"{states.names[()]} joint states name no joint"))
-        named = [names for names in states.names if names]
-        if len(named) > 1:
-            found.append(
-                Finding("joints", states.name, start, end, f"the names or their order change: {len(named)} variants")
-            )
-        if named:
-            usual[states.name] = (states.names.most_common(1)[0][0] or named[0], start, end)
-    for name, (joints, start, end) in usual.items():
-        for other, (others, *_) in usual.items():
-            if name < other and len(joints) == len(others) and set(joints) != set(others):
-                text = f"names {', '.join(joints)}; {other} names {', '.join(others)}"
-                found.append(Finding("joints", name, start, end, text))
-    return found
-
-
-def _configured(bag: Bag, config: SystemConfig, notes: dict[str, _Notebook]) -> list[Finding]:
-    """What the configuration asks for and the recording does not have."""
-    found = []
-    wanted = [config.robot.joint_states_topic] + ([config.camera.topic] if config.camera.height else [])
-    for name in wanted:
-        try:
-            bag.topic(name)
-        except BagError as error:
-            found.append(Finding("missing", name, 0.0, bag.duration_s, str(error)))
-    names = set(arm_of(config.robot).names)
-    for states in notes.values():
-        if states.type == JOINT_STATE and states.name.endswith(config.robot.joint_states_topic):
-            for seen, count in states.names.items():
-                if missing := sorted(names - set(seen)):
-                    text = f"{count} joint states lack {', '.join(missing)}"
-                    found.append(Finding("joints", states.name, *map(float, states.seconds()[[0, -1]]), text))
-    return found
+def _sensed(rig: Rig, joints: Joints) -> Sensed:
+    """What commands are turned into actions with."""
+    return Sensed(0.0, {}, joints.position, joints.velocity, joints.effort, {}, (), joints.outputs)
 
 
 def _topic_quality(bag: Bag, name: str, notes: dict[str, _Notebook]) -> TopicQuality:

@@ -1,4 +1,4 @@
-"""Message definitions for reading and writing bags without ROS: Jazzy's, ours and those a bag carries itself."""
+"""Message definitions for reading and writing bags without ROS: Jazzy's, ours, installed ones and those a bag carries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -23,31 +23,70 @@ def known() -> Typestore:
     return store
 
 
+@lru_cache
+def with_installed(type_name: str) -> Typestore | None:
+    """`known`, and this type of an installed package with what it is made of; None where one of them is not installed."""
+    if type_name in known().fielddefs:
+        return known()
+    types, missing = dict(known().fielddefs), [type_name]
+    while missing:
+        name = missing.pop()
+        package, _, kind = name.partition("/msg/")
+        path = _installed(f"{package}/msg/{kind}.msg")
+        if path is None:
+            return None
+        types.update(get_types_from_msg(path.read_text(), name))
+        missing += [inner for inner in _inner_types(types[name]) if inner not in types and inner not in missing]
+    store = get_typestore(Stores.EMPTY)
+    store.register(types)
+    return store
+
+
+def _inner_types(definition) -> list[str]:
+    """Names of the messages that the fields of a message are."""
+    found, todo = [], [field for _, field in definition[1]]
+    while todo:
+        node, about = todo.pop()
+        if node == Nodetype.NAME:
+            found.append(about)
+        elif node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+            todo.append(about[0])
+    return found
+
+
 def _message_folder() -> Path:
     """`msg/` of the source tree, or share/jsac_ros/msg of an installed package."""
     source = Path(__file__).resolve().parents[2] / "msg"
-    if source.is_dir():
-        return source
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        installed = Path(prefix) / "share" / "jsac_ros" / "msg"
-        if installed.is_dir():
-            return installed
-    raise FileNotFoundError("message definitions of jsac_ros: neither msg/ nor share/jsac_ros/msg on AMENT_PREFIX_PATH")
+    found = source if source.is_dir() else _installed("jsac_ros/msg")
+    if found is None:
+        raise FileNotFoundError("message definitions of jsac_ros: neither msg/ nor share/jsac_ros/msg on AMENT_PREFIX_PATH")
+    return found
 
 
-def with_bag(connections: Iterable[Connection]) -> Typestore:
+def _installed(path: str) -> Path | None:
+    """Below share/ of an installed package."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return next((found for prefix in prefixes if (found := Path(prefix) / "share" / path).exists()), None)
+
+
+def with_bag(defined: Iterable[tuple[str, MessageDefinition]]) -> Typestore:
     """`known`, and what the bag itself defines: its own definitions win, they are what its bytes were written with.
 
     A definition that cannot be read is left out; messages of that type are then unknown.
     """
+    return _store_of(tuple(dict.fromkeys(d for d in defined if d[1].format != MessageDefinitionFormat.NONE)))
+
+
+@lru_cache(8)
+def _store_of(defined: tuple[tuple[str, MessageDefinition], ...]) -> Typestore:
     types = dict(known().fielddefs)
-    for connection in connections:
+    for name, definition in defined:
         try:
-            if connection.msgdef.format == MessageDefinitionFormat.MSG:
-                types.update(get_types_from_msg(connection.msgdef.data, connection.msgtype))
-            elif connection.msgdef.format == MessageDefinitionFormat.IDL:
-                types.update(get_types_from_idl(connection.msgdef.data))
-        except Exception:  # a parser's many ways to stumble over what somebody else wrote
+            if definition.format == MessageDefinitionFormat.MSG:
+                types.update(get_types_from_msg(definition.data, name))
+            else:
+                types.update(get_types_from_idl(definition.data))
+        except Exception:  # a parser's many ways to stumble over foreign definitions
             continue
     store = get_typestore(Stores.EMPTY)
     store.register(types)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jsac_ros.bags.reader import Bag, BagError
-from jsac_ros.bags.recorded_run import RemadeStep
-from jsac_ros.bags.transitions import open_steps
-from jsac_ros.config import SystemConfig
+from jsac_ros.bags.recorded_run import Remade
+from jsac_ros.bags.transitions import open_transitions
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.types import Step
+from jsac_ros.rig import Rig
+from jsac_ros.types import Transition
 
 
 class Filled(NamedTuple):
@@ -21,33 +21,34 @@ class Filled(NamedTuple):
     held_out: int  # of `steps`, in the other store
 
 
-def steps_to_store(path: str | Path, config: SystemConfig, relabel: bool) -> Iterator[Step]:
-    """Steps of one recording. `relabel`: earn what the configured task says now, instead of what was earned then.
+def transitions_to_store(path: str | Path, rig: Rig, relabel: bool) -> Iterator[Transition]:
+    """Those of one recording. `relabel`: earn what the configured task says now, instead of what was earned then.
 
     Raises BagError, ConfigError.
     """
     with Bag(path) as bag:
-        for remade in open_steps(bag, config):
+        recording = open_transitions(bag, rig)
+        for remade in recording:
             yield _labelled(remade, relabel)
-        if bag.damage:
-            print(f"warning: bag {bag.path}: {bag.damage}")
+        for line in [*bag.warnings, *(f"bag {bag.path}: {line}" for line in recording.warnings)]:
+            print(f"warning: {line}")
 
 
-def _labelled(remade: RemadeStep, relabel: bool) -> Step:
-    step, recorded = remade.step, remade.recorded
+def _labelled(remade: Remade, relabel: bool) -> Transition:
+    transition, recorded = remade.transition, remade.recorded
     if relabel or recorded is None:
-        return step
-    return step._replace(reward=recorded.reward, mask=recorded.mask, success=recorded.success)
+        return transition
+    return transition._replace(reward=recorded.reward, mask=recorded.mask, success=recorded.success)
 
 
-def episodes(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Lists of steps, each from its first to its last (or to where the recording ends)."""
-    episode: list[Step] = []
-    for step in steps:
-        if step.is_first and episode:
+def episodes(transitions: Iterable[Transition]) -> Iterator[list[Transition]]:
+    """Lists of transitions, each from its first to its last (or to where the recording ends)."""
+    episode: list[Transition] = []
+    for transition in transitions:
+        if transition.is_first and episode:
             yield episode
             episode = []
-        episode.append(step)
+        episode.append(transition)
     if episode:
         yield episode
 
@@ -55,7 +56,7 @@ def episodes(steps: Iterable[Step]) -> Iterator[list[Step]]:
 def fill(
     store: FrameStore,
     bags: Iterable[str | Path],
-    config: SystemConfig,
+    rig: Rig,
     relabel: bool = False,
     held_out: FrameStore | None = None,
     share: float = 0.0,
@@ -67,21 +68,19 @@ def fill(
     counts = {"steps": 0, "episodes": 0, "refused": 0, "held_out": 0}
     for path in bags:
         before = counts["steps"]
-        for episode in episodes(steps_to_store(path, config, relabel)):
+        for episode in episodes(transitions_to_store(path, rig, relabel)):
             counts["episodes"] += 1
             first = round(len(episode) * (1 - share) / 2)
             middle = range(first, first + round(len(episode) * share))
-            for i, step in enumerate(episode):
+            for i, transition in enumerate(episode):
                 target = held_out if held_out is not None and i in middle else store
                 try:
-                    target.append(step)
+                    target.append(transition)
                 except ValueError:
                     counts["refused"] += 1
                     continue
                 counts["steps"] += 1
                 counts["held_out"] += target is held_out
         if counts["steps"] == before:
-            raise BagError(
-                f"bag {path}: none of its steps could be stored ({counts['refused']} refused: already there?)"
-            )
+            raise BagError(f"bag {path}: none of its steps could be stored ({counts['refused']} refused: already there?)")
     return Filled(**counts)

@@ -7,21 +7,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jsac_ros.agent.algorithm import algorithm_of
-from jsac_ros.agent.policy import acting_seed, action_key, parameter_count, random_action, unflatten
+from jsac_ros import agent as algorithms
+from jsac_ros.agent.policy import acting_seed, action_key, make_act, parameter_count, random_action, unflatten
 from jsac_ros.bags.reader import Bag, BagError
-from jsac_ros.bags.recorded_run import RecordedRun, RemadeStep, is_recorded_run
+from jsac_ros.bags.recorded_run import RecordedRun, Remade, is_recorded_run
 from jsac_ros.bags.transitions import with_observations
-from jsac_ros.config import SystemConfig, spec_of
-from jsac_ros.robots.models import arm_of
-from jsac_ros.types import Observation, Spec
+from jsac_ros.config import SystemConfig
+from jsac_ros.rig import Rig
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Action, Observation
 
 
 class Identity(NamedTuple):
     steps: int  # observations of the recording, those that close an episode included
-    observations_equal: int  # frame and proprioception byte for byte
+    observations_equal: int  # frames and vectors byte for byte
     rewards_equal: int  # reward, mask and success
-    observations_missing: int  # camera or joint message not in the recording: not compared, not equal
+    observations_missing: int  # a message of a camera, the joints or a sensor not in the recording: not compared, not equal
     actions_compared: int  # all that the policy (or the random warm-up) chose
     actions_missing: int  # their policy is not in the recording
     actions_max_abs_diff: float
@@ -38,55 +39,53 @@ class Identity(NamedTuple):
 class Actions:
     """Computes the actions of a run again, with the recorded parameters and keys."""
 
-    def __init__(self, config: SystemConfig, spec: Spec):
-        self._config, self._spec = config, spec
-        self._act = algorithm_of(config.agent).make_act(config.agent, spec)
-        self._count = parameter_count(config.agent, spec)
+    def __init__(self, config: SystemConfig, spaces: Spaces):
+        """Raises ConfigError where the algorithm cannot act in these spaces."""
+        self._seed, self._spaces = config.run.seed, spaces
+        self._agent = algorithms.build(config.agent, spaces)
+        self._act = make_act(self._agent)
         self._vector: np.ndarray | None = None
         self._parameters = None
-        zeros = np.zeros(self._count, np.float32)
-        image, proprioception = np.zeros(spec.image_shape, np.uint8), np.zeros(spec.proprioception, np.float32)
-        self._act(unflatten(zeros, config.agent, spec), image, proprioception, action_key(0, 0, 0), False)
 
-    def __call__(self, remade: RemadeStep, observation: Observation) -> np.ndarray | None:
-        """float32 [A], or None where the policy that acted is not in the recording."""
-        step = remade.step
-        key = action_key(acting_seed(self._config.run.seed, step.session), step.episode, step.step)
-        if step.policy_version == 0:
-            return random_action(key, self._spec)
+    def __call__(self, remade: Remade, observation: Observation) -> Action | None:
+        """None where the policy that acted is not in the recording."""
+        transition = remade.transition
+        key = action_key(acting_seed(self._seed, transition.session), transition.episode, transition.step)
+        if transition.policy_version == 0:
+            return random_action(key, self._spaces)
         if remade.parameters is None:
             return None
         if remade.parameters is not self._vector:
-            if len(remade.parameters) != self._count:
-                raise BagError(f"recorded policy has {len(remade.parameters)} parameters; expected {self._count}")
+            if len(remade.parameters) != (count := parameter_count(self._agent)):
+                raise BagError(f"recorded policy has {len(remade.parameters)} parameters; expected {count}")
             self._vector = remade.parameters
-            self._parameters = unflatten(self._vector, self._config.agent, self._spec)
-        return np.asarray(self._act(self._parameters, *observation, key, False))
+            self._parameters = unflatten(self._vector, self._agent)
+        return self._act(self._parameters, observation, key, False)
 
 
 def compare(bag: Bag, config: SystemConfig, tolerance: float = 1e-5, stop_at_first: bool = False) -> Identity:
     """Raises BagError where the bag is not a run's own recording."""
     if not is_recorded_run(bag):
         raise BagError(f"bag {bag.path}: holds no transitions of an actor; expected a run's own recording")
-    spec = spec_of(config, len(arm_of(config.robot)))
-    actions = Actions(config, spec)
-    run = RecordedRun(bag, config)
+    rig = Rig.of(config)
+    spaces = rig.spaces
+    actions, run = Actions(config, spaces), RecordedRun(bag, rig)
     counts = dict.fromkeys(("steps", "observations", "rewards", "missing", "actions", "actions_missing"), 0)
     worst, first, began_s = 0.0, "", time.monotonic()
-    for remade, observation in with_observations(run, spec):
-        same, rewarded = _observation_equal(remade), _reward_equal(remade)
+    for remade, observation in with_observations(run, spaces):
+        same, rewarded = not _unequal_parts(remade), _reward_equal(remade)
         counts["steps"] += 1
         counts["missing"] += bool(remade.missing)
         counts["observations"] += same and not remade.missing
         counts["rewards"] += rewarded
         difference = 0.0
-        if not remade.step.is_last and remade.step.policy_version >= 0:
+        if not remade.transition.is_last and remade.transition.policy_version >= 0:
             action = actions(remade, observation)
             if action is None:
                 counts["actions_missing"] += 1
             else:
                 counts["actions"] += 1
-                difference = float(np.abs(action - remade.recorded.action).max())
+                difference = _largest_difference(spaces.flat_action(action), spaces.flat_action(remade.recorded.action))
                 worst = max(worst, difference)
         if not first and not (same and rewarded and difference <= tolerance):
             first = _words(remade, same, rewarded, difference)
@@ -99,25 +98,32 @@ def compare(bag: Bag, config: SystemConfig, tolerance: float = 1e-5, stop_at_fir
     )  # fmt: skip
 
 
-def _observation_equal(remade: RemadeStep) -> bool:
-    ours, theirs = remade.step, remade.recorded
-    return np.array_equal(ours.frame, theirs.frame) and ours.proprioception.tobytes() == theirs.proprioception.tobytes()
+def _unequal_parts(remade: Remade) -> list[str]:
+    """Names of the frames and vectors that are not the same to the byte."""
+    ours, theirs = remade.transition, remade.recorded
+    parts = [(ours.frames, theirs.frames), (ours.vectors, theirs.vectors)]
+    return [name for mine, other in parts for name in mine if mine[name].tobytes() != other[name].tobytes()]
 
 
-def _reward_equal(remade: RemadeStep) -> bool:
-    ours, theirs = remade.step, remade.recorded
+def _reward_equal(remade: Remade) -> bool:
+    ours, theirs = remade.transition, remade.recorded
     # On the wire a reward is a float32; the reward and mask of a closing observation mean nothing.
     earned = ours.is_last or (np.float32(ours.reward), ours.mask) == (np.float32(theirs.reward), theirs.mask)
     return bool(earned) and ours.success == theirs.success
 
 
-def _words(remade: RemadeStep, same: bool, rewarded: bool, difference: float) -> str:
-    ours, theirs = remade.step, remade.recorded
+def _largest_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0))
+
+
+def _words(remade: Remade, same: bool, rewarded: bool, difference: float) -> str:
+    ours, theirs = remade.transition, remade.recorded
     words = [f"episode {ours.episode} step {ours.step}"]
-    if not same:
-        pixels = int((ours.frame != theirs.frame).sum())
-        numbers = float(np.abs(ours.proprioception - theirs.proprioception).max(initial=0.0))
-        words.append(f"{pixels} pixel values differ, proprioception by {numbers:.3g}")
+    for name in [] if same else _unequal_parts(remade):
+        if name in ours.frames:
+            words.append(f"{int((ours.frames[name] != theirs.frames[name]).sum())} pixel values of {name} differ")
+        else:
+            words.append(f"{name} differs by {_largest_difference(ours.vectors[name], theirs.vectors[name]):.3g}")
     if not rewarded:
         words.append(f"reward {ours.reward:.6g} was {theirs.reward:.6g}, success {ours.success} was {theirs.success}")
     if difference:

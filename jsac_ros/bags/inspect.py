@@ -1,7 +1,10 @@
-"""jsac-ros bag check BAG | transitions BAG... STORE
+"""Checks a recording, or makes transitions of recordings.
 
-`check` says what is in a recording and what is wrong with it, each finding with the stretch of time it is in (seconds
-from the first message). `transitions` makes steps of recordings and writes them to a replay store.
+  jsac-ros bag check recording --config my_ur5.yaml
+  jsac-ros bag transitions monday tuesday store --config my_ur5.yaml
+
+`check` prints what a recording holds and what is wrong with it, each finding with its stretch of time (seconds from the
+first message). `transitions` writes the transitions of recordings to a replay store.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import json
 import shutil
 from pathlib import Path
 
-from jsac_ros import config as configuration
+from jsac_ros import parameters
 from jsac_ros.bags.check import Quality, check
 from jsac_ros.bags.reader import Bag, BagError
-from jsac_ros.config import ConfigError, spec_of
+from jsac_ros.bags.recorded_run import KINDS
+from jsac_ros.config import ConfigError
+from jsac_ros.rig import Rig
 
 SHOWN = 5  # findings of one kind and topic
 
@@ -29,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     making.add_argument("bag", nargs="+")
     making.add_argument("store", help="a new folder, for replay.folder or replay.demonstrations")
     making.add_argument("--config", metavar="FILE", help="of the system; else the one in the first recording")
-    making.add_argument(
-        "--relabel", action="store_true", help="earn what the configured task says, not what was recorded"
-    )
+    making.add_argument("--relabel", action="store_true", help="earn what the configured task says, not what was recorded")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -39,13 +42,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    config = configuration.load(arguments.config) if arguments.config else None
+    rig = Rig.of(parameters.load(arguments.config, kinds=KINDS)) if arguments.config else None
     with Bag(arguments.bag) as bag:
-        quality = check(bag, config)
+        quality = check(bag, rig)
     if arguments.json:
-        found = quality._asdict() | {
-            name: [row._asdict() for row in getattr(quality, name)] for name in ("topics", "findings")
-        }
+        found = quality._asdict() | {name: [row._asdict() for row in getattr(quality, name)] for name in ("topics", "findings")}
         print(json.dumps(found))
     else:
         print(_text(quality))
@@ -79,19 +80,18 @@ def _transitions(arguments: argparse.Namespace) -> int:
     from jsac_ros.bags.fill import fill
     from jsac_ros.bags.transitions import configuration_for
     from jsac_ros.replay.store import FrameStore
-    from jsac_ros.robots.models import arm_of
 
     folder = Path(arguments.store)
     if folder.exists():
         raise ConfigError(f"store {folder}: exists already; expected a new folder")
     with Bag(arguments.bag[0]) as bag:
         config = configuration_for(bag, arguments.config)
-    spec = spec_of(config, len(arm_of(config.robot)))
+    rig = Rig.of(config)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    store = FrameStore.open(partial, spec, config.replay.capacity)
+    store = FrameStore.open(partial, rig.spaces, config.replay.capacity)
     try:
-        filled = fill(store, arguments.bag, config, arguments.relabel)
+        filled = fill(store, arguments.bag, rig, arguments.relabel)
     except (BagError, ConfigError):
         store.close()
         shutil.rmtree(partial)
@@ -99,7 +99,5 @@ def _transitions(arguments: argparse.Namespace) -> int:
     valid = store.valid_count
     store.close()
     partial.replace(folder)
-    print(
-        f"{filled.steps} steps of {filled.episodes} episodes, {valid} transitions, {filled.refused} refused: {folder}"
-    )
+    print(f"{filled.steps} steps of {filled.episodes} episodes, {valid} transitions, {filled.refused} refused: {folder}")
     return 0

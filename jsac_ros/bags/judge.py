@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsac_ros.agent.actor_critic import ActorCritic
+from jsac_ros.agent.agent import Agent, TrainState
 from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
 from jsac_ros.agent.distributions import sample_tanh_gaussian
-from jsac_ros.agent.networks import make_networks
-from jsac_ros.config import ConfigError, SystemConfig
-from jsac_ros.types import Spec
+from jsac_ros.agent.observation import Inputs, inputs_of
+from jsac_ros.config import ConfigError
+from jsac_ros.types import Arrays, Observation
 
 BATCH = 64
 
@@ -29,38 +31,45 @@ class Judgement(NamedTuple):
 
 
 class Judge:
-    """One checkpoint. Raises ConfigError where it does not fit the configuration."""
+    """One checkpoint. Raises ConfigError where it does not fit the agent, or the algorithm has no policy and Q to ask."""
 
-    def __init__(self, path: str | Path, config: SystemConfig, spec: Spec):
-        if config.agent.algorithm != "jsac":
-            raise ConfigError(f"agent.algorithm is {config.agent.algorithm!r}; expected 'jsac' to judge recorded steps")
-        self.name, state = load(path, config, spec)
-        self._critic, self._actor = state.critic.params, state.actor.params
-        networks = make_networks(config.agent, spec)
-        self._judge = jax.jit(lambda *arguments: _judge(networks, *arguments))
-        self._saliency = jax.jit(lambda *arguments: _saliency(networks, *arguments))
+    def __init__(self, path: str | Path, agent: Agent):
+        if not isinstance(agent, ActorCritic):
+            raise ConfigError(
+                f"agent.type is {agent.parameters.type!r}; expected an actor-critic, such as jsac, to judge recorded steps"
+            )
+        self._agent = agent
+        self.name, state = load(path, agent)
+        self._critic, self._actor = state.params["critic"], state.params["actor"]
+        self._judge = jax.jit(lambda *arguments: _judge(agent.networks, *arguments))
+        self._saliency = jax.jit(lambda *arguments: _saliency(agent.networks, *arguments))
 
-    def __call__(self, image: np.ndarray, proprioception: np.ndarray, action: np.ndarray, key: np.ndarray) -> Judgement:
-        """uint8 [B, H, W, C*S], float32 [B, P], float32 [B, A], uint32 [B, 2] of `action_key`; B up to 64."""
+    def __call__(self, observation: Arrays, action: np.ndarray, key: np.ndarray) -> Judgement:
+        """{image: uint8 [B, H, W, C*S], vector: float32 [B, n]}, float32 [B, A], uint32 [B, 2] of `action_key`; B up to 64."""
         count = len(action)
-        steps = (_padded(x) for x in (image, proprioception, action, key))  # one shape, one compilation
-        j = Judgement(*map(np.asarray, self._judge(self._critic, self._actor, *steps)))
+        padded = {name: _padded(part) for name, part in observation.items()}  # one shape, one compilation
+        inputs = inputs_of(self._agent.spaces, padded)
+        j = self._judge(self._critic, self._actor, inputs, _padded(action), _padded(key))
+        j = Judgement(*map(np.asarray, j))
         return Judgement(j.sampled[:count], j.greedy[:count], j.entropy[:count], j.q[:, :count], j.q_greedy[:, :count])
 
-    def saliency(self, image: np.ndarray, proprioception: np.ndarray) -> np.ndarray:
-        """How much each pixel of the newest frame moves the value of the greedy action: float32 [H, W] in [0, 1].
+    def saliency(self, observation: Observation) -> Arrays:
+        """How much each pixel of the newest frames moves the value of the greedy action: {image: float32 [H, W] in [0, 1]}.
 
-        image: uint8 [H, W, C*S]; the gradient's size summed over channels and frames, smoothed, over its largest.
+        The gradient's size summed over channels and frames, smoothed, over the largest of all images.
         """
-        slope = np.asarray(self._saliency(self._critic, self._actor, image.astype(np.float32), proprioception))
-        return slope / max(float(slope.max()), 1e-12)
+        inputs = inputs_of(self._agent.spaces, {name: part[None] for name, part in observation.items()})
+        images = {name: image.astype(jnp.float32) for name, image in inputs.images.items()}
+        found = {n: np.asarray(s) for n, s in self._saliency(self._critic, self._actor, images, inputs.vector).items()}
+        largest = max(1e-12, *(float(size.max()) for size in found.values()))
+        return {name: size / largest for name, size in found.items()}
 
 
 def _padded(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([rows, np.zeros((BATCH - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
-def load(path: str | Path, config: SystemConfig, spec: Spec):
+def load(path: str | Path, agent: Agent) -> tuple[str, TrainState]:
     """(name, TrainState) from a run folder, a checkpoints folder or one checkpoint in it. Raises ConfigError."""
     folder, step = Path(path), None
     if not folder.is_dir():
@@ -70,29 +79,29 @@ def load(path: str | Path, config: SystemConfig, spec: Spec):
     elif (folder / "checkpoints").is_dir():
         folder = folder / "checkpoints"
     try:
-        with Checkpoints(folder, config.agent, spec, keep=None) as checkpoints:
+        with Checkpoints(folder, agent, keep=None) as checkpoints:
             state, _ = checkpoints.restore(step)
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
     return f"{path} after {int(state.step)} updates", state
 
 
-def _judge(networks, critic, actor, image, proprioception, action, key):
-    z = networks.encoder.apply({"params": critic["encoder"]}, image)
-    mean, log_std = networks.actor.apply({"params": actor}, z, proprioception)
+def _judge(networks, critic, actor, observation: Inputs, action, key):
+    z, vector = networks.encode(critic, observation), observation.vector
+    mean, log_std = networks.actor.apply({"params": actor}, z, vector)
     sampled, log_prob = jax.vmap(lambda k, m, s: sample_tanh_gaussian(k, m, s))(key, mean, log_std)
-    value = lambda a: networks.critic.apply({"params": critic["critic"]}, z, proprioception, a)  # noqa: E731
+    value = lambda a: networks.critic.apply({"params": critic["critic"]}, z, vector, a)
     greedy = jnp.tanh(mean)
     return Judgement(sampled, greedy, -log_prob, value(action), value(greedy))
 
 
-def _saliency(networks, critic, actor, image, proprioception):
-    def value(pixels):
-        z = networks.encoder.apply({"params": critic["encoder"]}, pixels[None])
-        mean, _ = networks.actor.apply({"params": actor}, z, proprioception[None])
+def _saliency(networks, critic, actor, images, vector):
+    def value(images):
+        z = networks.encode(critic, Inputs(images, vector))
+        mean, _ = networks.actor.apply({"params": actor}, z, vector)
         greedy = jax.lax.stop_gradient(jnp.tanh(mean))
-        return networks.critic.apply({"params": critic["critic"]}, z, proprioception[None], greedy).mean()
+        return networks.critic.apply({"params": critic["critic"]}, z, vector, greedy).mean()
 
-    slope = jnp.abs(jax.grad(value)(image)).sum(-1)
     kernel = jnp.ones((3, 3)) / 9  # single pixels are noise of the strides
-    return jax.scipy.signal.convolve2d(slope, kernel, mode="same")
+    grads = jax.grad(value)(images)
+    return {name: jax.scipy.signal.convolve2d(jnp.abs(grad[0]).sum(-1), kernel, mode="same") for name, grad in grads.items()}

@@ -1,8 +1,11 @@
-"""`jsac-ros train --bags BAG...`: learns from recordings alone.
+"""Learns from recordings alone.
 
-Steps go into a replay store, batches come out of it, the update is the live learner's. The result is a run folder:
-`checkpoints/` to go on from with a robot (`learner.resume=FOLDER`), `replay/` to mix into live learning
-(`replay.demonstrations=FOLDER/replay`), `metrics.csv` with the critic's loss on steps that were held out.
+  jsac-ros train --bags monday tuesday --updates 5000
+  jsac-ros train --bags recording --config my_ur5.yaml --set agent.n_step=3 replay.batch_size=64
+
+Transitions are written to a replay store and sampled from it; the loop is the live learner's. The result is a run folder:
+`checkpoints/` to continue from with a robot (`learner.resume=FOLDER`), `replay/` to mix into live learning
+(`replay.demonstrations=FOLDER/replay`), `metrics.csv` with the critic's loss on held-out transitions.
 """
 
 from __future__ import annotations
@@ -12,122 +15,117 @@ import csv
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jsac_ros import config as configuration
-from jsac_ros import system
-from jsac_ros.agent.algorithm import algorithm_of
+from jsac_ros import agent as algorithms
+from jsac_ros import parameters, system
 from jsac_ros.agent.checkpoint import Checkpoints
-from jsac_ros.agent.update import refuse_to_go_on
+from jsac_ros.agent.learning import Learner
 from jsac_ros.bags.fill import Filled, fill
 from jsac_ros.bags.reader import Bag
+from jsac_ros.bags.recorded_run import KINDS
 from jsac_ros.bags.transitions import configuration_for
-from jsac_ros.config import ConfigError, SystemConfig, spec_of
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.files import replaced, write_text
+from jsac_ros.replay.samplers import Sampler
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.robots.models import arm_of
-from jsac_ros.types import Batch, Spec, batch_layout
+from jsac_ros.rig import Rig
+from jsac_ros.types import Batch, empty_batch
 
 REPORT_EVERY = 100  # updates
 HELD_OUT_BATCHES = 4
 
 
 class Offline:
-    """Store, state and update of one training on recordings."""
+    """Stores and learner of one training on recordings. Raises ConfigError where the algorithm does not fit the rig."""
 
-    def __init__(self, config: SystemConfig, spec: Spec, folder: Path):
-        self.config, self.spec, self.folder = config, spec, folder
-        self._rng = np.random.default_rng(config.run.seed)
-        self._store = FrameStore.open(folder / "replay", spec, config.replay.capacity)
-        self._held_out = FrameStore.open(folder / "held_out", spec, config.replay.capacity)
-        algorithm = algorithm_of(config.agent)
-        self.state = algorithm.create(config.agent, spec, config.run.seed)
-        self._update = algorithm.make_update(config.agent, spec)
+    def __init__(self, config: SystemConfig, rig: Rig, folder: Path):
+        self.config, self.folder, self._rig = config, folder, rig
+        self.agent = algorithms.build(config.agent, rig.spaces)
+        self.learner = Learner(self.agent, self.agent.init(config.run.seed), config.learner.devices)
+        self._random = np.random.default_rng(config.run.seed)
+        self._store = FrameStore.open(folder / "replay", rig.spaces, config.replay.capacity)
+        self._held_out = FrameStore.open(folder / "held_out", rig.spaces, config.replay.capacity)
+        self._tests: list[Batch] = []
+        self._rows: list[dict[str, float]] = []
 
     def fill(self, bags: list[str], relabel: bool, share: float) -> Filled:
-        filled = fill(self._store, bags, self.config, relabel, self._held_out, share)
+        filled = fill(self._store, bags, self._rig, relabel, self._held_out, share)
         if not self._store.valid_count:
             raise ConfigError(f"the recordings hold no transition to learn from ({filled.steps} steps)")
-        self._tests = (
-            [self._sample(self._held_out) for _ in range(HELD_OUT_BATCHES)] if self._held_out.valid_count else []
-        )
+        if self._held_out.valid_count:
+            self._tests = list(self._batches(self._held_out, HELD_OUT_BATCHES))
         return filled
 
-    def update(self) -> dict[str, float]:
-        """One update; its scalars."""
-        batch = self._sample(self._store)
-        self.state, metrics = self._update(self.state, batch)
-        refuse_to_go_on(self.state, batch, self.config.learner.max_skipped_updates)
-        return {name: float(value) for name, value in metrics.items() if name != "td_error"}
+    def train(self, updates: int, counters: dict[str, Any]) -> list[dict[str, float]]:
+        """`updates` updates, a row of metrics every hundred and a checkpoint at the end. Raises NotFinite."""
 
-    def held_out_loss(self) -> float:
-        """The critic's loss on the held-out batches, NaN without any: an update of a copy that is thrown away."""
-        losses = [self._update(jax.tree.map(jnp.copy, self.state), batch)[1]["critic_loss"] for batch in self._tests]
-        return float(np.mean(losses)) if losses else float("nan")
+        def report(learner: Learner) -> None:
+            if learner.updates % REPORT_EVERY == 0 or learner.updates == updates:
+                self._report()
 
-    def _sample(self, store: FrameStore) -> Batch:
+        self._rows = [{"update": 0, "held_out_critic_loss": self._held_out_loss()}]
+        self.learner.learn(
+            self._batches(self._store, updates), after=[report], max_skipped_updates=self.config.learner.max_skipped_updates
+        )
+        with Checkpoints(self.folder / "checkpoints", self.agent) as checkpoints:
+            checkpoints.save(self.learner.state, counters)
+        with replaced(self.folder / "metrics.csv") as metrics_file, metrics_file.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(self._rows[-1]), restval="")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        return self._rows
+
+    def _report(self) -> None:
+        metrics = {name: float(value) for name, value in self.learner.metrics.items()}
+        row = {"update": self.learner.updates, "held_out_critic_loss": self._held_out_loss()} | metrics
+        self._rows.append(row)
+        print(
+            f"{row['update']:>7} updates   critic {row['critic_loss']:.4g}   "
+            f"held out {row['held_out_critic_loss']:.4g}   Q {row['q_mean']:.3g}",
+            flush=True,
+        )
+
+    def _held_out_loss(self) -> float:
+        """The critic's loss on the held-out batches, NaN without any."""
+        return float(np.mean([self.learner.loss_of(batch) for batch in self._tests])) if self._tests else float("nan")
+
+    def _batches(self, store: FrameStore, count: int) -> Iterator[Batch]:
         config = self.config
-        layout = batch_layout(self.spec, config.replay.batch_size, config.agent.n_step)
-        batch = Batch(**{name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()})
-        store.sample_into(self._rng, batch, config.agent.n_step, config.agent.discount)
-        return batch
+        sampler = Sampler(config.replay, store, config.agent.n_step, config.agent.discount)
+        for _ in range(count):
+            batch = empty_batch(self._rig.spaces, config.replay.batch_size, config.agent.n_step)
+            sampler.sample_into(self._random, batch)
+            yield batch
 
     def close(self) -> None:
         self._store.close()
         self._held_out.close()
 
 
-def train(offline: Offline, updates: int, counters: dict[str, Any]) -> list[dict[str, float]]:
-    """`updates` updates, a row of metrics every hundred and a checkpoint at the end."""
-    folder, rows = offline.folder, []
-    with Checkpoints(folder / "checkpoints", offline.config.agent, offline.spec) as checkpoints:
-        rows.append({"update": 0, "held_out_critic_loss": offline.held_out_loss()})
-        for number in range(1, updates + 1):
-            metrics = offline.update()
-            if number % REPORT_EVERY == 0 or number == updates:
-                rows.append({"update": number, "held_out_critic_loss": offline.held_out_loss()} | metrics)
-                print(
-                    f"{number:>7} updates   critic {metrics['critic_loss']:.4g}   "
-                    f"held out {rows[-1]['held_out_critic_loss']:.4g}   Q {metrics['q_mean']:.3g}",
-                    flush=True,
-                )
-        checkpoints.save(offline.state, counters)
-    with (folder / "metrics.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[-1]), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    return rows
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bags", nargs="+", required=True, metavar="BAG", help="rosbag2 recordings")
     parser.add_argument("--config", metavar="FILE", help="of the system; else the one in the first recording")
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="key=value", help="section.field=value of the configuration"
-    )
+    parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="section.field=value of the configuration")
     parser.add_argument("--updates", type=int, default=2000, metavar="N")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="of every episode, to test on")
-    parser.add_argument(
-        "--relabel", action="store_true", help="earn what the configured task says, not what was recorded"
-    )
+    parser.add_argument("--relabel", action="store_true", help="earn what the configured task says, not what was recorded")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.held_out < 1 or arguments.updates < 1:
-        raise ConfigError(
-            f"--held-out is {arguments.held_out}, --updates {arguments.updates}; expected 0 up to 1, at least 1"
-        )
+        raise ConfigError(f"--held-out is {arguments.held_out}, --updates {arguments.updates}; expected 0 up to 1, at least 1")
     config = _configuration(arguments)
-    spec = spec_of(config, len(arm_of(config.robot)))
+    rig = Rig.of(config)
     folder = system.make_run_folder(config)
     offline = None
     try:
-        offline = Offline(config, spec, folder)
+        offline = Offline(config, rig, folder)
         filled = offline.fill(arguments.bags, arguments.relabel, arguments.held_out)
     except ConfigError:
         if offline is not None:
@@ -140,7 +138,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     began_s = time.monotonic()
     try:
-        rows = train(offline, arguments.updates, {"bags": [str(bag) for bag in arguments.bags]})
+        rows = offline.train(arguments.updates, {"bags": [str(bag) for bag in arguments.bags]})
     except ValueError as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -153,18 +151,15 @@ def main(arguments: argparse.Namespace) -> int:
         "held_out_critic_loss_last": rows[-1]["held_out_critic_loss"],
         "folder": str(folder),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     print(json.dumps(summary) if arguments.json else "\n".join(f"{k:<28} {v}" for k, v in summary.items()))
     return 0
 
 
 def _configuration(arguments: argparse.Namespace) -> SystemConfig:
-    overrides = dict(configuration.parse_override(text) for text in arguments.set)
+    overrides = dict(parameters.parse_override(text) for text in arguments.set)
     if arguments.config:
-        return configuration.load(arguments.config, overrides)
+        return parameters.load(arguments.config, overrides, KINDS)
     with Bag(arguments.bags[0]) as bag:
-        tree = configuration.to_parameters(configuration_for(bag, None))
-    for name, value in overrides.items():
-        section, _, field = name.partition(".")
-        tree.setdefault(section, {})[field] = value
-    return configuration.from_parameters(tree)
+        tree = parameters.to_parameters(configuration_for(bag, None))
+    return parameters.from_parameters(parameters.with_overrides(tree, overrides), KINDS)

@@ -1,18 +1,20 @@
-"""`jsac-ros play BAG`: publishes a recording with its own spacing.
+"""Publishes a recording with its own spacing.
 
-Bytes go out as they were recorded. What sensors said keeps its name; everything else, commands above all, is published
-under `recorded/`, so that no robot that listens moves. Topics of types that are not installed are skipped and counted.
+  jsac-ros play runs/NAME/bag --rate 2
+  jsac-ros play recording --live --clock --loop
+
+Messages are published as they were recorded, under `recorded/`. With `--live` sensor topics keep their names, for nodes that
+take the recording for a robot; command topics never do, so that no robot moves. The player does not publish on a topic that
+another node publishes: it looks before the start and while it plays. Types that are not installed are skipped and counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import re
-import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -22,9 +24,10 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from jsac_ros.bags.reader import IMAGES, Bag, BagError, Topic
+from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, Topic
 from jsac_ros.config import ConfigError
-from jsac_ros.signals import on_signals
+from jsac_ros.ros_types import message_class
+from jsac_ros.signals import endings, on_signals
 
 # A frame follows the joint states and commands of its instant by this much: DDS keeps no order between topics.
 FRAME_LAG_S = 0.003
@@ -32,7 +35,7 @@ CLOCK_PERIOD_S = 0.025
 QUEUE = 200  # messages that a slow subscriber may be behind
 ACK_TIMEOUT_S = 5.0
 SETTLE_S = 1.0  # a publisher knows of a match before the subscriber does, and best effort forgets what came between
-_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
+LOOK_PERIOD_S = 0.2  # for other publishers of the same names
 _SENSORS = {
     "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Imu",
     "sensor_msgs/msg/LaserScan", "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/BatteryState",
@@ -41,39 +44,47 @@ _SENSORS = {
 }  # fmt: skip
 
 
-def published_name(topic: Topic) -> str:
-    """Where a recorded topic may be published. A JointState can be a command: only `joint_states` is surely none."""
+def published_name(topic: Topic, live: bool) -> str:
+    """Where a recorded topic is published. A JointState can be a command: only `joint_states` is surely none."""
     is_joint_states = topic.type == "sensor_msgs/msg/JointState" and topic.name.endswith("joint_states")
-    return topic.name if topic.type in _SENSORS or is_joint_states else f"recorded{topic.name}"
+    return topic.name if live and (topic.type in _SENSORS or is_joint_states) else f"recorded{topic.name}"
 
 
-def message_class(type_name: str) -> type | None:
-    """The installed class of "package/msg/Name", or None."""
-    match = _TYPE.fullmatch(type_name)
-    try:
-        return getattr(importlib.import_module(f"{match[1]}.msg"), match[2], None) if match else None
-    except ImportError:
-        return None
+class Played(NamedTuple):
+    """A topic of the records that are played."""
+
+    topic: str
+    type: str
+    count: int
+    name: str  # that it is published under
 
 
 class Playback:
-    """Publishes topics of a bag from a node: `names` maps a recorded topic to the name it is published under."""
+    """Publishes records from a node."""
 
-    def __init__(self, node: Node, bag: Bag, names: dict[str, str], rate: float = 1.0, clock: bool = False):
-        self._bag, self._rate, self._logger = bag, rate, node.get_logger()
+    def __init__(self, node: Node, topics: Iterable[Played], rate: float = 1.0, clock: bool = False):
+        self._node, self._rate, self._logger = node, rate, node.get_logger()
         self._publishers = {}
         self.skipped: dict[str, int] = {}  # messages of types that are not installed, by type
-        for topic in (bag.topics[name] for name in names):
-            kind = message_class(topic.type)
-            if kind is None:
-                self.skipped[topic.type] = self.skipped.get(topic.type, 0) + topic.count
-            elif topic.count:
-                self._publishers[topic.name] = node.create_publisher(kind, names[topic.name], QoSProfile(depth=QUEUE))
+        for topic, type_name, count, name in topics:
+            try:
+                kind = message_class(type_name)
+            except ConfigError:
+                self.skipped[type_name] = self.skipped.get(type_name, 0) + count
+                continue
+            if count:
+                self._publishers[topic] = node.create_publisher(kind, name, QoSProfile(depth=QUEUE))
         self._clock = node.create_publisher(Clock, "/clock", 10) if clock else None
+        self._looked_s = 0.0
         self.published = 0
         self.late_ms = 0.0  # worst
         for kind, count in self.skipped.items():
             self._logger.warning(f"{count} messages of type {kind} skipped: the type is not installed")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those of the records that are published."""
+        return tuple(self._publishers)
 
     def wait_for(self, ready: Callable[[str], bool], stop: threading.Event, what: str) -> None:
         """Blocks until `ready(topic)` holds for every published topic; says which it waits for."""
@@ -92,21 +103,38 @@ class Playback:
                 said = time.monotonic()
             stop.wait(0.05)
 
-    def play(self, stop: threading.Event, start_s: float = 0.0) -> None:
-        """Once from `start_s` to the end; returns when the subscribers have everything, or `stop` is set."""
-        first_ns = self._bag.start_ns + int(start_s * 1e9)
+    def play(self, records: Iterable[Record], stop: threading.Event, first_ns: int) -> None:
+        """Once, from `first_ns` on; returns when the subscribers have everything, or `stop` is set.
+
+        Raises BagError where another node publishes one of the names: two sources of one topic deceive every subscriber.
+        """
+        self._refuse_others()
         began_s = time.monotonic()
-        for record in self._bag.messages(self._publishers.keys(), first_ns):
+        for record in records:
             due_s = began_s + (record.time_ns - first_ns) * 1e-9 / self._rate
             if record.type in IMAGES:
                 due_s += FRAME_LAG_S
             if not self._wait_until(due_s, record.time_ns, stop):
                 return
+            if time.monotonic() - self._looked_s > LOOK_PERIOD_S:
+                self._refuse_others()
             self._publishers[record.topic].publish(record.data)
             self.published += 1
             self.late_ms = max(self.late_ms, (time.monotonic() - due_s) * 1e3)
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=ACK_TIMEOUT_S))
+
+    def _refuse_others(self) -> None:
+        self._looked_s = time.monotonic()
+        ours = (self._node.get_namespace(), self._node.get_name())
+        for publisher in (*self._publishers.values(), *([self._clock] if self._clock else [])):
+            name = publisher.topic_name
+            if self._node.count_publishers(name) > 1:
+                ends = [(end.node_namespace, end.node_name) for end in self._node.get_publishers_info_by_topic(name)]
+                if ours in ends:
+                    ends.remove(ours)
+                others = ", ".join(f"{namespace.rstrip('/')}/{node}" for namespace, node in ends) or "another node"
+                raise BagError(f"{name} is published by {others}; expected no other publisher of what is played")
 
     def _wait_until(self, due_s: float, time_ns: int, stop: threading.Event) -> bool:
         """False where `stop` is set first. The clock ticks meanwhile."""
@@ -124,22 +152,19 @@ class Playback:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
     parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="times as fast as recorded")
-    parser.add_argument(
-        "--start", type=float, default=0.0, metavar="S", help="begin so many seconds into the recording"
-    )
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin so many seconds into the recording")
     parser.add_argument("--loop", action="store_true", help="again and again, until interrupted")
+    parser.add_argument("--live", action="store_true", help="publish what sensors said under its own name, not under recorded/")
     parser.add_argument("--clock", action="store_true", help="publish /clock for nodes with use_sim_time")
     parser.add_argument("--topics", nargs="+", metavar="T", help="only these")
-    parser.add_argument(
-        "--wait", type=float, default=1.0, metavar="S", help="for subscribers to be found, before the start"
-    )
+    parser.add_argument("--wait", type=float, default=1.0, metavar="S", help="for other nodes to be found, before the start")
 
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.rate > 0:
         raise ConfigError(f"--rate is {arguments.rate}; expected more than 0")
     stop = threading.Event()
-    on_signals((signal.SIGINT, signal.SIGTERM), stop.set)
+    on_signals(endings(), lambda _: stop.set())
     with Bag(arguments.bag) as bag:
         if not 0 <= arguments.start <= bag.duration_s:
             raise ConfigError(f"--start is {arguments.start}; the recording is {bag.duration_s:.1f} s long")
@@ -147,11 +172,12 @@ def main(arguments: argparse.Namespace) -> int:
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node("player")
         try:
-            names = {topic.name: published_name(topic) for topic in topics}
-            playback = Playback(node, bag, names, arguments.rate, arguments.clock)
+            played = [Played(*topic, published_name(topic, arguments.live)) for topic in topics]
+            playback = Playback(node, played, arguments.rate, arguments.clock)
             stop.wait(arguments.wait)
+            first_ns = bag.start_ns + int(arguments.start * 1e9)
             while not stop.is_set():
-                playback.play(stop, arguments.start)
+                playback.play(bag.messages(playback.topics, first_ns), stop, first_ns)
                 if not arguments.loop:
                     break
         finally:
@@ -159,8 +185,8 @@ def main(arguments: argparse.Namespace) -> int:
             rclpy.try_shutdown()
     skipped = sum(playback.skipped.values())
     print(f"{playback.published} messages published, {skipped} skipped, at most {playback.late_ms:.1f} ms late")
-    if bag.damage:
-        print(f"warning: bag {bag.path}: {bag.damage}")
+    for line in bag.warnings:
+        print(f"warning: {line}")
     if not playback.published and not stop.is_set():
         raise BagError(f"bag {bag.path}: nothing in it could be published")
     return 0

@@ -1,7 +1,8 @@
-"""Reading rosbag2 recordings, whole or damaged: MCAP and sqlite3, with or without `metadata.yaml`.
+"""Reading rosbag2 recordings, whole or damaged: MCAP and SQLite, one file or many, with or without `metadata.yaml`.
 
-Bytes go out as they were recorded; `decode` turns those of a known type into an object with the message's fields.
-What a crash or a full disk left behind is read up to the damage, and `Bag.damage` says what is missing.
+What the files hold counts; `metadata.yaml` is a hint. Their messages are merged by time. What cannot be read (a file, a
+part of one, a topic of another encoding) is left out and named: `Bag.damage`, `Bag.left_out`. Bytes go out as they were
+recorded; `decode` turns those of a known type into an object with the message's fields.
 """
 
 from __future__ import annotations
@@ -9,41 +10,29 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import StreamReader
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
-from rosbags.rosbag2 import Reader
+import yaml
+import zstandard
 
-from jsac_ros.bags import definitions
-from jsac_ros.config import ConfigError
+from jsac_ros.bags import definitions, mcap_file, sqlite_file
+from jsac_ros.bags.recorded_file import ZSTD, BagError, Record, RecordedFile, beginning, one_line
 
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-_REORDER = 256  # messages held back while salvaging: writers keep order only roughly
-_RECORD_LIMIT = 1 << 28  # bytes; a longer record is damage, not data
-
-
-class BagError(ConfigError):
-    """A recording that cannot be used; one line."""
+SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
+_ROS1 = b"#ROSBAG V"
+_MOST_TIMES = 1000  # what a compressed file may grow to, of its size
+_METADATA_BYTES = 1 << 20  # more of it is not looked at
 
 
 class Topic(NamedTuple):
     name: str
     type: str  # "sensor_msgs/msg/Image"
     count: int  # messages
-
-
-class Record(NamedTuple):
-    """One recorded message."""
-
-    topic: str
-    time_ns: int  # when it was recorded (log time)
-    type: str
-    data: bytes  # CDR
 
 
 class Bag:
@@ -56,56 +45,96 @@ class Bag:
         in_run = Path(path) / "bag"
         self.path = in_run if in_run.is_dir() else Path(path)
         self.topics: dict[str, Topic] = {}
+        self.left_out: dict[str, str] = {}  # topic -> why its messages are not read
         self.start_ns = self.end_ns = 0  # of the first and last message
-        self.damage = ""  # what could not be read; "" where all could (known after the last message)
-        self._parts: list[Reader | _Salvage] = []
+        self._files: dict[str, RecordedFile] = {}  # by name
+        self._unusable: dict[str, str] = {}  # file -> why nothing in it can be read
         self._stack = ExitStack()
 
     def __enter__(self) -> Bag:
         if not self.path.exists():
             raise BagError(f"bag {self.path}: no such file or folder")
+        files = _files_of(self.path)
+        if not files:
+            raise BagError(f"bag {self.path}: holds no .mcap or .db3 file; expected the folder of a recording")
         try:
-            self._parts = [self._stack.enter_context(Reader(self.path))]
-        except Exception as error:  # no metadata.yaml, a truncated file, foreign YAML, ...: file by file instead
-            self._open_files(_one_line(error))
-        self._describe()
+            for path in files:
+                try:
+                    self._files[path.name] = self._stack.enter_context(closing(self._open(path)))
+                except (BagError, OSError) as error:
+                    self._unusable[path.name] = one_line(error)
+            if not self._files:
+                raise BagError(f"bag {self.path}: nothing in it can be read ({self.damage})")
+            told = _metadata(self.path)
+            missing = (name for name in told.files if not (self.path / name).exists())
+            self._unusable |= dict.fromkeys(missing, "listed in metadata.yaml, but missing")
+            self._describe(told)
+        except BaseException:
+            self._stack.close()
+            raise
         return self
 
     def __exit__(self, *_) -> None:
         self._stack.close()
 
-    def _open_files(self, why: str) -> None:
-        folder = self.path.is_dir()
-        files = [*self.path.glob("*.mcap"), *self.path.glob("*.db3")] if folder else [self.path]
-        if not files:
-            raise BagError(f"bag {self.path}: {why}")
-        for path in sorted(files, key=_natural):
-            try:
-                self._parts.append(self._stack.enter_context(Reader(path)))
-            except Exception as error:
-                self._add_salvage(path, _one_line(error))
-        if not self._parts:
-            raise BagError(f"bag {self.path}: nothing in it can be read ({self.damage})")
-        if folder and not self.damage:
-            self.damage = why
+    def _open(self, path: Path) -> RecordedFile:
+        """By what it begins with. Raises BagError, OSError."""
+        start = beginning(path)
+        if start.startswith(ZSTD):
+            path = self._decompressed(path)
+            start = beginning(path)
+        if start.startswith(_ROS1):
+            raise BagError(f"it is of ROS 1; convert it: rosbags-convert --src {path.name} --dst FOLDER")
+        if start.startswith(sqlite_file.MAGIC):
+            return sqlite_file.SqliteFile(path)
+        if start.startswith(mcap_file.MAGIC):
+            return mcap_file.McapFile(path)
+        raise BagError("neither MCAP nor SQLite")
 
-    def _add_salvage(self, path: Path, why: str) -> None:
-        self.damage = f"{path.name}: {why}"
-        if path.suffix == ".mcap":
-            salvage = _Salvage(path)
-            if salvage.connections:
-                self._parts.append(salvage)
-                self.damage = f"{path.name}: {salvage.damage or why}; {salvage.message_count} messages could be read"
+    def _decompressed(self, path: Path) -> Path:
+        folder = self._stack.enter_context(TemporaryDirectory(prefix="jsac_bag_"))
+        target, most = Path(folder) / path.stem, _MOST_TIMES * path.stat().st_size
+        try:
+            with path.open("rb") as packed, target.open("wb") as file:
+                source = zstandard.ZstdDecompressor().stream_reader(packed)
+                while (piece := source.read(1 << 20)) and file.tell() <= most:
+                    file.write(piece)
+        except zstandard.ZstdError as error:
+            self._unusable[path.name] = f"its compression is damaged ({one_line(error)})"
+        if target.stat().st_size > most:
+            raise BagError(f"more than {_MOST_TIMES} times its size when decompressed")
+        return target
 
-    def _describe(self) -> None:
-        connections = [connection for part in self._parts for connection in part.connections]
-        for c in connections:
+    def _describe(self, told: _Metadata) -> None:
+        """Topics, counts and times, from what the files hold; a topic of which they hold nothing is known by metadata alone."""
+        channels = [channel for file in self._files.values() for channel in file.channels]
+        for c in channels:
+            if c.unreadable:
+                self.left_out[c.topic] = f"{c.count} messages: {c.unreadable}"
+                continue
             before = self.topics.get(c.topic)
-            self.topics[c.topic] = Topic(c.topic, c.msgtype, c.msgcount + (before.count if before else 0))
-        full = [part for part in self._parts if part.message_count]
-        self.start_ns = min((part.start_time for part in full), default=0)
-        self.end_ns = max((part.end_time - 1 for part in full), default=0)
-        self._types = definitions.with_bag(connections)
+            self.topics[c.topic] = Topic(c.topic, c.type, c.count + (before.count if before else 0))
+        if self.left_out and not self.topics and all(c.encoding == "ros1" for c in channels):
+            raise BagError(f"bag {self.path}: is of ROS 1; convert the recording that it was made of: rosbags-convert")
+        for name, kind in told.topics.items():
+            if name not in self.left_out:
+                self.topics.setdefault(name, Topic(name, kind, 0))
+        full = [file for file in self._files.values() if any(channel.count for channel in file.channels)]
+        self.start_ns = min((file.start_ns for file in full), default=0)
+        self.end_ns = max((file.end_ns for file in full), default=0)
+        self._types = definitions.with_bag((c.type, c.definition) for c in channels if not c.unreadable)
+
+    @property
+    def damage(self) -> str:
+        """What could not be read; "" where all could (known after the last message)."""
+        found = self._unusable | {name: file.damage for name, file in self._files.items() if file.damage}
+        return "; ".join(f"{name}: {why}" for name, why in found.items())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know who has read it: lines."""
+        lines = [f"{topic} is left out: {why}" for topic, why in self.left_out.items()]
+        return [f"bag {self.path}: {line}" for line in [*([self.damage] if self.damage else []), *lines]]
 
     @property
     def count(self) -> int:
@@ -131,30 +160,19 @@ class Bag:
         try:
             return self._types.deserialize_cdr(record.data, record.type)
         except Exception as error:
-            raise BagError(f"bag {self.path}: message on {record.topic}: {_one_line(error)}") from None
+            raise BagError(f"bag {self.path}: message on {record.topic}: {one_line(error)}") from None
 
     def messages(self, topics: Collection[str] | None = None, start_ns: int = 0) -> Iterator[Record]:
         """In the order of their recording times, of all topics or of some, from `start_ns` on.
 
         Of those of one instant images come last: what belongs to a frame is there when it arrives.
-        Ends early at damage; `damage` is set then.
+        What is damaged is left out, and `damage` names it.
         """
-        for _, instant in groupby(self._recorded(topics, start_ns), key=lambda record: record.time_ns):
+        wanted = self.topics.keys() if topics is None else self.topics.keys() & set(topics)
+        parts = [file.messages(wanted, start_ns) for file in self._files.values()]
+        merged = heapq.merge(*parts, key=lambda record: record.time_ns)
+        for _, instant in groupby(merged, key=lambda record: record.time_ns):
             yield from sorted(instant, key=lambda record: record.type in IMAGES)
-
-    def _recorded(self, topics: Collection[str] | None, start_ns: int) -> Iterator[Record]:
-        for part in self._parts:
-            wanted = [c for c in part.connections if topics is None or c.topic in topics]
-            if not wanted:
-                continue
-            try:
-                for connection, time_ns, data in part.messages(wanted, start=start_ns or None):
-                    yield Record(connection.topic, time_ns, connection.msgtype, bytes(data))
-            except GeneratorExit:
-                raise
-            except Exception as error:  # zstd, lz4, sqlite, struct: a damaged file fails in many ways
-                self.damage = f"damaged inside: {_one_line(error)}"
-                return
 
     def topic(self, name: str) -> Topic:
         """The topic a configuration means: by its name, or by the one that ends with it (a namespace before it).
@@ -163,80 +181,53 @@ class Bag:
         """
         if not name.startswith("/"):
             name = f"/{name}"
-        found = (
-            [self.topics[name]] if name in self.topics else [t for t in self.topics.values() if t.name.endswith(name)]
-        )
+        found = [self.topics[name]] if name in self.topics else [t for t in self.topics.values() if t.name.endswith(name)]
         if len(found) != 1:
             many = f"more than one topic ends with {name}" if found else f"topic {name} is missing"
+            many = f"topic {name} is left out ({self.left_out[name]})" if name in self.left_out else many
             raise BagError(f"bag {self.path}: {many}; it has {', '.join(sorted(self.topics)) or 'no topics'}")
         return found[0]
 
-
-class _Salvage:
-    """An MCAP file without its end (a crash, a full disk), read from the front; the interface of rosbags' Reader."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self.damage = ""
-        self._channels: dict[int, Connection] = {}
-        counts: dict[int, int] = {}
-        times = []
-        for message in self._scan():
-            counts[message.channel_id] = counts.get(message.channel_id, 0) + 1
-            times.append(message.log_time)
-        self.connections = [c._replace(msgcount=counts.get(c.id, 0)) for c in self._channels.values()]
-        self.message_count = len(times)
-        self.start_time, self.end_time = min(times, default=0), max(times, default=0) + 1
-
-    def _scan(self) -> Iterator[Message]:
-        schemas: dict[int, Schema] = {}
-        with self._path.open("rb") as file:
-            try:
-                for record in StreamReader(file, validate_crcs=True, record_size_limit=_RECORD_LIMIT).records:
-                    if isinstance(record, Schema):
-                        schemas[record.id] = record
-                    elif isinstance(record, Channel) and record.schema_id in schemas:
-                        self._channels[record.id] = _connection(record, schemas[record.schema_id])
-                    elif isinstance(record, Message) and record.channel_id in self._channels:
-                        yield record
-            except GeneratorExit:
-                raise
-            except Exception as error:
-                self.damage = f"ends or is damaged after {file.tell()} bytes ({_one_line(error)})"
-
-    def messages(self, connections: Collection[Connection], start: int | None = None):
-        wanted = {c.id: c for c in connections}
-        held: list[tuple[int, int, Message]] = []
-        for number, message in enumerate(self._scan()):
-            if message.channel_id in wanted and message.log_time >= (start or 0):
-                heapq.heappush(held, (message.log_time, number, message))
-                if len(held) > _REORDER:
-                    yield self._out(wanted, heapq.heappop(held)[2])
-        while held:
-            yield self._out(wanted, heapq.heappop(held)[2])
-
-    @staticmethod
-    def _out(wanted: dict[int, Connection], message: Message) -> tuple[Connection, int, bytes]:
-        return wanted[message.channel_id], message.log_time, message.data
+    def find(self, field: str, name: str, types: Collection[str]) -> Topic:
+        """As `topic`, of the one that `field` of the configuration names. Raises BagError for another type or an empty name."""
+        if not name:
+            raise BagError(f"bag {self.path}: {field} is ''; expected a topic of type {' or '.join(types)}")
+        topic = self.topic(name)
+        if topic.type not in types:
+            raise BagError(f"bag {self.path}: {topic.name} is {topic.type}; expected {' or '.join(types)}")
+        if not topic.count:
+            raise BagError(f"bag {self.path}: {topic.name} has no messages; expected some")
+        return topic
 
 
-def _connection(channel: Channel, schema: Schema) -> Connection:
-    formats = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
-    definition = MessageDefinition(formats.get(schema.encoding, MessageDefinitionFormat.NONE), schema.data.decode())
-    return Connection(channel.id, channel.topic, schema.name, definition, "", 0, ConnectionExtRosbag2("cdr", []), None)
+def _files_of(path: Path) -> list[Path]:
+    """bag_2 before bag_10."""
+    if not path.is_dir():
+        return [path]
+    found = (file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
+    return sorted(found, key=lambda file: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", file.name)])
+
+
+class _Metadata(NamedTuple):
+    """What `metadata.yaml` lists; nothing where it cannot be read."""
+
+    files: tuple[str, ...] = ()
+    topics: dict[str, str] = {}  # name -> type
+
+
+def _metadata(folder: Path) -> _Metadata:
+    try:
+        with (folder / "metadata.yaml").open("rb") as file:
+            about = yaml.safe_load(file.read(_METADATA_BYTES))["rosbag2_bagfile_information"]
+        files = tuple(Path(name).name for name in about["relative_file_paths"])
+        listed = [entry["topic_metadata"] for entry in about["topics_with_message_count"]]
+        return _Metadata(files, {str(topic["name"]): str(topic["type"]) for topic in listed})
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError, RecursionError):
+        return _Metadata()
 
 
 def cdr_stamp_ns(data: bytes) -> int:
-    """header.stamp of a message that begins with a Header, straight from its CDR bytes."""
-    order = "little" if data[1] & 1 else "big"
+    """header.stamp of a message that begins with a Header, straight from its CDR bytes; 0 where they are too short."""
+    order = "little" if data[1:2] and data[1] & 1 else "big"
     seconds = int.from_bytes(data[4:8], order, signed=True)
     return seconds * 1_000_000_000 + int.from_bytes(data[8:12], order)
-
-
-def _natural(path: Path) -> list:
-    """bag_2 before bag_10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,15 +1,18 @@
-"""`jsac-ros record`: writes topics to a rosbag2 recording (MCAP).
+"""Writes topics to a rosbag2 recording (MCAP).
 
-Messages are taken raw from the middleware's queues, many at a time and without an executor, whose bookkeeping costs
-more than the messages; each keeps the time at which it arrived.
+  jsac-ros record recording
+  jsac-ros record recording --topics /camera/image_raw /joint_states --duration 60
+
+Messages are taken raw from the middleware's queues, many at a time and without an executor, which would cost more than the
+messages; each keeps its time of arrival.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
@@ -19,85 +22,162 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
-from jsac_ros.bags.play import message_class
-from jsac_ros.bags.reader import IMAGES, BagError
+from jsac_ros.bags.reader import IMAGES
+from jsac_ros.bags.recorded_file import Record
 from jsac_ros.bags.writer import BagWriter, DiskFull
 from jsac_ros.config import ConfigError
-from jsac_ros.signals import on_signals
+from jsac_ros.ros_types import message_class
+from jsac_ros.signals import endings, on_signals
 
 TAKE_PERIOD_S = 0.02
 FLUSH_PERIOD_S = 1.0
-DISCOVERY_PERIOD_S = 1.0
+DISCOVERY_PERIOD_S = 0.5
+OVERLAP_S = 1.0  # that a subscription is kept after another one has taken its place
 _QUEUE, _IMAGE_QUEUE = 5000, 120  # messages that may wait: ten seconds at 500 Hz, four at 30 Hz
+_RECENT = 1000  # messages of a topic that are known again when a second subscription brings them
+
+Quality = tuple[ReliabilityPolicy, DurabilityPolicy]
+ANY: Quality = (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)  # hears every publisher, but no history
+RELIABLE: Quality = (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
+LATCHED: Quality = (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def qualities(offered: Sequence[Quality]) -> set[Quality]:
+    """The subscriptions that hear every publisher: as reliably as all of them allow, and what latched ones said before.
+
+    A subscription that asks for more than a publisher offers does not hear it.
+    """
+    latched = [quality == LATCHED for quality in offered]
+    if offered and all(latched):
+        return {LATCHED}
+    reliable = offered and all(reliability == ReliabilityPolicy.RELIABLE for reliability, _ in offered)
+    return {RELIABLE if reliable else ANY} | ({LATCHED} if any(latched) else set())
+
+
+class _Topic:
+    """The subscriptions of one topic, and what they brought."""
+
+    def __init__(self, node: Node, name: str, type_name: str, kind: type):
+        self._node, self.name, self.type, self._kind = node, name, type_name, kind
+        self.depth = _IMAGE_QUEUE if type_name in IMAGES else _QUEUE
+        self._subscriptions: dict[Quality, Subscription] = {}
+        self._ends_s: dict[Quality, float] = {}  # of those whose place another one has taken
+        self._recent: dict[tuple[int, int], None] = {}
+        self._newest = (0, 0)  # source time and number of the newest message
+        self.adapt()
+
+    def adapt(self) -> None:
+        """To the publishers there are now; without any, to whichever comes first."""
+        ends = self._node.get_publishers_info_by_topic(self.name)
+        offered = [(end.qos_profile.reliability, end.qos_profile.durability) for end in ends]
+        if not offered and self._subscriptions:
+            return
+        wanted, now_s = qualities(offered), time.monotonic()
+        for quality in wanted - self._subscriptions.keys():
+            reliability, durability = quality
+            profile = QoSProfile(depth=self.depth, reliability=reliability, durability=durability)
+            self._subscriptions[quality] = self._node.create_subscription(
+                self._kind, self.name, _never_called, profile, raw=True
+            )
+        for quality in list(self._subscriptions):
+            if quality in wanted:
+                self._ends_s.pop(quality, None)
+            elif self._ends_s.setdefault(quality, now_s + OVERLAP_S) < now_s:
+                self._node.destroy_subscription(self._subscriptions.pop(quality))
+                del self._ends_s[quality]
+
+    def take(self) -> tuple[list[Record], int, bool]:
+        """What waits, each message once; how many were skipped; whether a queue was full."""
+        taken, skipped, full = [], 0, False
+        for subscription in self._subscriptions.values():
+            count = 0
+            with subscription.handle:
+                while (got := subscription.handle.take_message(subscription.msg_type, True)) is not None:
+                    data, info = got
+                    count += 1
+                    published_ns, arrived_ns = info["source_timestamp"], info["received_timestamp"]
+                    message = (published_ns, info["publication_sequence_number"])
+                    if message not in self._recent:
+                        self._remember(message)
+                        skipped += self._skipped_before(message)
+                        taken.append(Record(self.name, arrived_ns, self.type, data, published_ns))
+            full |= count >= self.depth
+        return taken, skipped, full
+
+    def _remember(self, message: tuple[int, int]) -> None:
+        self._recent[message] = None
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _skipped_before(self, message: tuple[int, int]) -> int:
+        """A smaller number is a publisher that was started again, an older message one that was latched."""
+        (newest_ns, newest), self._newest = self._newest, max(self._newest, message)
+        return max(message[1] - newest - 1, 0) if newest and message[0] > newest_ns else 0
+
+    def close(self) -> None:
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
 
 
 class Recording:
-    """Subscriptions of `node` whose messages go to `writer`. The node must not be in an executor."""
+    """Topics of `node` whose messages go to `writer`. The node must not be in an executor."""
 
     def __init__(self, node: Node, writer: BagWriter):
         self._node, self._writer, self._logger = node, writer, node.get_logger()
-        self._subscriptions: dict[str, tuple[Subscription, int]] = {}  # topic -> and its queue's length
-        self._sequences: dict[str, int] = {}  # topic -> its publisher's number of the last message taken
-        self._flushed_s = time.monotonic()
+        self._topics: dict[str, _Topic] = {}
+        self._flushed_s = self._adapted_s = time.monotonic()
         self.lost = 0  # messages whose numbers were skipped: published, but never here
         self.overruns = 0  # times that a queue was found full: messages may be missing
         self.problem = ""  # why nothing more is written
 
-    def subscribe(self, name: str, kind: type, type_name: str, qos: QoSProfile | None = None) -> None:
-        """Records one topic. Without `qos` any publisher is heard; its queue length is set here either way."""
-        depth = _IMAGE_QUEUE if type_name in IMAGES else _QUEUE
-        qos = qos or QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        qos.depth = depth
-        topic = self._node.resolve_topic_name(name)
+    def subscribe(self, name: str, type_name: str) -> None:
+        """Records one topic of whichever publishers. Raises ConfigError where its type is not installed."""
+        topic, kind = self._node.resolve_topic_name(name), message_class(type_name, name)
         self._writer.add_topic(topic, type_name)
-        subscription = self._node.create_subscription(kind, name, _never_called, qos, raw=True)
-        self._subscriptions[topic] = (subscription, depth)
+        self._topics[topic] = _Topic(self._node, topic, type_name, kind)
 
     def add(self, name: str, message: object, type_name: str, time_ns: int) -> None:
         """Writes a message that did not come over a topic."""
         topic = self._node.resolve_topic_name(name)
         if topic not in self._writer.topics:
             self._writer.add_topic(topic, type_name)
-        self._write([(time_ns, topic, serialize_message(message))])
+        self._write([Record(topic, time_ns, type_name, serialize_message(message), time_ns)])
 
-    def take(self) -> list[tuple[int, str, bytes]]:
-        """Writes everything that waits, in order of arrival, and returns it: (time_ns, topic, CDR)."""
-        taken = []
-        for topic, (subscription, depth) in self._subscriptions.items():
-            before = len(taken)
-            with subscription.handle:
-                while (got := subscription.handle.take_message(subscription.msg_type, True)) is not None:
-                    data, info = got
-                    self._count_lost(topic, info["publication_sequence_number"])
-                    taken.append((info["received_timestamp"], topic, data))
-            self.overruns += len(taken) - before >= depth
-        taken.sort(key=lambda message: message[0])
+    def take(self) -> list[Record]:
+        """Writes everything that waits, in order of arrival, and returns it."""
+        taken: list[Record] = []
+        for topic in self._topics.values():
+            messages, skipped, full = topic.take()
+            taken += messages
+            self.overruns += full
+            # With several publishers numbers say nothing.
+            if skipped and self._node.count_publishers(topic.name) == 1:
+                self.lost += skipped
+                self._logger.warning(f"{skipped} messages of {topic.name} did not arrive", throttle_duration_sec=1.0)
+        taken.sort(key=lambda record: record.time_ns)
         self._write(taken)
+        if time.monotonic() - self._adapted_s > DISCOVERY_PERIOD_S:
+            self._adapted_s = time.monotonic()
+            for topic in self._topics.values():
+                topic.adapt()
         return taken
 
-    def _count_lost(self, topic: str, sequence: int) -> None:
-        """A smaller number is a publisher that was started again; with several publishers numbers say nothing."""
-        skipped = sequence - self._sequences.get(topic, sequence) - 1
-        self._sequences[topic] = sequence
-        if skipped > 0 and self._node.count_publishers(topic) == 1:
-            self.lost += skipped
-            self._logger.warning(f"{skipped} messages of {topic} did not arrive", throttle_duration_sec=1.0)
-
-    def _write(self, messages: list[tuple[int, str, bytes]]) -> None:
+    def _write(self, messages: list[Record]) -> None:
         if self.problem:
             return
         try:
-            for time_ns, topic, data in messages:
-                self._writer.write(topic, time_ns, data)
+            for record in messages:
+                self._writer.write(record.topic, record.time_ns, record.data, record.published_ns)
             if time.monotonic() - self._flushed_s > FLUSH_PERIOD_S:
                 self._flushed_s = time.monotonic()
                 self._writer.flush()
         except DiskFull as error:
             self.problem = str(error)
             self._logger.error(self.problem)
-            for subscription, _ in self._subscriptions.values():
-                self._node.destroy_subscription(subscription)
-            self._subscriptions.clear()
+            for topic in self._topics.values():
+                topic.close()
+            self._topics.clear()
 
     def summary(self) -> str:
         words = f"{self._writer.count} messages, {self._writer.size_bytes >> 20} MiB in {self._writer.folder}"
@@ -109,18 +189,6 @@ def _never_called(_) -> None:
     """Messages are taken, not delivered."""
 
 
-def heard_by_all(node: Node, topic: str) -> QoSProfile:
-    """As reliable and as lasting as every publisher there is; a subscriber that asks for more would not hear it."""
-    offered = [end.qos_profile for end in node.get_publishers_info_by_topic(topic)]
-    reliable = bool(offered) and all(o.reliability == ReliabilityPolicy.RELIABLE for o in offered)
-    latched = bool(offered) and all(o.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offered)
-    return QoSProfile(
-        depth=1,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="of the recording; made here")
     parser.add_argument("--topics", nargs="+", metavar="T", help="only these; otherwise all that appear")
@@ -130,11 +198,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.split > 0 or arguments.duration < 0:
-        raise ConfigError(
-            f"--split is {arguments.split}, --duration {arguments.duration}; expected more than 0, at least 0"
-        )
+        raise ConfigError(f"--split is {arguments.split}, --duration {arguments.duration}; expected more than 0, at least 0")
     stop = threading.Event()
-    on_signals((signal.SIGINT, signal.SIGTERM), stop.set)
+    on_signals(endings(), lambda _: stop.set())
     writer = BagWriter(Path(arguments.folder), int(arguments.split * 1e6))
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("recorder", start_parameter_services=False)
@@ -151,7 +217,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _record(node: Node, recording: Recording, arguments: argparse.Namespace, stop: threading.Event) -> None:
     """Takes until asked to stop; topics that appear later are recorded from then on."""
-    seen: set[str] = set()
+    chosen = {node.resolve_topic_name(name) for name in arguments.topics or ()}
+    seen: set[tuple[str, str]] = set()
     began_s, looked_s = time.monotonic(), -DISCOVERY_PERIOD_S
     while not stop.is_set() and not recording.problem:
         now_s = time.monotonic()
@@ -159,21 +226,20 @@ def _record(node: Node, recording: Recording, arguments: argparse.Namespace, sto
             return
         if now_s - looked_s > DISCOVERY_PERIOD_S:
             looked_s = now_s
-            for topic, (type_name, *_) in node.get_topic_names_and_types():
-                if topic not in seen and (not arguments.topics or topic in arguments.topics):
-                    seen.add(topic)
-                    _add(node, recording, topic, type_name)
+            for topic, types in node.get_topic_names_and_types():
+                for type_name in types:
+                    if (topic, type_name) not in seen and (not chosen or topic in chosen):
+                        _add(node, recording, topic, type_name, first=all(name != topic for name, _ in seen))
+                        seen.add((topic, type_name))
         recording.take()
         stop.wait(TAKE_PERIOD_S)
     recording.take()
 
 
-def _add(node: Node, recording: Recording, topic: str, type_name: str) -> None:
-    kind = message_class(type_name)
-    if kind is None:
-        node.get_logger().warning(f"{topic} is not recorded: type {type_name} is not installed")
-        return
+def _add(node: Node, recording: Recording, topic: str, type_name: str, first: bool) -> None:
     try:
-        recording.subscribe(topic, kind, type_name, heard_by_all(node, topic))
-    except BagError as error:
+        if not first:
+            raise ConfigError(f"it is published as {type_name}, too")
+        recording.subscribe(topic, type_name)
+    except ConfigError as error:
         node.get_logger().warning(f"{topic} is not recorded: {error}")

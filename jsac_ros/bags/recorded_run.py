@@ -1,49 +1,50 @@
-"""A run's own recording: every step of the actor made again from what the camera and the joints said.
+"""A run's own recording: every transition of the actor made again from what cameras, joints and sensors said.
 
-The recorded Transition tells which frame, which joint state and which action belong to a tick; pixels, proprioception,
-reward and success are computed anew with the actor's own code, and can be compared with what it had.
+The recorded Transition tells which messages, which action and which time belong to a tick; frames, vectors, reward and
+success are computed anew with the actor's own code, and can be compared with what it had.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
-from jsac_ros.bags.reader import Bag, BagError, Record, cdr_stamp_ns
-from jsac_ros.config import ConfigError, SystemConfig, from_parameters, spec_of
+from jsac_ros import documents, plugins
+from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, cdr_stamp_ns
+from jsac_ros.config import SystemConfig
+from jsac_ros.control.heard import Frame, Heard, JointReader, Joints, Reading, Times, known_by, sensed_of
 from jsac_ros.control.images import FrameMaker
+from jsac_ros.control.rollout import Rollout
 from jsac_ros.messages import from_message, to_ns
-from jsac_ros.robots.joint_map import JointMap
-from jsac_ros.robots.models import arm_of
-from jsac_ros.tasks import make_task
-from jsac_ros.types import Step
+from jsac_ros.parameters import from_parameters
+from jsac_ros.rig import JOINTS, Rig, Source
+from jsac_ros.types import Sensed, Transition
 
+KINDS = ("robot", "action", "task", "agent")  # of plug-ins that a recording is read with
 DECODERS = 2  # threads; OpenCV leaves the interpreter while it decodes
-AHEAD = 8  # steps whose frames are being decoded
-_HELD_FRAMES, _HELD_JOINTS, _HELD_COMMANDS, _HELD_POLICIES = 200, 4000, 1000, 64
+AHEAD = 8  # transitions whose frames are being decoded
+_HELD_IMAGES, _HELD, _HELD_POLICIES = 200, 4000, 64
 
 
-class RemadeStep(NamedTuple):
-    """One step of a recording, made again."""
+class Remade(NamedTuple):
+    """One transition of a recording, made again."""
 
-    step: Step
-    recorded: Step | None  # as the live actor sent it; None in a foreign recording
-    missing: tuple[str, ...] = ()  # "image", "joints": not in the bag, the recorded ones stand in
+    transition: Transition
+    recorded: Transition | None  # as the live actor sent it; None in a foreign recording
+    missing: tuple[str, ...] = ()  # sources whose message is not in the bag; what was recorded stands in
     rules: tuple[str, ...] = ()  # of safety, that changed the command of this step
     parameters: np.ndarray | None = None  # float32 [count], the policy that acted, where it was recorded
 
 
 class _Begun(NamedTuple):
-    """A step whose frame is still being decoded."""
+    """A transition whose frames are still being decoded."""
 
-    recorded: Step
-    frame: Future | None
-    joints: Record | None
+    recorded: Transition
+    heard: dict[str, Future | Joints | Record]  # by source, where it is in the bag
     rules: tuple[str, ...]
     parameters: np.ndarray | None
 
@@ -58,8 +59,8 @@ def configuration_of(bag: Bag) -> SystemConfig | None:
     for record in bag.messages([t.name for t in bag.topics.values() if t.name.endswith("/configuration")]):
         if record.type == "std_msgs/msg/String":
             try:
-                return from_parameters(yaml.safe_load(bag.decode(record).data))
-            except (ConfigError, yaml.YAMLError) as error:
+                return from_parameters(documents.yaml_of(bag.decode(record).data[: documents.YAML_BYTES]), KINDS)
+            except ValueError as error:
                 raise BagError(f"bag {bag.path}: its configuration cannot be used: {error}") from None
     return None
 
@@ -78,28 +79,30 @@ class _Held(OrderedDict):
 
 
 class RecordedRun:
-    """Iterates over the steps of one actor's recording in the order in which they were taken."""
+    """Iterates over the transitions of one actor's recording in the order in which they were taken."""
 
-    def __init__(self, bag: Bag, config: SystemConfig):
-        """Raises BagError where the bag has no such topics, ConfigError where robot and task do not fit."""
-        self._bag = bag
-        arm = arm_of(config.robot)
-        self._spec = spec_of(config, len(arm))
-        self._make_frame = FrameMaker(config.camera)
-        self._map_joints = JointMap(arm.names)
-        self._task = make_task(config, arm)
-        self._camera = bag.topic(config.camera.topic).name if self._spec.height else ""
-        self._joints = bag.topic(config.robot.joint_states_topic).name
-        self._frames, self._joint_states = _Held(_HELD_FRAMES), _Held(_HELD_JOINTS)
-        self._commands, self._rules = _Held(_HELD_COMMANDS), _Held(_HELD_COMMANDS)
-        self._policies = _Held(_HELD_POLICIES)
+    def __init__(self, bag: Bag, rig: Rig):
+        """Raises BagError where the bag lacks a topic of the rig."""
+        self._bag, self._rig = bag, rig
+        self._make_frame = {name: FrameMaker(camera) for name, camera in rig.config.cameras.items()}
+        self._read_joints = JointReader(rig)
+        self._sources: dict[str, list[Source]] = {}  # by the topic in the bag
+        for source in rig.sources.values():
+            self._sources.setdefault(bag.topic(source.topic).name, []).append(source)
+        self._heard = {name: _Held(_HELD_IMAGES if name in rig.images else _HELD) for name in rig.sources}
+        self._commands, self._rules, self._policies = _Held(_HELD), _Held(_HELD), _Held(_HELD_POLICIES)
         self.duplicates = 0  # resent transitions
         self.lost = 0  # sequence numbers that the recording lacks; the rest of their episode is left out
+        self.refused: Counter[str] = Counter()  # by reason: what could not be read
 
-    def __iter__(self) -> Iterator[RemadeStep]:
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{count} messages refused: {why}" for why, count in self.refused.most_common(3)]
+
+    def __iter__(self) -> Iterator[Remade]:
         with ThreadPoolExecutor(DECODERS) as pool:
             waiting: deque[_Begun] = deque()
-            remake = _Remake(self._spec, self._task, self._map_joints, self._bag)
+            remake = _Remake(self._rig)
             for begun in self._begun(pool):
                 waiting.append(begun)
                 if len(waiting) > AHEAD:
@@ -108,122 +111,182 @@ class RecordedRun:
                 yield from remake(waiting.popleft())
 
     def _begun(self, pool: ThreadPoolExecutor) -> Iterator[_Begun]:
-        """Reads on, holding what a later step may need."""
+        """Reads on, holding what a later transition may need."""
         bag, order = self._bag, _Order(self)
         hear = {
-            "sensor_msgs/msg/JointState": self._on_joints,
             "jsac_ros/msg/Action": self._on_command,
             "jsac_ros/msg/AppliedAction": self._on_applied,
             "jsac_ros/msg/PolicyParameters": self._on_policy,
         }
-        wanted = [t.name for t in bag.topics.values() if t.type in hear or t.type == "jsac_ros/msg/Transition"]
-        for record in bag.messages([*wanted, self._camera]):
-            if record.topic == self._camera:
-                self._frames.keep(cdr_stamp_ns(record.data), record)
-            elif record.type in hear:
-                hear[record.type](record)
-            else:
-                step = from_message(bag.decode(record))
-                if order.accepts(step):
-                    yield self._begin(step, pool)
+        ours = [t.name for t in bag.topics.values() if t.type in hear or t.type == "jsac_ros/msg/Transition"]
+        for record in bag.messages([*ours, *self._sources]):
+            try:
+                if record.topic in self._sources:
+                    for source in self._sources[record.topic]:
+                        self._hear(source, record)
+                elif record.type in hear:
+                    hear[record.type](bag.decode(record))
+                else:
+                    transition = from_message(bag.decode(record), self._rig.spaces)
+                    if order.accepts(transition):
+                        yield self._begin(transition, pool)
+            except ValueError as error:
+                self.refused[str(error)] += 1
+        if not order.accepted:
+            why = next(iter(self.refused), "no episode begins in it")
+            raise BagError(f"bag {bag.path}: not one transition could be made of it ({why})")
 
-    def _begin(self, step: Step, pool: ThreadPoolExecutor) -> _Begun:
-        frame = self._frames.get(step.frame_stamp_ns) if self._camera else None
-        if isinstance(frame, Record):
-            frame = pool.submit(self._decode, frame)
-            self._frames[step.frame_stamp_ns] = frame  # a frame may serve two ticks
-        rules = self._rules.get(self._commands.get(step.frame_stamp_ns, -1), ())
-        joints = self._joint_states.get(step.joint_stamp_ns)
-        return _Begun(step, frame, joints, rules, self._policies.get(step.policy_version))
+    def _hear(self, source: Source, record: Record) -> None:
+        has_header = record.type in IMAGES or self._bag.begins_with_header(record.type)
+        stamp_ns = known_by(cdr_stamp_ns(record.data) if has_header else 0, record.published_ns, source.stamps)
+        heard: Record | Joints | None = record
+        if source.name == JOINTS:
+            heard = self._read_joints(self._bag.decode(record), Times(stamp_ns, 0.0, 0.0))
+        if heard is not None:
+            self._heard[source.name].keep(stamp_ns, heard)
 
-    def _decode(self, record: Record) -> np.ndarray:
-        return self._make_frame(self._bag.decode(record))
+    def _begin(self, transition: Transition, pool: ThreadPoolExecutor) -> _Begun:
+        heard = {}
+        for name, stamp_ns in transition.source_stamps_ns.items():
+            found = self._heard[name].get(stamp_ns)
+            if isinstance(found, Record) and name in self._make_frame:
+                found = self._heard[name][stamp_ns] = pool.submit(self._decode, name, found)  # it may serve two ticks
+            if found is not None:
+                heard[name] = found if not isinstance(found, Record) else self._reading(name, found)
+        rules = self._rules.get(self._commands.get(self._decided_on(transition), -1), ())
+        return _Begun(transition, heard, rules, self._policies.get(transition.policy_version))
 
-    def _on_joints(self, record: Record) -> None:
-        if record.topic == self._joints:
-            self._joint_states.keep(cdr_stamp_ns(record.data), record)
+    def _decode(self, camera: str, record: Record) -> np.ndarray:
+        return self._make_frame[camera](self._bag.decode(record))
 
-    def _on_command(self, record: Record) -> None:
-        command = self._bag.decode(record)
+    def _reading(self, sensor: str, record: Record) -> np.ndarray:
+        return self._rig.sensors[sensor].read(self._bag.decode(record))
+
+    def _decided_on(self, transition: Transition) -> int:
+        """`observation_stamp` of the command."""
+        stamps = transition.source_stamps_ns
+        return min((stamps[name] for name in self._rig.images), default=stamps[JOINTS])
+
+    def _on_command(self, command: Any) -> None:
         self._commands.keep(to_ns(command.observation_stamp), command.tick)
 
-    def _on_applied(self, record: Record) -> None:
-        applied = self._bag.decode(record)
+    def _on_applied(self, applied: Any) -> None:
         if applied.intervened:
             self._rules.keep(applied.tick, tuple(applied.rules))
 
-    def _on_policy(self, record: Record) -> None:
-        message = self._bag.decode(record)
+    def _on_policy(self, message: Any) -> None:
         self._policies.keep(message.info.version, np.frombuffer(message.data, np.float32))
 
 
 class _Order:
-    """Each step once and in sequence; after a gap, nothing until the next episode begins."""
+    """Each transition once and in sequence; after a gap, nothing until the next episode begins."""
 
     def __init__(self, run: RecordedRun):
         self._run = run
         self._robot = ""
         self._next: dict[tuple[str, int], int] = {}
         self._broken: set[tuple[str, int]] = set()
+        self.accepted = 0
 
-    def accepts(self, step: Step) -> bool:
-        self._robot = self._robot or step.robot
-        if step.robot != self._robot:  # several actors in one recording: the first one's
+    def accepts(self, transition: Transition) -> bool:
+        self._robot = self._robot or transition.robot
+        if transition.robot != self._robot:  # several actors in one recording: the first one's
             return False
-        stream = (step.robot, step.session)
-        expected = self._next.get(stream, step.sequence)
-        if step.sequence < expected:
+        stream = (transition.robot, transition.session)
+        expected = self._next.get(stream, transition.sequence)
+        if transition.sequence < expected:
             self._run.duplicates += 1
             return False
-        self._run.lost += step.sequence - expected
-        if step.sequence > expected or stream not in self._next:
+        self._run.lost += transition.sequence - expected
+        if transition.sequence > expected or stream not in self._next:
             self._broken.add(stream)
-        self._next[stream] = step.sequence + 1
-        if step.is_first:
+        self._next[stream] = transition.sequence + 1
+        if transition.is_first:
             self._broken.discard(stream)
+        self.accepted += stream not in self._broken
         return stream not in self._broken
 
 
 class _Remake:
-    """Observation, reward and success with the actor's own code; a step is complete when the next one is seen."""
+    """With the actor's own code; a transition is complete when the next observation is seen."""
 
-    def __init__(self, spec, task, map_joints: JointMap, bag: Bag):
-        self._spec, self._task, self._map_joints, self._bag = spec, task, map_joints, bag
-        self._pending: RemadeStep | None = None
+    def __init__(self, rig: Rig):
+        self._rig, self._rollout = rig, Rollout(rig, "bag", 0)
+        self._pending: Remade | None = None
+        self._newest: dict[str, Heard] = {}
 
-    def __call__(self, begun: _Begun) -> Iterator[RemadeStep]:
+    def __call__(self, begun: _Begun) -> Iterator[Remade]:
         recorded = begun.recorded
-        frame, missing = recorded.frame, []
-        if begun.frame is not None:
-            frame = begun.frame.result()
-        elif self._spec.height:
-            missing.append("image")
-        previous = None if recorded.is_first else self._pending
-        proprioception = recorded.proprioception
-        if begun.joints is None:
-            missing.append("joints")
-        else:
-            joints = self._bag.decode(begun.joints)
-            position, velocity = self._map_joints(joints.name, joints.position, joints.velocity)
-            action = previous.step.action if previous else np.zeros(self._spec.action, np.float32)
-            proprioception = self._task.proprioception(position, velocity, action)
-        success = False
-        if recorded.is_first:
-            self._task.begin_episode()
-            if self._pending is not None:  # its episode was cut by a gap
-                yield self._close_pending()
-        elif previous is not None:
-            score = self._task.score(frame)
-            success = score.success
-            step = previous.step._replace(reward=score.reward, mask=0.0 if score.terminated else 1.0)
-            yield previous._replace(step=step)
-        step = recorded._replace(frame=frame, proprioception=proprioception, success=success, reward=0.0, mask=1.0)
-        self._pending = RemadeStep(step, recorded, tuple(missing), begun.rules, begun.parameters)
+        if recorded.is_first and self._pending is not None:  # its episode was cut by a gap
+            yield self._close_pending()
+        where = f"episode {recorded.episode} step {recorded.step}"
+        try:
+            sensed, missing = self._sensed(begun)
+        except ValueError as error:  # an image that the configuration refuses
+            raise BagError(f"{where}: {error}") from None
+        try:
+            transition = self._observe(recorded, sensed, bool(missing))
+        except Exception as error:  # whatever the code of a plug-in raises
+            raise BagError(f"{where}: {plugins.where(error)}") from None
+        if self._pending is not None:
+            yield self._pending
+        self._pending = Remade(transition, recorded, missing, begun.rules, begun.parameters)
         if recorded.is_last:
             yield self._pending
             self._pending = None
 
-    def _close_pending(self) -> RemadeStep:
+    def _observe(self, recorded: Transition, sensed: Sensed, incomplete: bool) -> Transition:
+        """The transition that begins here; the pending one gets what its action earned."""
+        rollout = self._rollout
+        if recorded.is_first:
+            rollout.begin(sensed)
+        score = rollout.observe(sensed).score
+        if self._pending is not None:
+            earned = {"reward": score.reward, "mask": 0.0 if score.terminated else 1.0}
+            self._pending = self._pending._replace(transition=self._pending.transition._replace(**earned))
+        vectors = {vector.name: rollout.observation[vector.name] for vector in self._rig.spaces.vectors}
+        if recorded.is_last:
+            rollout.close()
+        else:
+            rollout.act(recorded.action)
+        return recorded._replace(
+            frames={image.name: sensed.frames[image.name] for image in self._rig.spaces.images},
+            vectors=recorded.vectors if incomplete else vectors,
+            success=bool(score and score.success), reward=0.0, mask=1.0,
+        )  # fmt: skip
+
+    def _sensed(self, begun: _Begun) -> tuple[Sensed, tuple[str, ...]]:
+        """What was sensed at this tick, and the sources that are not in the bag: their newest value stands in."""
+        recorded, missing = begun.recorded, []
+        for name, source in self._rig.sources.items():
+            times = Times(recorded.source_stamps_ns[name], 0.0, 0.0)
+            found = begun.heard.get(name)
+            if found is not None:
+                self._newest[name] = self._heard(name, found, times)
+            elif times.stamp_ns or source.max_age_s:  # else it had not come yet, and need not
+                missing.append(name)
+                self._stand_in(name, recorded, times)
+        return sensed_of(self._rig, self._newest, recorded.time_s, recorded.events), tuple(missing)
+
+    def _heard(self, name: str, found: Future | Joints | np.ndarray, times: Times) -> Heard:
+        if isinstance(found, Joints):
+            return found
+        return Reading(found, times) if name in self._rig.sensors else Frame(found.result(), times, 0.0)
+
+    def _stand_in(self, name: str, recorded: Transition, times: Times) -> None:
+        n = len(self._rig.robot)
+        if name in recorded.frames:
+            self._newest[name] = Frame(recorded.frames[name], times, 0.0)
+        elif name in self._newest:
+            return
+        elif name in self._rig.images:
+            self._newest[name] = Frame(np.zeros(self._rig.images[name].frame_shape, np.uint8), times, 0.0)
+        elif name == JOINTS:
+            openings = {gripper: np.zeros(1) for gripper in self._rig.grippers}
+            self._newest[name] = Joints(self._rig.robot.home, np.zeros(n), np.full(n, np.nan), openings, times, ())
+
+    def _close_pending(self) -> Remade:
         """The newest observation of an unfinished episode closes it: its reward is not known."""
         pending, self._pending = self._pending, None
-        return pending._replace(step=pending.step._replace(is_last=True))
+        self._rollout.close()
+        return pending._replace(transition=pending.transition._replace(is_last=True))

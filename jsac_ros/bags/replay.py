@@ -1,8 +1,12 @@
-"""`jsac-ros replay BAG --checkpoint C`: what would this policy have done here, and why?
+"""What would this policy have done in a recording, and why?
 
-Every step of a recording is made again and judged: `steps.csv` has a row for each, `report.html` the worst and the most
-surprising moments first, with pictures of where the critic looked. `--compare C2` judges with a second checkpoint as
-well. `--identity` asks instead whether the live run and its recording agree, every observation and every action.
+  jsac-ros replay runs/NAME/bag --checkpoint runs/NAME
+  jsac-ros replay runs/NAME/bag --checkpoint runs/NAME --compare runs/OTHER
+  jsac-ros replay runs/NAME/bag --identity
+
+Every step of a recording is computed again and judged: `steps.csv` has a row for each, `report.html` shows the worst and the
+most surprising moments first, with the critic's saliency over the images. `--compare C2` judges with a second checkpoint as
+well. `--identity` checks instead whether the live run and its recording agree, every observation and every action.
 With `--tolerance` it stops at the first step that differs by more, and shows it.
 """
 
@@ -16,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from jsac_ros.bags.reader import Bag, BagError
-from jsac_ros.bags.transitions import configuration_for, open_steps
-from jsac_ros.config import ConfigError, SystemConfig, spec_of
+from jsac_ros.bags.transitions import configuration_for, open_transitions
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.rig import Rig
 
 IDENTITY_TOLERANCE = 1e-5  # float32 rounding of an action in [-1, 1]
 
@@ -39,8 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
     with Bag(arguments.bag) as bag:
         config = configuration_for(bag, arguments.config)
         status = _identity(bag, config, arguments) if arguments.identity else _judge(bag, config, arguments)
-        if bag.damage:
-            print(f"warning: bag {bag.path}: {bag.damage}")
+        for line in bag.warnings:
+            print(f"warning: {line}")
     return status
 
 
@@ -58,14 +63,15 @@ def _identity(bag: Bag, config: SystemConfig, arguments: argparse.Namespace) -> 
 
 
 def _judge(bag: Bag, config: SystemConfig, arguments: argparse.Namespace) -> int:
+    from jsac_ros import agent as algorithms
     from jsac_ros.bags.judge import Judge
     from jsac_ros.bags.replay_page import write_page
     from jsac_ros.bags.table import judged, write_csv
-    from jsac_ros.robots.models import arm_of
 
-    spec = spec_of(config, len(arm_of(config.robot)))
-    judges = [Judge(path, config, spec) for path in (arguments.checkpoint, arguments.compare) if path]
-    tables = [list(judged(open_steps(bag, config), judge, config, spec, bag.start_ns)) for judge in judges]
+    rig = Rig.of(config)
+    agent = algorithms.build(config.agent, rig.spaces)
+    judges = [Judge(path, agent) for path in (arguments.checkpoint, arguments.compare) if path]
+    tables = [list(judged(open_transitions(bag, rig), judge, config, rig.spaces, bag.start_ns)) for judge in judges]
     rows, others = tables[0], tables[1] if len(tables) == 2 else None
     if not rows:
         raise BagError(f"bag {bag.path}: not one step could be made of it")
@@ -77,7 +83,7 @@ def _judge(bag: Bag, config: SystemConfig, arguments: argparse.Namespace) -> int
     out = Path(arguments.out) if arguments.out else bag.path.resolve().with_name(bag.path.resolve().stem + "_replay")
     out.mkdir(parents=True, exist_ok=True)
     write_csv(out / "steps.csv", rows, others)
-    write_page(out / "report.html", bag, config, spec, judges, rows, others)
+    write_page(out / "report.html", bag, rig, judges, rows, others)
     summary = _summary(rows, others, out)
     if first is not None:
         summary |= {"first_difference": _words(rows[-1], others[-1] if others else None)}
@@ -98,7 +104,7 @@ def _words(row, other) -> str:
 
 
 def _summary(rows: list, others: list | None, out: Path) -> dict[str, object]:
-    mean = lambda values: round(float(np.nanmean(list(values))), 6)  # noqa: E731
+    mean = lambda values: round(float(np.nanmean(list(values))), 6)
     summary = {
         "steps": len(rows),
         "q_mean": mean(r.q.mean() for r in rows),

@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from jsac_ros.bags.judge import Judge
 from jsac_ros.bags.reader import Bag
 from jsac_ros.bags.table import Row
-from jsac_ros.bags.transitions import open_steps, with_observations
-from jsac_ros.config import SystemConfig
+from jsac_ros.bags.transitions import open_transitions, with_observations
+from jsac_ros.files import write_text
 from jsac_ros.report.style import BLUE, MUTED, ORANGE, PALE_BLUE, RED, plt
-from jsac_ros.types import Observation, Spec
+from jsac_ros.rig import Rig
+from jsac_ros.spaces import ImageSpace
+from jsac_ros.types import Observation
 
 MOMENTS = 6  # of each kind
 APART = 10  # steps between two moments of a kind, so that one event is shown once
@@ -52,15 +54,14 @@ KINDS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
 def write_page(
     path: Path,
     bag: Bag,
-    config: SystemConfig,
-    spec: Spec,
+    rig: Rig,
     judges: list[Judge],
     rows: list[Row],
     others: list[Row] | None,
 ) -> None:
     """Written whole or not at all. Reads the recording once more for the pictures."""
     chosen = {kind: moments([score(row) for row in rows]) for kind, _, score in KINDS}
-    pictures = _pictures(bag, config, spec, judges[0], rows, chosen) if spec.height else {}
+    pictures = _pictures(bag, rig, judges[0], rows, chosen) if rig.spaces.images else {}
     sections = []
     for kind, words, _ in KINDS:
         shown = "".join(_moment(rows, i, pictures) for i in chosen[kind])
@@ -68,14 +69,13 @@ def write_page(
     sections.append(f"<section><h2>The whole recording</h2>{_image(_curves(rows, others))}</section>")
     name = html.escape(str(bag.path))
     judged_by = html.escape(" and ".join(judge.name for judge in judges))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(
+    write_text(
+        path,
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Replay</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{name}</h1>"
         f"<p>{len(rows)} steps judged by {judged_by}. Red is where the critic looked.</p>"
-        f"{''.join(sections)}</main></body></html>\n"
+        f"{''.join(sections)}</main></body></html>\n",
     )
-    partial.replace(path)
 
 
 def moments(scores: list[float], count: int = MOMENTS, apart: int = APART) -> list[int]:
@@ -96,30 +96,40 @@ def _strip(rows: list[Row], i: int) -> list[int]:
     return [k for k in around if 0 <= k < len(rows) and rows[k].episode == rows[i].episode]
 
 
-def _pictures(bag, config, spec, judge: Judge, rows: list[Row], chosen: dict[str, list[int]]) -> dict[int, str]:
-    """Row -> its newest frame with the saliency over it, as the src of an image."""
+def _pictures(bag: Bag, rig: Rig, judge: Judge, rows: list[Row], chosen: dict[str, list[int]]) -> dict[int, str]:
+    """Row -> its newest frames with the saliency over them, as the src of an image."""
     wanted = {k for found in chosen.values() for i in found for k in _strip(rows, i)}
     pictures, number = {}, 0
-    for remade, seen in with_observations(open_steps(bag, config), spec):
-        if remade.step.is_last:
+    for remade, seen in with_observations(open_transitions(bag, rig), rig.spaces):
+        if remade.transition.is_last:
             continue
         if number in wanted:
-            pictures[number] = _overlay(seen, spec, judge)
+            pictures[number] = _overlay(seen, rig.spaces.images, judge)
         number += 1
         if number >= len(rows):
             break
     return pictures
 
 
-def _overlay(seen: Observation, spec: Spec, judge: Judge) -> str:
-    height = max(1, round(PICTURE_WIDTH * spec.height / spec.width))
-    frame = seen.image[..., -spec.channels :]
-    frame = np.repeat(frame, 3, axis=2) if spec.channels == 1 else frame
-    frame = cv2.resize(frame, (PICTURE_WIDTH, height), interpolation=cv2.INTER_NEAREST).astype(np.float32)
-    heat = cv2.resize(judge.saliency(seen.image, seen.proprioception), (PICTURE_WIDTH, height))[..., None]
-    mixed = frame * (1 - 0.6 * heat) + np.array([255, 40, 40], np.float32) * 0.6 * heat
-    coded = cv2.imencode(".jpg", np.ascontiguousarray(mixed.clip(0, 255).astype(np.uint8)[..., ::-1]))[1]
+def _overlay(seen: Observation, images: tuple[ImageSpace, ...], judge: Judge) -> str:
+    """The images side by side."""
+    saliency = judge.saliency(seen)
+    shown = [_shown(seen[image.name], image, saliency[image.name]) for image in images]
+    tallest = max(len(picture) for picture in shown)
+    whole = np.hstack([np.pad(picture, ((0, tallest - len(picture)), (0, 0), (0, 0))) for picture in shown])
+    coded = cv2.imencode(".jpg", np.ascontiguousarray(whole[..., ::-1]))[1]
     return f"data:image/jpeg;base64,{base64.b64encode(coded.tobytes()).decode()}"
+
+
+def _shown(stack: np.ndarray, image: ImageSpace, saliency: np.ndarray) -> np.ndarray:
+    """The newest frame, red where the saliency is high: uint8 [h, PICTURE_WIDTH, 3]."""
+    height = max(1, round(PICTURE_WIDTH * image.height / image.width))
+    frame = stack[..., -image.channels :]
+    frame = np.repeat(frame, 3, axis=2) if image.channels == 1 else frame
+    frame = cv2.resize(frame, (PICTURE_WIDTH, height), interpolation=cv2.INTER_NEAREST).astype(np.float32)
+    heat = cv2.resize(saliency, (PICTURE_WIDTH, height))[..., None]
+    mixed = frame * (1 - 0.6 * heat) + np.array([255, 40, 40], np.float32) * 0.6 * heat
+    return mixed.clip(0, 255).astype(np.uint8)
 
 
 def _moment(rows: list[Row], i: int, pictures: dict[int, str]) -> str:
@@ -127,8 +137,7 @@ def _moment(rows: list[Row], i: int, pictures: dict[int, str]) -> str:
     words = (
         f"{row.time_s:.2f} s · episode {row.episode} step {row.step} · reward {row.reward:.3g} · "
         f"Q {row.q.mean():.3g} ± {row.q.std():.2g} · TD error {row.td_error:+.3g} · entropy {row.entropy:.2g} · "
-        f"recorded and policy differ by {row.difference:.2g}"
-        + (f" · safety: {', '.join(row.rules)}" if row.rules else "")
+        f"recorded and policy differ by {row.difference:.2g}" + (f" · safety: {', '.join(row.rules)}" if row.rules else "")
     )
     strip = "".join(
         f"<figure{' class=now' if k == i else ''}><img alt='' src='{pictures[k]}'>"

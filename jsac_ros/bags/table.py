@@ -12,14 +12,17 @@ import numpy as np
 
 from jsac_ros.agent.policy import acting_seed, action_key
 from jsac_ros.bags.judge import BATCH, Judge, Judgement
-from jsac_ros.bags.recorded_run import RemadeStep
+from jsac_ros.bags.recorded_run import Remade
 from jsac_ros.bags.transitions import with_observations
 from jsac_ros.config import SystemConfig
-from jsac_ros.types import Observation, Spec
+from jsac_ros.files import replaced
+from jsac_ros.rig import JOINTS
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Observation
 
 
 class Row(NamedTuple):
-    """A step as the judge sees it. Actions are float32 [A] in [-1, 1]; NaN where something is not known."""
+    """A step as the judge sees it. Actions are flat, float32 [A] in [-1, 1]; NaN where something is not known."""
 
     time_s: float  # from the recording's first message
     episode: int
@@ -37,7 +40,7 @@ class Row(NamedTuple):
     td_error: float  # r + gamma m Q(o', a') - Q(o, a) along the recording
     policy_version: int
     lateness_ms: float
-    frame_age_ms: float
+    frame_age_ms: float  # of the oldest; NaN without a camera
     joint_age_ms: float
     rules: tuple[str, ...]  # of safety, that changed the command
     intervened: bool  # a person acted
@@ -48,12 +51,12 @@ class Row(NamedTuple):
         return float(np.abs(self.action - self.greedy).max())
 
 
-def judged(steps: Iterable[RemadeStep], judge: Judge, config: SystemConfig, spec: Spec, start_ns: int) -> Iterator[Row]:
+def judged(remade: Iterable[Remade], judge: Judge, config: SystemConfig, spaces: Spaces, start_ns: int) -> Iterator[Row]:
     """Rows in order, 64 at a time through the networks; closing observations are left out."""
-    acted = ((remade, seen) for remade, seen in with_observations(steps, spec))
+    seen = with_observations(remade, spaces)
     held: Row | None = None
-    while chunk := list(islice(acted, BATCH)):
-        for row in _rows(chunk, judge, config, start_ns):
+    while chunk := list(islice(seen, BATCH)):
+        for row in _rows(chunk, judge, config, spaces, start_ns):
             if held is not None:
                 yield _with_td_error(held, row, config.agent.discount)
             held = None if row.is_last else row
@@ -61,27 +64,28 @@ def judged(steps: Iterable[RemadeStep], judge: Judge, config: SystemConfig, spec
         yield held
 
 
-def _rows(chunk: list[tuple[RemadeStep, Observation]], judge: Judge, config: SystemConfig, start_ns: int) -> list[Row]:
-    keys = [action_key(acting_seed(config.run.seed, r.step.session), r.step.episode, r.step.step) for r, _ in chunk]
-    judgement = judge(
-        np.stack([seen.image for _, seen in chunk]),
-        np.stack([seen.proprioception for _, seen in chunk]),
-        np.stack([r.step.action for r, _ in chunk]),
-        np.stack(keys),
-    )
-    return [_row(remade, judgement, i, start_ns) for i, (remade, _) in enumerate(chunk)]
+def _rows(
+    chunk: list[tuple[Remade, Observation]], judge: Judge, config: SystemConfig, spaces: Spaces, start_ns: int
+) -> list[Row]:
+    transitions = [remade.transition for remade, _ in chunk]
+    keys = [action_key(acting_seed(config.run.seed, t.session), t.episode, t.step) for t in transitions]
+    actions = np.stack([spaces.flat_action(t.action) for t in transitions])
+    observations = {name: np.stack([seen[name] for _, seen in chunk]) for name in spaces.observation}
+    judgement = judge(observations, actions, np.stack(keys))
+    return [_row(remade, spaces, actions[i], judgement, i, start_ns) for i, (remade, _) in enumerate(chunk)]
 
 
-def _row(remade: RemadeStep, judgement: Judgement, i: int, start_ns: int) -> Row:
-    step = remade.step
+def _row(remade: Remade, spaces: Spaces, action: np.ndarray, judgement: Judgement, i: int, start_ns: int) -> Row:
+    t = remade.transition
+    shown_ns = min((t.source_stamps_ns[image.name] for image in spaces.images), default=None)
     return Row(
-        time_s=(step.stamp_ns - start_ns) * 1e-9, episode=step.episode, step=step.step, is_last=step.is_last,
-        reward=step.reward, mask=step.mask, success=step.success, action=step.action,
+        time_s=(t.stamp_ns - start_ns) * 1e-9, episode=t.episode, step=t.step, is_last=t.is_last,
+        reward=t.reward, mask=t.mask, success=t.success, action=action,
         computed=judgement.sampled[i], greedy=judgement.greedy[i], q=judgement.q[:, i],
         q_greedy=float(judgement.q_greedy[:, i].mean()), entropy=float(judgement.entropy[i]), td_error=float("nan"),
-        policy_version=step.policy_version, lateness_ms=step.lateness_s * 1e3,
-        frame_age_ms=(step.stamp_ns - step.frame_stamp_ns) * 1e-6,
-        joint_age_ms=(step.stamp_ns - step.joint_stamp_ns) * 1e-6, rules=remade.rules, intervened=step.intervened,
+        policy_version=t.policy_version, lateness_ms=t.lateness_s * 1e3,
+        frame_age_ms=float("nan") if shown_ns is None else (t.stamp_ns - shown_ns) * 1e-6,
+        joint_age_ms=(t.stamp_ns - t.source_stamps_ns[JOINTS]) * 1e-6, rules=remade.rules, intervened=t.intervened,
     )  # fmt: skip
 
 
@@ -93,15 +97,13 @@ def _with_td_error(row: Row, following: Row, discount: float) -> Row:
 
 def write_csv(path: Path, rows: Iterable[Row], others: Iterable[Row] | None = None) -> None:
     """`steps.csv`; written whole or not at all. `others`: the same steps judged by a second checkpoint."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="") as file:
+    with replaced(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         for i, (row, other) in enumerate(zip(rows, others or repeat(None))):
             columns = _columns(row) | ({} if other is None else _other_columns(other))
             if i == 0:
                 writer.writerow(columns)
             writer.writerow(columns.values())
-    partial.replace(path)
 
 
 def _columns(row: Row) -> dict[str, object]:

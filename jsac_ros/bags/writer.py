@@ -16,6 +16,7 @@ from mcap.writer import CompressionType, Writer
 
 from jsac_ros.bags import definitions
 from jsac_ros.bags.reader import BagError
+from jsac_ros.files import write_text
 
 CHUNK_BYTES = 256 * 1024
 RESERVE_BYTES = 256 * 1024 * 1024  # of the disk, left to those who must not fail: the replay store, checkpoints
@@ -45,15 +46,17 @@ class BagWriter:
 
     def add_topic(self, topic: str, type_name: str) -> None:
         """Raises BagError where the type is not known here."""
-        if type_name not in definitions.known().fielddefs:
+        if definitions.with_installed(type_name) is None:
             raise BagError(f"topic {topic}: no definition of {type_name} is known here")
         self._types[topic] = type_name
         self._counts[topic] = 0
         self._register(topic)
         self._write_metadata()
 
-    def write(self, topic: str, time_ns: int, data: bytes) -> None:
-        """One CDR message, recorded at `time_ns`. Raises DiskFull; the recording is closed then."""
+    def write(self, topic: str, time_ns: int, data: bytes, published_ns: int = 0) -> None:
+        """One CDR message, recorded at `time_ns`; published then, too, unless told otherwise.
+
+        Raises DiskFull; the recording is closed then."""
         try:
             self._look_at_disk(len(data))
             if self._stream.tell() >= self._split_bytes:
@@ -61,7 +64,7 @@ class BagWriter:
                 self._open()
                 for name in self._types:
                     self._register(name)
-            self._writer.add_message(self._channels[topic], time_ns, data, publish_time=time_ns)
+            self._writer.add_message(self._channels[topic], time_ns, data, publish_time=published_ns or time_ns)
         except OSError as error:
             self._give_up(error)
         self._counts[topic] += 1
@@ -103,9 +106,9 @@ class BagWriter:
     def _register(self, topic: str) -> None:
         kind = self._types[topic]
         if kind not in self._schemas:
-            definition, _ = definitions.known().generate_msgdef(kind, ros_version=2)
+            definition, _ = definitions.with_installed(kind).generate_msgdef(kind, ros_version=2)
             self._schemas[kind] = self._writer.register_schema(kind, "ros2msg", definition.encode())
-        metadata = {"offered_qos_profiles": "", "topic_type_hash": definitions.known().hash_rihs01(kind)}
+        metadata = {"offered_qos_profiles": "", "topic_type_hash": definitions.with_installed(kind).hash_rihs01(kind)}
         self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schemas[kind], metadata)
 
     def _finish(self) -> None:
@@ -145,7 +148,7 @@ class BagWriter:
                         "type": kind,
                         "serialization_format": "cdr",
                         "offered_qos_profiles": [],
-                        "type_description_hash": definitions.known().hash_rihs01(kind),
+                        "type_description_hash": definitions.with_installed(kind).hash_rihs01(kind),
                     },
                     "message_count": self._counts[topic],
                 }
@@ -166,6 +169,5 @@ class BagWriter:
             "custom_data": None,
             "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
         }
-        partial = self.folder / "metadata.yaml.partial"
-        partial.write_text(yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False))
-        partial.replace(self.folder / "metadata.yaml")
+        text = yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False)
+        write_text(self.folder / "metadata.yaml", text)

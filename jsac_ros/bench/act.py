@@ -14,9 +14,7 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-
-from jsac_ros.bench.cases import CASES, CONFIG, milliseconds, random_batch
+from jsac_ros.bench.cases import CASES, milliseconds, random_batch, random_observation
 from jsac_ros.control import realtime
 from jsac_ros.system import ACTING
 from jsac_ros.xla_settings import learner_environment
@@ -75,13 +73,14 @@ def _start(variant: str, count: int, extra: dict[str, str], **options) -> subpro
 # -- in the worker ---------------------------------------------------------------------------------------------------
 
 
-def learn_for_ever() -> None:
+def learn_until_killed() -> None:
     import jax
 
-    from jsac_ros.agent.state import create
+    from jsac_ros.agent.jsac import Jsac
     from jsac_ros.agent.update import make_update
 
-    update, state, batch = make_update(CONFIG, CASE.spec), create(CONFIG, CASE.spec, 0), random_batch(CASE)
+    agent = Jsac.build(CASE.parameters, CASE.spaces)
+    update, state, batch = make_update(agent), agent.init(0), random_batch(CASE)
     while True:
         state, _ = update(state, batch)
         jax.block_until_ready(state)
@@ -92,12 +91,13 @@ def learn_for_ever() -> None:
 
 
 def our_act():
-    from jsac_ros.agent.policy import action_key, compute_in_calling_thread, make_act, policy_parameters
-    from jsac_ros.agent.state import create
+    from jsac_ros.agent.jsac import Jsac
+    from jsac_ros.agent.policy import action_key, compute_in_calling_thread, make_act
 
     compute_in_calling_thread()
-    act, params = make_act(CONFIG, CASE.spec), policy_parameters(create(CONFIG, CASE.spec, 0))
-    return lambda image, proprioception, k: np.asarray(act(params, image, proprioception, action_key(0, 0, k), False))
+    agent = Jsac.build(CASE.parameters, CASE.spaces)
+    act, params = make_act(agent), agent.policy_params(agent.init(0))
+    return lambda observation, k: act(params, observation, action_key(0, 0, k), False)
 
 
 def torch_act():
@@ -106,12 +106,13 @@ def torch_act():
     from jsac_ros.bench.torch_step import TorchAgent
 
     torch.set_num_threads(1)
-    agent = TorchAgent(CONFIG, CASE.spec)
+    agent = TorchAgent(CASE.parameters, CASE.spaces)
 
     @torch.inference_mode()
-    def act(image, proprioception, _):
-        z = agent.critic.encoder(torch.from_numpy(image)[None].permute(0, 3, 1, 2))
-        action, _ = agent.actor(z, torch.from_numpy(proprioception)[None], torch.randn(1, CASE.spec.action))
+    def act(observation, _):
+        images = [torch.from_numpy(observation[image.name])[None].permute(0, 3, 1, 2) for image in CASE.spaces.images]
+        noise, vector = torch.randn(1, CASE.spaces.action_size), torch.from_numpy(observation["joints"])[None]
+        action, _ = agent.actor(agent.critic.encoder(images), vector, noise)
         return action[0].numpy()
 
     return act
@@ -121,13 +122,11 @@ def time_acting(act, count: int) -> dict[str, dict[str, float]]:
     """Pinned to a core and before everything that is not real-time, where allowed."""
     realtime.pin(0)
     realtime.thread_fifo(FIFO_PRIORITY)
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, CASE.spec.image_shape, np.uint8)
-    proprioception = rng.normal(size=CASE.spec.proprioception).astype(np.float32)
+    observation = random_observation(CASE)
 
     def one(k: int) -> float:
         began = time.perf_counter()
-        act(image, proprioception, k)
+        act(observation, k)
         return time.perf_counter() - began
 
     def timed(period_s: float) -> dict[str, float]:
@@ -142,5 +141,5 @@ def time_acting(act, count: int) -> dict[str, dict[str, float]]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "learner":
-        learn_for_ever()
+        learn_until_killed()
     print(json.dumps(time_acting(our_act() if sys.argv[1] == "ours" else torch_act(), int(sys.argv[2]))))

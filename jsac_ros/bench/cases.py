@@ -1,4 +1,4 @@
-"""What is measured: the recipe at four shapes, random batches of it, and how many operations an update has."""
+"""What is measured: shapes, the parameters that go with them, random batches, and how many operations an update has."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Batch, Spec, batch_layout
+from jsac_ros.agent.jsac.parameters import JsacParameters
+from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace
+from jsac_ros.types import Arrays, Batch, batch_layout
+
+# JSAC with every stabiliser, 1024 x 1024 and 5 Qs: the write-up's encoder, and the lighter one of Yuan and Mahmood.
+WRITE_UP = JsacParameters()
+LIGHT = JsacParameters(conv_channels=(32,) * 4, conv_kernels=(3,), conv_strides=(2, 2, 2, 1))
 
 
 class Case(NamedTuple):
-    spec: Spec
+    spaces: Spaces
     batch_size: int
     repeats: int  # updates timed, on a CPU
+    parameters: JsacParameters = LIGHT
 
 
-def _case(height: int, width: int, batch_size: int, repeats: int) -> Case:
-    return Case(Spec(height, width, channels=3, stack=3, proprioception=15, action=5), batch_size, repeats)
+def _case(height: int, width: int, batch_size: int, repeats: int, images: int = 1, **changes) -> Case:
+    cameras = [ImageSpace(f"camera_{k}", height, width, channels=3, stack=3) for k in range(images)]
+    spaces = Spaces.of(cameras, [VectorSpace("joints", 15)], [ActionSpace("arm", 5)])
+    parameters = changes.pop("parameters", LIGHT).model_copy(update=changes)
+    return Case(spaces, batch_size, repeats, parameters)
 
 
 CASES = {
@@ -26,40 +35,64 @@ CASES = {
     "160x90x9_b256": _case(90, 160, 256, 6),
     "64x64x9_b64": _case(64, 64, 64, 30),
     "48x48x9_b64": _case(48, 48, 64, 40),
+    # the write-up's encoder at its own shape
+    "96x96x9_b128_write_up": _case(96, 96, 128, 12, parameters=WRITE_UP),
+    # one image, and two of half the pixels each
+    "64x128x9_b64": _case(64, 128, 64, 20),
+    "2_64x64x9_b64_separate": _case(64, 64, 64, 20, images=2),
+    "2_64x64x9_b64_joined": _case(64, 64, 64, 20, images=2, encoder="joined"),
+    "128x256x9_b64": _case(128, 256, 64, 6),
+    "2_128x128x9_b64_separate": _case(128, 128, 64, 6, images=2),
+    "2_128x128x9_b64_joined": _case(128, 128, 64, 6, images=2, encoder="joined"),
 }
-CONFIG = AgentConfig()  # as published: 4 x 32 channels, latent 64, 1024 x 1024, 5 Qs, every stabiliser
 
 
 def random_batch(case: Case, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
-    fields = {}
-    for name, (shape, dtype) in batch_layout(case.spec, case.batch_size).items():
-        fields[name] = rng.random(shape, np.float32) if dtype == "float32" else rng.integers(0, 255, shape, dtype)
-    return Batch(**fields)
+    layout = batch_layout(case.spaces, case.batch_size, case.parameters.n_step)
+    return Batch.of(
+        {
+            path: rng.random(shape, np.float32) if dtype == "float32" else rng.integers(0, 255, shape, dtype)
+            for path, (shape, dtype) in layout.items()
+        }
+    )
 
 
-def multiplications(config: AgentConfig, case: Case) -> float:
+def random_observation(case: Case, seed: int = 0) -> Arrays:
+    rng = np.random.default_rng(seed)
+    images = {image.name: rng.integers(0, 255, image.shape, np.uint8) for image in case.spaces.images}
+    return images | {vector.name: rng.normal(size=vector.size).astype(np.float32) for vector in case.spaces.vectors}
+
+
+def multiplications(case: Case) -> float:
     """Floating-point operations (2 per multiply-add) of the products in one update; nothing else is counted.
 
     The encoder runs forwards four times: the observation, the next one by the encoder and by its target, and the
     observation again for the actor. Backwards costs as much as forwards for the kernels and again for the inputs, of
     which the image's is not needed.
     """
-    layers, (height, width), channels = [], (case.spec.height, case.spec.width), case.spec.image_shape[-1]
-    for out, stride in zip(config.conv_channels, config.conv_strides, strict=True):
-        height, width = ((n - config.conv_kernel) // stride + 1 for n in (height, width))
-        layers.append(height * width * config.conv_kernel**2 * channels * out)
-        channels = out
-    encoder = 4 * sum(layers) + sum(layers) + sum(layers[1:])
+    p, spaces = case.parameters, case.spaces
+    if p.encoder == "joined":
+        stacks = [(*spaces.images[0].shape[:2], sum(image.shape[2] for image in spaces.images))]
+    else:
+        stacks = [image.shape for image in spaces.images]
+    encoder, z = 0, 0
+    for height, width, channels in stacks:
+        layers = []
+        for out, kernel, stride in p.conv_layers:
+            height, width = ((n - kernel) // stride + 1 for n in (height, width))
+            layers.append(height * width * kernel**2 * channels * out)
+            channels = out
+        encoder += 4 * sum(layers) + sum(layers) + sum(layers[1:])
+        z += height * width * channels
 
     def mlp(inputs: int, outputs: int) -> int:
-        sizes = (inputs, *config.hidden, outputs)
+        sizes = (inputs, *p.hidden, outputs)
         return sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
 
-    projection = height * width * channels * config.latent_dim
-    others = config.latent_dim + case.spec.proprioception
-    ensemble = config.q_count * mlp(others + case.spec.action, 1)
-    actor = mlp(others, 2 * case.spec.action)
+    projection, others = z * p.latent_dim, p.latent_dim + spaces.vector_size
+    ensemble = p.q_count * mlp(others + spaces.action_size, 1)
+    actor = mlp(others, 2 * spaces.action_size)
     # Critic: target forwards, forwards and backwards (3); for the actor forwards and back to the action.
     critic = (1 + 3 + 2) * ensemble + (1 + 3 + 1) * projection
     # Actor: next action forwards, forwards and backwards; z is a constant for it.

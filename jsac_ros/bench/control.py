@@ -1,7 +1,7 @@
 """The control loop of a running system, with the learner on every core: how late, how long, how old.
 
-A whole system at the published image size runs for ten minutes; what it says about itself is read from its run folder
-and from the wire. Beside it runs a loop that does nothing, as urgent as the control threads: what it is late by comes
+A whole system at the published image size runs for ten minutes; the figures are read from its run folder and its
+topics. Beside it runs a loop that does nothing, as urgent as the control threads: what it is late by comes
 from the machine and from those threads together. Run it while nothing else runs.
 """
 
@@ -27,8 +27,8 @@ CONFIG = "config/ur5_reacher_demo.yaml"
 # 160x90 with a stack of 3, as published; small networks, so that the first batches come soon. The learner takes all
 # the cores that it can get whatever their size.
 OVERRIDES = {
-    "camera.height": 90, "camera.width": 160, "task.stack": 3, "sim.camera_height": 90, "sim.camera_width": 160,
-    "sim.camera_rate_hz": 30.0, "replay.warmup_steps": 100,
+    "cameras.wrist.height": 90, "cameras.wrist.width": 160, "cameras.wrist.stack": 3, "cameras.wrist.source_height": 90,
+    "cameras.wrist.source_width": 160, "sim.camera_rate_hz": 30.0, "replay.warmup_steps": 100,
 }  # fmt: skip
 _START_S = 300.0
 _STEAL = 7
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG)
     parser.add_argument("--duration", type=float, default=600.0, metavar="S", help="of control, after everything is up")
     parser.add_argument("--no-realtime", action="store_true", help="without SCHED_FIFO, as on most users' machines")
-    parser.add_argument("--frame", action="store_true", help="start the tick when a frame arrives (task.trigger: frame)")
+    parser.add_argument("--frame", action="store_true", help="start the tick when a frame arrives (control.trigger: wrist)")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
 
 
@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.no_realtime:
         overrides["realtime.fifo_priority"] = 0
     if arguments.frame:
-        overrides["task.trigger"] = "frame"
+        overrides["control.trigger"] = "wrist"
     with tempfile.TemporaryDirectory(prefix="jsac_control_") as folder:
         run = SystemRun(arguments.config, overrides, folder)
         try:
@@ -65,7 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
             print(f"        {what:<9} {_row(part[what])}")
     print(f"        command   {_row(found['safety']['command_ms'])}  (received to judged and sent)")
     print(f"        gate      {_row(found['safety']['adds_ms'])}  (actor's command to robot's command)")
-    print(f"image to command  {_row(found['image_to_command_ms'])}  of it phase p50 {found['image_to_command_ms']['phase_p50']} ms")
+    image = found["image_to_command_ms"]
+    print(f"image to command  {_row(image)}  of it phase p50 {image['phase_p50']} ms")
     print(f"real time: {found['realtime']}")
     if arguments.json:
         print(json.dumps(found))
@@ -74,15 +75,15 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _listen(run: SystemRun, duration_s: float) -> dict:
     """Until the run ends; -> the newest counters, and what the gate added to each command."""
-    from jsac_ros.nodes.observer import Observer
+    from jsac_ros.bench.observer import Observer
 
     observer = Observer(run.config, run.domain)
     try:
         if not observer.wait(lambda: observer.status("control_status") is not None or not run.alive, _START_S):
             raise RuntimeError("the actor said nothing")
         end_s = time.monotonic() + duration_s + _START_S
-        with _Machine(run.config.task.control_period_s, run.config.realtime.fifo_priority) as machine:
-            for thread in os.listdir("/proc/self/task"):  # a run has nobody who listens to every topic
+        with _Machine(run.config.control.period_s, run.config.realtime.fifo_priority) as machine:
+            for thread in os.listdir("/proc/self/task"):  # in a run no node subscribes to every topic
                 with suppress(ProcessLookupError):  # it has ended
                     os.setpriority(os.PRIO_PROCESS, int(thread), 10)
             while run.alive and time.monotonic() < end_s:

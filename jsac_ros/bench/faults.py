@@ -1,7 +1,7 @@
 """Every fault that the simulator can make and `kill -9` of every process, at random moments of a running system.
 
 For each: how long until the arm is at rest, how fast and how hard it moved until then, whether a limit was crossed,
-and whether the system went on by itself as docs/safety.md says. The true joint states are the judge, not what safety
+and whether the system continued by itself as docs/safety.md says. The true joint states are the judge, not what safety
 hears. Run it while nothing else runs.
 """
 
@@ -22,19 +22,21 @@ import numpy as np
 from jsac_ros.bench.system_run import SystemRun
 
 CONFIG = "config/ur5_reacher_demo.yaml"
-OVERRIDES = {"run.max_restarts": 1000, "replay.warmup_steps": 100, "safety.max_joint_speed_rad_s": 0.3}
+OVERRIDES = {
+    "run.max_restarts": 1000, "replay.warmup_steps": 100, "safety.max_joint_speed_rad_s": 0.3,
+    "sensors.wrench.topic": "wrench", "sensors.wrench.type": "geometry_msgs/msg/WrenchStamped",
+    "sensors.wrench.fields": ["wrench.force.x", "wrench.force.y", "wrench.force.z",
+                              "wrench.torque.x", "wrench.torque.y", "wrench.torque.z"],
+    "safety.wrench": "wrench", "safety.max_force_n": 40.0,
+}  # fmt: skip
 
 # fault -> cases in a whole campaign
-SIM_FAULTS = {
-    name: 5
-    for name in (
-        "camera_freeze", "camera_late", "camera_missing", "joints_late", "joints_missing", "joint_lost", "joint_jump",
-        "nan_joints", "protective_stop", "restart",
-    )
-}  # fmt: skip
+SENSORS_LOST = ("camera_freeze", "camera_late", "camera_missing", "joints_late", "joints_missing", "joint_lost")
+SIM_FAULTS = dict.fromkeys((*SENSORS_LOST, "joint_jump", "nan_joints", "protective_stop", "restart", "slider"), 5)
+SIM_FAULTS |= {"contact": 3, "wrench_missing": 2}
 KILLS = {"safety": 9, "actor": 6, "replay": 8, "learner": 5, "reporter": 3, "sim_robot": 4}
 FREEZES = {"safety": 3, "actor": 4, "replay": 2, "learner": 2}
-OTHERS = {"emergency_stop": 4, "nan_command": 2, "short_command": 2, "fast_command": 2}
+OTHERS = {"emergency_stop": 4, "second_source": 4, "nan_command": 2, "short_command": 2, "fast_command": 2}
 FAULTS = {
     **SIM_FAULTS,
     **{f"kill_{name}": n for name, n in KILLS.items()},
@@ -42,19 +44,20 @@ FAULTS = {
     **OTHERS,
 }
 
-# After these the arm goes on: nothing that it needs is gone.
-GOES_ON = {
+# After these the arm continues: nothing that it needs is gone.
+CONTINUES = {
     "kill_replay", "kill_learner", "kill_reporter", "freeze_replay", "freeze_learner",
-    "nan_command", "short_command", "fast_command",
+    "nan_command", "short_command", "fast_command", "slider",
 }  # fmt: skip
 # Here the arm's own controller stops it, harder than we would; or there is no arm to look at.
 OWN_STOP = {"protective_stop", "restart"}
 UNSEEN = {"kill_sim_robot"}
 BY_CAMERA = {"camera_freeze", "camera_late", "camera_missing"}
 # A killed simulator comes back with its arm at the start pose: a jump, which a person has to confirm.
-NEEDS_RELEASE = {"kill_safety", "emergency_stop", "kill_sim_robot"}
+NEEDS_RELEASE = {"kill_safety", "emergency_stop", "second_source", "kill_sim_robot"}
 
 FAULT_S = 1.5
+CONTACT_S = 0.4  # the arm does not press any more once it has backed off
 AT_REST_RAD_S = 0.01
 _STILL_S = 0.1
 _WINDOW = 3  # joint states over which an acceleration is taken
@@ -122,12 +125,13 @@ def violations(q: np.ndarray, bounds) -> int:
 
 class Campaign:
     def __init__(self, run: SystemRun, seed: int):
+        from jsac_ros.bench.observer import Observer
         from jsac_ros.control.safety.bounds import bounds_of
-        from jsac_ros.nodes.observer import Observer
 
         self.run = run
         self.random = random.Random(seed)
         self.observer = Observer(run.config, run.domain)
+        self._second_source = None  # while there is one
         self.bounds = bounds_of(run.config.safety, self.observer.arm)
 
     def case(self, fault: str) -> Outcome:
@@ -153,12 +157,12 @@ class Campaign:
     def _outcome(self, fault: str, path, crossed: int, recovered_s: float | None) -> Outcome:
         rest_s = None
         until = len(path.time_s)
-        if fault not in GOES_ON | UNSEEN and until:
+        if fault not in CONTINUES | UNSEEN and until:
             rest_s = time_to_rest_s(path.time_s, path.qd)
             rest_s = np.inf if rest_s is None else rest_s
             until = int(np.searchsorted(path.time_s, path.time_s[0] + rest_s)) + 1
             if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old, changed or not
-                rest_s = max(0.0, rest_s - self.run.config.camera.max_age_s)
+                rest_s = max(0.0, rest_s - max(camera.max_age_s for camera in self.run.config.cameras.values()))
         speed = float(np.abs(path.qd[:until]).max(initial=0.0))
         hard = None if fault in OWN_STOP | UNSEEN else peak_acceleration(path.time_s[:until], path.qd[:until])
         return Outcome(fault, None if rest_s is None else 1e3 * rest_s, speed, hard, crossed, recovered_s)
@@ -175,11 +179,15 @@ class Campaign:
 
     def _make(self, fault: str) -> None:
         if fault in SIM_FAULTS:
-            self.observer.fault(f"{fault} {FAULT_S}")
+            self.observer.fault(f"{fault} {CONTACT_S if fault == 'contact' else FAULT_S}")
         elif self._pid is not None:
             os.kill(self._pid, signal.SIGKILL if fault.startswith("kill_") else signal.SIGSTOP)
         elif fault == "emergency_stop":
             self.observer.stop_robot()
+        elif fault == "second_source":
+            from jsac_ros.bench.observer import SecondSource
+
+            self._second_source = SecondSource(self.observer)
         else:
             n = len(self.observer.arm)
             bad = {"nan_command": [np.nan] * n, "short_command": [0.1] * (n - 1), "fast_command": [50.0] * n}
@@ -188,6 +196,9 @@ class Campaign:
     def _end(self, fault: str) -> None:
         if fault.startswith("freeze_"):
             os.kill(self._pid, signal.SIGCONT)
+        if self._second_source is not None:
+            self._second_source.stop()
+            self._second_source = None
         if fault in NEEDS_RELEASE:
             self.observer.wait(lambda: self._acting() or self._asks_for_release(), 30.0)
             self.observer.call("safety/release", 30.0)
@@ -208,7 +219,7 @@ def lost_acknowledged(folder: Path, acknowledged: dict[tuple[str, int], int]) ->
     for (robot, session), next_sequence in acknowledged.items():
         of_session = rows["sequence"][(rows["robot"].astype(str) == robot) & (rows["session"] == session)]
         missing += next_sequence - len(np.unique(of_session[of_session < next_sequence]))
-    return max(0, missing - int(store.counters["lost"]))
+    return max(0, missing - store.counters["lost"])
 
 
 def summarise(outcomes: list[Outcome], lost: int, leftovers: list[str]) -> dict:
@@ -247,7 +258,7 @@ def table(summary: dict) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for fault, row in summary["by_fault"].items():
-        rest = "goes on" if fault in GOES_ON else "not seen" if fault in UNSEEN else f"{row['rest_ms_max']:.0f}"
+        rest = "continues" if fault in CONTINUES else "not seen" if fault in UNSEEN else f"{row['rest_ms_max']:.0f}"
         hard = "the arm's own" if row["peak_acceleration_rad_s2"] is None else f"{row['peak_acceleration_rad_s2']:.2f}"
         again = "never" if row["not_recovered"] else f"{row['recovered_s_max']:.1f}"
         lines.append(

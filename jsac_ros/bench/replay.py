@@ -1,7 +1,8 @@
 """jsac-ros bench replay [--json]: what sampling, storing and handing over batches cost on this machine.
 
-Compared inside one run: sampling against plain fancy indexing and against copying as many bytes; the disk that is used
-against storing stacks. The learner that waits for batches is a matrix product of `--update-ms` on all cores.
+Compared inside one run: sampling against plain fancy indexing and against copying as many bytes; two images of half the
+pixels each against one of all of them; the disk that is used against storing stacks. The learner that waits for batches
+is a matrix product of `--update-ms` on all cores.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +23,28 @@ import numpy as np
 from jsac_ros.replay import format as files
 from jsac_ros.replay.ring import BatchRing
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.types import Batch, Spec, Step, batch_layout
+from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace
+from jsac_ros.types import Transition, batch_layout, empty_batch
 
-SAMPLING = Spec(height=96, width=96, channels=3, stack=3, proprioception=15, action=5)
+
+def spaces_of(*images: ImageSpace) -> Spaces:
+    """An arm with five joints and these images."""
+    vectors = [VectorSpace(name, 5) for name in ("joint_position", "joint_velocity", "previous_action")]
+    return Spaces.of(images, vectors, [ActionSpace("arm", 5)], ["joints", *(image.name for image in images)])
+
+
 BATCH_SIZE = 128
-STORING = Spec(height=90, width=160, channels=3, stack=3, proprioception=15, action=5)
+SAMPLING = spaces_of(ImageSpace("wrist", 96, 96, stack=3))
+HALVES = spaces_of(ImageSpace("scene", 48, 96, stack=3), ImageSpace("wrist", 48, 96, stack=3))
+STORING = spaces_of(ImageSpace("wrist", 90, 160, stack=3))
 EPISODE = 100
 REPEATS = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--steps", type=int, default=100_000, help="of 160x90 to store (4.3 GB for the default)")
-    parser.add_argument("--sampled", type=int, default=30_000, help="steps of 96x96 to sample from (0.8 GB)")
+    parser.add_argument("--steps", type=int, default=100_000, help="transitions of 160x90 to store (4.3 GB for the default)")
+    parser.add_argument("--sampled", type=int, default=30_000, help="transitions of 96x96 to sample from (twice 0.8 GB)")
     parser.add_argument("--update-ms", type=float, default=100.0, help="length of one update of the learner that waits")
     parser.add_argument("--folder", default=None, help="where to store; default: a temporary folder")
 
@@ -43,7 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         found = {**measure_storing(folder / "storing", arguments.steps)}
         store = fill(folder / "sampling", SAMPLING, arguments.sampled)
-        found |= measure_sampling(store)
+        halves = fill(folder / "halves", HALVES, arguments.sampled)
+        found |= measure_sampling(store) | measure_halves(store, halves)
+        halves.close()
         store.close()
         found |= measure_waiting(folder / "sampling", arguments.sampled, 1e-3 * arguments.update_ms)
     finally:
@@ -56,40 +69,43 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def steps_of(spec: Spec, count: int):
-    """`count` steps of one actor, episodes of EPISODE actions, frames that differ."""
+def transitions_of(spaces: Spaces, count: int) -> Iterator[Transition]:
+    """`count` transitions of one actor, episodes of EPISODE actions, frames that differ."""
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (64, *spec.frame_shape), np.uint8)
-    proprioception, action = np.zeros(spec.proprioception, np.float32), np.zeros(spec.action, np.float32)
+    frames = {image.name: rng.integers(0, 256, (64, *image.frame_shape), np.uint8) for image in spaces.images}
+    vectors = {vector.name: np.zeros(vector.size, np.float32) for vector in spaces.vectors}
+    action = {part.name: np.zeros(part.size, np.float32) for part in spaces.actions}
+    stamps = dict.fromkeys(spaces.sources, 0)
     for sequence in range(count):
         episode, step = divmod(sequence, EPISODE + 1)
-        yield Step(
+        yield Transition(
             robot="bench", session=1, sequence=sequence, episode=episode, step=step, is_first=step == 0,
-            is_last=step == EPISODE, intervened=False, success=False, frame=frames[sequence % 64],
-            proprioception=proprioception, action=action, executed=action, reward=1.0, mask=1.0, stamp_ns=0,
-            frame_stamp_ns=0, joint_stamp_ns=0, policy_version=0, lateness_s=0.0,
+            is_last=step == EPISODE, intervened=False, success=False,
+            frames={name: of_image[sequence % 64] for name, of_image in frames.items()}, vectors=vectors, action=action,
+            executed=action, reward=1.0, mask=1.0, stamp_ns=0, source_stamps_ns=stamps, policy_version=0, lateness_s=0.0,
         )  # fmt: skip
 
 
-def fill(folder: Path, spec: Spec, count: int) -> FrameStore:
-    store = FrameStore.open(folder, spec, count)
-    for step in steps_of(spec, count):
-        store.append(step)
+def fill(folder: Path, spaces: Spaces, count: int) -> FrameStore:
+    store = FrameStore.open(folder, spaces, count)
+    for transition in transitions_of(spaces, count):
+        store.append(transition)
     return store
 
 
 def measure_storing(folder: Path, count: int) -> dict[str, float]:
-    """Writing `count` steps at 160x90 one by one, the room they take, and opening the store again."""
+    """Writing `count` transitions at 160x90 one by one, the room they take, and opening the store again."""
     began = time.perf_counter()
     store = fill(folder, STORING, count)
     took = time.perf_counter() - began
     store.close()
-    room = sum(512 * os.stat(folder / name).st_blocks for name in (files.ROWS, files.FRAMES))
+    arrays = [files.ROWS, *(files.frames_file(image.name) for image in STORING.images)]
+    room = sum(512 * os.stat(folder / name).st_blocks for name in arrays)
     began = time.perf_counter()
     FrameStore.open(folder, STORING, count).close()
     reopened = time.perf_counter() - began
     shutil.rmtree(folder)
-    frame_bytes = int(np.prod(STORING.frame_shape))
+    frame_bytes = sum(int(np.prod(image.frame_shape)) for image in STORING.images)
     return {
         "ingest_per_s": count / took,
         "stored_bytes_per_frame_byte": room / (count * frame_bytes),
@@ -112,9 +128,7 @@ def milliseconds(call, repeats: int = REPEATS) -> np.ndarray:
 
 def measure_sampling(store: FrameStore) -> dict[str, float]:
     """B 128 of 96x96, stack 3, observation and next observation."""
-    layout = batch_layout(SAMPLING, BATCH_SIZE)
-    batch = Batch(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
-    rng = np.random.default_rng(0)
+    batch, rng = empty_batch(SAMPLING, BATCH_SIZE), np.random.default_rng(0)
     sampled = milliseconds(lambda: store.sample_into(rng, batch))
 
     source = np.ones(1 << 28, np.uint8)
@@ -123,19 +137,33 @@ def measure_sampling(store: FrameStore) -> dict[str, float]:
     return {
         "sample_ms_p50": float(np.median(sampled)),
         "sample_ms_p99": float(np.quantile(sampled, 0.99)),
-        "copy_floor_ms": float(batch.frames.nbytes / bytes_per_ms),
+        "copy_floor_ms": float(sum(frames.nbytes for frames in batch.frames.values()) / bytes_per_ms),
         "fancy_index_ms": float(np.median(milliseconds(lambda: fancy_index(store, rng), 20))),
     }
 
 
+def measure_halves(whole: FrameStore, halves: FrameStore) -> dict[str, float]:
+    """A sample of two images of half the pixels each over one of all the pixels, one after the other by turns."""
+    batches, rng = [empty_batch(store.spaces, BATCH_SIZE) for store in (whole, halves)], np.random.default_rng(0)
+    times = np.empty((REPEATS, 2))
+    for repeat in range(REPEATS):
+        for which, store in enumerate((whole, halves)):
+            began = time.perf_counter()
+            store.sample_into(rng, batches[which])
+            times[repeat, which] = time.perf_counter() - began
+    one, two = np.median(times[1:], axis=0)
+    return {"two_halves_over_one": float(two / one)}
+
+
 def fancy_index(store: FrameStore, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Stacked observations and next observations, uint8 [B, H, W, C*S] each, as most would write it."""
+    (image,) = SAMPLING.images
     valid = store.links.valid.slots
     slots = valid[rng.integers(len(valid), size=BATCH_SIZE)]
     stacks = []
     for ends in (slots, store.links.next[slots]):
-        frames = store.frames[store.links.walk_back(ends)]  # [B, S, H, W, C]
-        stacks.append(np.ascontiguousarray(np.moveaxis(frames, 1, 3)).reshape(len(slots), *SAMPLING.image_shape))
+        frames = store.frames[image.name][store.links.walk_back(ends)]  # [B, S, H, W, C]
+        stacks.append(np.ascontiguousarray(np.moveaxis(frames, 1, 3)).reshape(len(slots), *image.shape))
     return tuple(stacks)
 
 

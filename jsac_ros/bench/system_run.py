@@ -1,4 +1,4 @@
-"""A whole system started the way a user starts it, on a ROS domain of its own, for benches to watch and to break."""
+"""A whole system started the way a user starts it, on a separate ROS domain, for benches to watch and to break."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from jsac_ros import config as configuration
-from jsac_ros import dds
+from jsac_ros import dds, parameters
 from jsac_ros.config import SystemConfig
 
 _STOP_TIMEOUT_S = 120
@@ -26,7 +25,7 @@ class SystemRun:
     def __init__(self, config: str | Path, overrides: dict[str, object], folder: str | Path):
         self.domain = random.randrange(102, 200)
         overrides = {"run.folder": str(folder), "run.name": f"bench_{os.getpid()}"} | overrides
-        self.config: SystemConfig = configuration.load(config, overrides)
+        self.config: SystemConfig = parameters.load(config, overrides)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.log = Path(folder) / "run.log"
         words = [f"{name}={json.dumps(value)}" for name, value in overrides.items()]

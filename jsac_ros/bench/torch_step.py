@@ -1,7 +1,7 @@
 """The same update in PyTorch: what `jsac-ros bench` measures ours against, and an independent check of it in tests.
 
-Written as a PyTorch user would: modules, optimisers, `backward`. It computes the published defaults of
-`jsac_ros.agent` (no options), from copied parameters; the noise can be given, so that both see the same.
+Written as a PyTorch user would: modules, optimisers, `backward`. It computes the defaults of `jsac_ros.agent.jsac` (no
+options but those of the networks), from copied parameters; the noise can be given, so that both see the same.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from jsac_ros.config import AgentConfig
-from jsac_ros.types import Spec
+from jsac_ros.agent.jsac.parameters import JsacParameters
+from jsac_ros.spaces import Spaces
 
 EPSILON = 1e-6  # of LayerNorm, as in Flax
 
@@ -22,10 +22,10 @@ EPSILON = 1e-6  # of LayerNorm, as in Flax
 class TorchBatch(NamedTuple):
     """Stacked images, channels first, as a PyTorch replay buffer would hold them."""
 
-    image: torch.Tensor  # uint8 [B, S*C, H, W]
-    next_image: torch.Tensor
-    proprioception: torch.Tensor  # [B, P]
-    next_proprioception: torch.Tensor
+    images: list[torch.Tensor]  # uint8 [B, S*C, H, W] each, in the order of `Spaces`
+    next_images: list[torch.Tensor]
+    vector: torch.Tensor  # [B, V]
+    next_vector: torch.Tensor
     action: torch.Tensor  # [B, A]
     reward: torch.Tensor  # [B]
     discount: torch.Tensor  # [B]
@@ -33,10 +33,10 @@ class TorchBatch(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """What an update draws: offsets of the two shifts in [-pad, pad], int64 [B, 2]; normals of the actions, [B, A]."""
+    """What an update draws: offsets of the shifts in [-pad, pad], int64 [B, 2] an image; normals of the actions, [B, A]."""
 
-    shift: torch.Tensor
-    next_shift: torch.Tensor
+    shifts: list[torch.Tensor]
+    next_shifts: list[torch.Tensor]
     next_action: torch.Tensor
     action: torch.Tensor
 
@@ -48,41 +48,57 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class Encoder(nn.Module):
-    def __init__(self, config: AgentConfig, channels: int):
+class ConvNet(nn.Module):
+    def __init__(self, parameters: JsacParameters, channels: int):
         super().__init__()
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
-        normed = config.layer_norm and config.conv_layer_norm
-        for i, (out, stride) in enumerate(zip(config.conv_channels, config.conv_strides, strict=True)):
-            self.convs.append(nn.Conv2d(channels, out, config.conv_kernel, stride))
-            if i < len(config.conv_channels) - 1:
+        self.convs, self.norms, self.limit = nn.ModuleList(), nn.ModuleList(), parameters.pixel_limit
+        normed, layers = parameters.layer_norm and parameters.conv_layer_norm, parameters.conv_layers
+        for i, (out, kernel, stride) in enumerate(layers):
+            self.convs.append(nn.Conv2d(channels, out, kernel, stride))
+            if i < len(layers) - 1:
                 self.norms.append(ChannelNorm(out, eps=EPSILON) if normed else nn.Identity())
             channels = out
 
     def forward(self, image):
-        x = image.to(self.convs[0].weight.dtype) * (2.0 / 255.0) - 1.0
+        x = image.to(self.convs[0].weight.dtype) * (2.0 * self.limit / 255.0) - self.limit
         for conv, norm in zip(self.convs[:-1], self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)))
         # Rows, columns, channels: the order of the Flax parameters
         return self.convs[-1](x).permute(0, 2, 3, 1).flatten(1)
 
 
-class Latent(nn.Module):
-    def __init__(self, size: int, width: int, layer_norm: bool):
-        super().__init__()
-        self.projection = nn.Linear(size, width)
-        self.norm = nn.LayerNorm(width, eps=EPSILON) if layer_norm else nn.Identity()
+class Encoder(nn.Module):
+    """One network for each image, or one for all of them side by side on the channel axis."""
 
-    def forward(self, z):
-        return torch.tanh(self.norm(self.projection(z)))
+    def __init__(self, parameters: JsacParameters, spaces: Spaces):
+        super().__init__()
+        self.joined = parameters.encoder == "joined"
+        channels = [image.shape[-1] for image in spaces.images]
+        self.nets = nn.ModuleList(ConvNet(parameters, n) for n in ([sum(channels)] if self.joined else channels))
+
+    def forward(self, images):
+        images = [torch.cat(images, 1)] if self.joined else images
+        return torch.cat([net(image) for net, image in zip(self.nets, images, strict=True)], -1)
+
+
+class Latent(nn.Module):
+    def __init__(self, size: int, parameters: JsacParameters):
+        super().__init__()
+        self.projection = nn.Linear(size, parameters.latent_dim)
+        self.norm = nn.LayerNorm(parameters.latent_dim, eps=EPSILON)
+        self.limit = parameters.vector_limit
+
+    def forward(self, z, vector):
+        vector = vector.clamp(-self.limit, self.limit) if self.limit else vector
+        return torch.cat([torch.tanh(self.norm(self.projection(z))), vector], -1)
 
 
 class MLP(nn.Sequential):
-    def __init__(self, config: AgentConfig, size: int):
+    def __init__(self, parameters: JsacParameters, size: int):
         layers = []
-        for width in config.hidden:
+        for width in parameters.hidden:
             layers.append(nn.Linear(size, width))
-            if config.layer_norm:
+            if parameters.layer_norm:
                 layers.append(nn.LayerNorm(width, eps=EPSILON))
             layers.append(nn.ReLU())
             size = width
@@ -90,16 +106,16 @@ class MLP(nn.Sequential):
 
 
 class Actor(nn.Module):
-    def __init__(self, config: AgentConfig, z: int, spec: Spec):
+    def __init__(self, parameters: JsacParameters, z: int, spaces: Spaces):
         super().__init__()
-        self.latent = Latent(z, config.latent_dim, True)
-        self.mlp = MLP(config, config.latent_dim + spec.proprioception)
-        self.mean = nn.Linear(config.hidden[-1], spec.action)
-        self.log_std = nn.Linear(config.hidden[-1], spec.action)
-        self.bounds = (config.log_std_min, config.log_std_max)
+        self.latent = Latent(z, parameters)
+        self.mlp = MLP(parameters, parameters.latent_dim + spaces.vector_size)
+        self.mean = nn.Linear(parameters.hidden[-1], spaces.action_size)
+        self.log_std = nn.Linear(parameters.hidden[-1], spaces.action_size)
+        self.bounds = (parameters.log_std_min, parameters.log_std_max)
 
-    def forward(self, z, proprioception, noise):
-        x = self.mlp(torch.cat([self.latent(z), proprioception], -1))
+    def forward(self, z, vector, noise):
+        x = self.mlp(self.latent(z, vector))
         mean, log_std = self.mean(x), self.log_std(x).clamp(*self.bounds)
         u = mean + log_std.exp() * noise
         gaussian = torch.distributions.Normal(mean, log_std.exp()).log_prob(u)
@@ -110,43 +126,49 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """With its encoder, which its loss trains."""
 
-    def __init__(self, config: AgentConfig, spec: Spec):
+    def __init__(self, parameters: JsacParameters, spaces: Spaces):
         super().__init__()
-        self.encoder = Encoder(config, spec.image_shape[-1])
-        z = self.encoder(torch.zeros(1, spec.image_shape[-1], spec.height, spec.width)).shape[-1]
-        self.latent = Latent(z, config.latent_dim, config.layer_norm)
-        size = config.latent_dim + spec.proprioception + spec.action
-        self.mlps = nn.ModuleList(MLP(config, size) for _ in range(config.q_count))
-        self.values = nn.ModuleList(nn.Linear(config.hidden[-1], 1) for _ in range(config.q_count))
-        self.z = z
+        p, self.encoder = parameters, Encoder(parameters, spaces)
+        images = [torch.zeros(1, image.shape[-1], image.height, image.width) for image in spaces.images]
+        self.z = self.encoder(images).shape[-1]
+        self.latent = Latent(self.z, parameters)
+        size = p.latent_dim + spaces.vector_size + spaces.action_size
+        self.mlps = nn.ModuleList(MLP(p, size) for _ in range(p.q_count))
+        self.values = nn.ModuleList(nn.Linear(p.hidden[-1], 1) for _ in range(p.q_count))
 
-    def forward(self, z, proprioception, action):
-        x = torch.cat([self.latent(z), proprioception, action], -1)
+    def forward(self, z, vector, action):
+        x = torch.cat([self.latent(z, vector), action], -1)
         return torch.stack([value(mlp(x))[:, 0] for mlp, value in zip(self.mlps, self.values, strict=True)])
 
 
 class TorchAgent:
     """Networks, optimisers and `update`; float32, or float64 where it serves as a reference."""
 
-    def __init__(self, config: AgentConfig, spec: Spec, dtype=torch.float32, channels_last: bool = False):
-        self.config, self.spec, self.dtype = config, spec, dtype
-        self.critic, self.target = Critic(config, spec), Critic(config, spec).requires_grad_(False)
-        self.actor = Actor(config, self.critic.z, spec)
+    def __init__(self, parameters: JsacParameters, spaces: Spaces, dtype=torch.float32, channels_last: bool = False):
+        p, self.parameters, self.spaces, self.dtype = parameters, parameters, spaces, dtype
+        self.critic, self.target = Critic(p, spaces), Critic(p, spaces).requires_grad_(False)
+        self.actor = Actor(p, self.critic.z, spaces)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         for network in (self.critic, self.target, self.actor):
             network.to(dtype)
             if channels_last:
                 network.to(memory_format=torch.channels_last)
         self.target.load_state_dict(self.critic.state_dict())
-        self.log_alpha = torch.tensor(np.log(config.initial_temperature), dtype=dtype, requires_grad=True)
-        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), config.learning_rate)
-        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), config.learning_rate)
-        self.alpha_optimiser = torch.optim.Adam([self.log_alpha], config.temperature_learning_rate)
+        self.log_alpha = torch.tensor(np.log(p.initial_temperature), dtype=dtype, requires_grad=True)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), p.learning_rate)
+        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), p.learning_rate)
+        self.alpha_optimiser = torch.optim.Adam([self.log_alpha], p.temperature_learning_rate)
 
     def draw_noise(self, size: int) -> Noise:
-        pad, shape = self.config.shift_pad, (size, self.spec.action)
-        shifts = [torch.randint(-pad, pad + 1, (size, 2)) for _ in range(2)]
-        return Noise(*shifts, *(torch.randn(shape, dtype=self.dtype) for _ in range(2)))
+        pad, images, shape = self.parameters.shift_pad, len(self.spaces.images), (size, self.spaces.action_size)
+
+        def offsets():
+            return [torch.randint(-pad, pad + 1, (size, 2)) for _ in range(images)]
+
+        normals = (torch.randn(shape, dtype=self.dtype) for _ in range(2))
+        if self.parameters.encoder == "joined":
+            return Noise(offsets()[:1] * images, offsets()[:1] * images, *normals)
+        return Noise(offsets(), offsets(), *normals)
 
     def shift(self, image, offset):
         """DrQ: every sample's own shift, its edge replicated by reading the clipped index."""
@@ -158,7 +180,7 @@ class TorchAgent:
         return moved.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     def clip_weights(self, *networks):
-        bound = self.config.weight_clip_kappa * 2.0**0.5
+        bound = self.parameters.weight_clip_kappa * 2.0**0.5
         with torch.no_grad():
             for network in networks:
                 for layer in network.modules():
@@ -168,42 +190,44 @@ class TorchAgent:
     def step(self, loss, optimiser, network):
         optimiser.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), self.config.max_gradient_norm)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.parameters.max_gradient_norm)
         optimiser.step()
-        if self.config.weight_clip:
+        if self.parameters.weight_clip:
             self.clip_weights(network)
         return norm
 
     def update(self, batch: TorchBatch, noise: Noise | None = None) -> dict[str, torch.Tensor]:
-        config = self.config
         noise = noise or self.draw_noise(len(batch.reward))
-        image, next_image = self.shift(batch.image, noise.shift), self.shift(batch.next_image, noise.next_shift)
+        images, next_images = (
+            [self.shift(image, offset) for image, offset in zip(stacked, offsets, strict=True)]
+            for stacked, offsets in ((batch.images, noise.shifts), (batch.next_images, noise.next_shifts))
+        )
         alpha = self.log_alpha.detach().exp()
         with torch.no_grad():
-            next_z = self.critic.encoder(next_image)
-            next_action, next_log_prob = self.actor(next_z, batch.next_proprioception, noise.next_action)
-            next_q = self.target(self.target.encoder(next_image), batch.next_proprioception, next_action)
+            next_z = self.critic.encoder(next_images)
+            next_action, next_log_prob = self.actor(next_z, batch.next_vector, noise.next_action)
+            next_q = self.target(self.target.encoder(next_images), batch.next_vector, next_action)
             target = batch.reward + batch.discount * (next_q.min(0).values - alpha * next_log_prob)
-        q = self.critic(self.critic.encoder(image), batch.proprioception, batch.action)
+        q = self.critic(self.critic.encoder(images), batch.vector, batch.action)
         critic_loss = (batch.weight * (q - target) ** 2).mean()
         critic_norm = self.step(critic_loss, self.critic_optimiser, self.critic)
 
         with torch.no_grad():
-            z = self.critic.encoder(image)
+            z = self.critic.encoder(images)
         self.critic.requires_grad_(False)
-        action, log_prob = self.actor(z, batch.proprioception, noise.action)
-        actor_loss = (alpha * log_prob - self.critic(z, batch.proprioception, action).min(0).values).mean()
+        action, log_prob = self.actor(z, batch.vector, noise.action)
+        actor_loss = (alpha * log_prob - self.critic(z, batch.vector, action).min(0).values).mean()
         actor_norm = self.step(actor_loss, self.actor_optimiser, self.actor)
         self.critic.requires_grad_(True)
 
-        alpha_loss = -(self.log_alpha.exp() * (log_prob.detach() - self.spec.action)).mean()
+        alpha_loss = -(self.log_alpha.exp() * (log_prob.detach() - self.spaces.action_size)).mean()
         self.alpha_optimiser.zero_grad()
         alpha_loss.backward()
         self.alpha_optimiser.step()
 
         with torch.no_grad():
             for new, old in zip(self.critic.parameters(), self.target.parameters(), strict=True):
-                old.lerp_(new, config.tau)
+                old.lerp_(new, self.parameters.tau)
         return {
             "critic_loss": critic_loss.detach(),
             "actor_loss": actor_loss.detach(),
@@ -246,16 +270,16 @@ def _copy_layer(params, layer) -> None:
 
 
 def _copy_encoder(params, encoder: Encoder) -> None:
-    for i, conv in enumerate(encoder.convs):
-        _copy_layer(params[f"conv_{i}"], conv)
-        if f"norm_{i}" in params:
-            _copy_layer(params[f"norm_{i}"], encoder.norms[i])
+    for name, net in zip(sorted(params), encoder.nets, strict=True):
+        for i, conv in enumerate(net.convs):
+            _copy_layer(params[name][f"conv_{i}"], conv)
+            if f"norm_{i}" in params[name]:
+                _copy_layer(params[name][f"norm_{i}"], net.norms[i])
 
 
 def _copy_latent(params, latent: Latent) -> None:
     _copy_layer(params["projection"], latent.projection)
-    if "norm" in params:
-        _copy_layer(params["norm"], latent.norm)
+    _copy_layer(params["norm"], latent.norm)
 
 
 def _copy_mlp(params, mlp: MLP) -> None:

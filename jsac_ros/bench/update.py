@@ -1,4 +1,4 @@
-"""One update: ours, PyTorch as most would write it, PyTorch tuned, and the floor - each in a process of its own.
+"""One update: ours, PyTorch as most would write it, PyTorch tuned, and the floor - each in a separate process.
 
 Ours runs with the settings that the learner is started with, tuned PyTorch with channels_last and huge pages. The floor
 is the number of multiplications (`cases.multiplications`) at the rate that one large float32 matrix product reaches here
@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from jsac_ros.bench.cases import CASES, CONFIG, Case, multiplications, random_batch, share
+from jsac_ros.bench.cases import CASES, Case, multiplications, random_batch, share
 from jsac_ros.xla_settings import HUGE_PAGES, learner_environment
 
 WARM_UP = 2
@@ -41,11 +41,11 @@ def main(arguments: argparse.Namespace) -> int:
         variants |= {"torch_plain": {}, "torch_tuned": {"GLIBC_TUNABLES": HUGE_PAGES}}
     peak = _worker("peak", "", learner_environment())["operations_per_s"]
     shapes = {}
-    print(f"{'shape':<16}" + "".join(f"{name:>20}" for name in (*variants, "floor")) + f"{'share of floor':>18}")
+    print(f"{'shape':<26}" + "".join(f"{name:>20}" for name in (*variants, "floor")) + f"{'share of floor':>18}")
     for shape in arguments.shapes:
         found = {f"{name}_ms": _worker(name, shape, extra)["ms"] for name, extra in variants.items()}
-        found["floor_ms"] = round(1e3 * multiplications(CONFIG, CASES[shape]) / peak, 3)
-        print(f"{shape:<16}" + "".join(f"{value:>20.2f}" for value in found.values()), end="")
+        found["floor_ms"] = round(1e3 * multiplications(CASES[shape]) / peak, 3)
+        print(f"{shape:<26}" + "".join(f"{value:>20.2f}" for value in found.values()), end="")
         found["share_of_floor"] = share(found["floor_ms"], found["ours_ms"])
         print(f"{found['share_of_floor']:>18.2f}", flush=True)
         shapes[shape] = found
@@ -57,9 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _worker(variant: str, shape: str, extra: dict[str, str] | None = None) -> dict:
     command = [sys.executable, "-m", __name__, variant, shape]
-    run = subprocess.run(
-        command, env=os.environ | (extra or {}), stdout=subprocess.PIPE, text=True, timeout=_WORKER_TIMEOUT_S
-    )
+    run = subprocess.run(command, env=os.environ | (extra or {}), stdout=subprocess.PIPE, text=True, timeout=_WORKER_TIMEOUT_S)
     if run.returncode:
         raise RuntimeError(f"bench {variant} {shape}: exit status {run.returncode}")
     return json.loads(run.stdout.splitlines()[-1])
@@ -82,15 +80,15 @@ def median_ms(call, repeats: int) -> float:
 def measure_ours(case: Case, bfloat16: bool, scan: bool) -> float:
     import jax
 
-    from jsac_ros.agent.state import create
+    from jsac_ros.agent.jsac import Jsac
     from jsac_ros.agent.update import make_update, make_updates
 
-    config = CONFIG.model_copy(update={"bfloat16": bfloat16})
-    state, batch = create(config, case.spec, 0), random_batch(case)
+    agent = Jsac.build(case.parameters.model_copy(update={"bfloat16": bfloat16}), case.spaces)
+    state, batch = agent.init(0), random_batch(case)
     count, gpu = (SCANNED if scan else 1), jax.default_backend() != "cpu"
     if scan:
         batch = jax.tree.map(lambda field: np.stack([field] * count), batch)
-    update = make_updates(config, case.spec) if scan else make_update(config, case.spec)
+    update = make_updates(agent) if scan else make_update(agent)
     batch = jax.device_put(batch) if gpu else batch
 
     def call():
@@ -101,26 +99,32 @@ def measure_ours(case: Case, bfloat16: bool, scan: bool) -> float:
     return median_ms(call, GPU_REPEATS if gpu else case.repeats) / count
 
 
-def measure_torch(case: Case, tuned: bool) -> float:
+def measure_torch(case: Case, tuned: bool, compiled: bool = False) -> float:
     import torch
 
     from jsac_ros.bench.torch_step import TorchAgent, TorchBatch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
-    batch, stack = random_batch(case), case.spec.stack
-    frames = torch.tensor(batch.frames)
+    batch, images = random_batch(case), case.spaces.images
 
     def stacked(part):  # as a PyTorch replay buffer holds it
         image = part.permute(0, 1, 4, 2, 3).flatten(1, 2)
         return image.contiguous(memory_format=torch.channels_last if tuned else torch.contiguous_format)
 
-    rest = [torch.tensor(getattr(batch, name)) for name in TorchBatch._fields[2:]]
-    torch_batch = TorchBatch(stacked(frames[:, :stack]), stacked(frames[:, -stack:]), *rest)
-    agent = TorchAgent(CONFIG, case.spec, channels_last=tuned)
+    frames = {image.name: torch.tensor(batch.frames[image.name]) for image in images}
+    torch_batch = TorchBatch(
+        [stacked(frames[image.name][:, : image.stack]) for image in images],
+        [stacked(frames[image.name][:, -image.stack :]) for image in images],
+        *(torch.tensor(part["joints"]) for part in (batch.vectors, batch.next_vectors)),
+        torch.tensor(batch.action["arm"]),
+        *(torch.tensor(getattr(batch, name)) for name in ("reward", "discount", "weight")),
+    )
+    agent = TorchAgent(case.parameters, case.spaces, channels_last=tuned)
+    update = torch.compile(agent.update) if compiled else agent.update
 
     def call():
-        agent.update(torch_batch)
+        update(torch_batch)
         if device == "cuda":
             torch.cuda.synchronize()
 

@@ -1,107 +1,110 @@
 """From a camera's message to the frame that everything else sees: the one way in, live, from a bag and in tests.
 
 Pure: a message is anything with the fields of sensor_msgs/Image or sensor_msgs/CompressedImage, whether rclpy or
-`rosbags` made it. Raw images go through cv_bridge where it works; where it does not (its apt build is compiled against
-NumPy 1 and fails beside NumPy 2, some encodings are unknown to some releases), OpenCV is called as cv_bridge would.
+`rosbags` made it. The arrays are those that cv_bridge gives (a test compares them), without its compiled part: the apt
+build fails beside NumPy 2.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from jsac_ros.config import CameraConfig
+from jsac_ros.control import compressed_images
 
 
 class _Encoding(NamedTuple):
-    bytes_per_pixel: int
+    """How the pixels of one of the names of sensor_msgs/image_encodings.hpp lie in a message."""
+
+    values: int  # of a pixel
     to_rgb: int | None  # OpenCV's conversion code; None: as it is
     to_grey: int | None
+    type: str = "u1"  # NumPy's, of a value; of u2 the upper byte is kept
+    unit_m: float = 0.0  # of a depth
+    planes: float = 1.0  # rows of values for each row of pixels
 
 
 _UYVY = _Encoding(2, cv2.COLOR_YUV2RGB_UYVY, cv2.COLOR_YUV2GRAY_UYVY)
 _YUYV = _Encoding(2, cv2.COLOR_YUV2RGB_YUY2, cv2.COLOR_YUV2GRAY_YUY2)
-_ENCODINGS = {  # names of sensor_msgs/image_encodings.hpp
+_EIGHT_BITS = {
     "rgb8": _Encoding(3, None, cv2.COLOR_RGB2GRAY),
     "bgr8": _Encoding(3, cv2.COLOR_BGR2RGB, cv2.COLOR_BGR2GRAY),
     "rgba8": _Encoding(4, cv2.COLOR_RGBA2RGB, cv2.COLOR_RGBA2GRAY),
     "bgra8": _Encoding(4, cv2.COLOR_BGRA2RGB, cv2.COLOR_BGRA2GRAY),
     "mono8": _Encoding(1, cv2.COLOR_GRAY2RGB, None),
+    # The name tells the upper left four; OpenCV's old names begin one row and one column later.
+    "bayer_rggb8": _Encoding(1, cv2.COLOR_BayerRGGB2RGB, cv2.COLOR_BayerRGGB2GRAY),
+    "bayer_bggr8": _Encoding(1, cv2.COLOR_BayerBGGR2RGB, cv2.COLOR_BayerBGGR2GRAY),
+    "bayer_gbrg8": _Encoding(1, cv2.COLOR_BayerGBRG2RGB, cv2.COLOR_BayerGBRG2GRAY),
+    "bayer_grbg8": _Encoding(1, cv2.COLOR_BayerGRBG2RGB, cv2.COLOR_BayerGRBG2GRAY),
+}
+_ENCODINGS = {
+    **_EIGHT_BITS,
+    **{f"{name[:-1]}16": encoding._replace(type="u2") for name, encoding in _EIGHT_BITS.items()},
+    # OpenCV's own types name no colours: its order, blue first.
+    "8UC1": _EIGHT_BITS["mono8"],
+    "8UC3": _EIGHT_BITS["bgr8"],
+    "8UC4": _EIGHT_BITS["bgra8"],
+    "16UC1": _Encoding(1, cv2.COLOR_GRAY2RGB, None, "u2", unit_m=1e-3),  # depths: REP 118
+    "32FC1": _Encoding(1, cv2.COLOR_GRAY2RGB, None, "f4", unit_m=1.0),
     "uyvy": _UYVY,
     "yuv422": _UYVY,
     "yuyv": _YUYV,
     "yuv422_yuy2": _YUYV,
+    "nv12": _Encoding(1, cv2.COLOR_YUV2RGB_NV12, cv2.COLOR_YUV2GRAY_NV12, planes=1.5),
+    "nv21": _Encoding(1, cv2.COLOR_YUV2RGB_NV21, cv2.COLOR_YUV2GRAY_NV21, planes=1.5),
 }
 
 
-@lru_cache
-def _cv_bridge() -> Any | None:
-    """A CvBridge that was seen to work, or None."""
-    try:
-        from cv_bridge import CvBridge
-
-        bridge = CvBridge()
-        one = SimpleNamespace(height=1, width=1, encoding="bgr8", is_bigendian=0, step=3, data=bytes(3))
-        bridge.imgmsg_to_cv2(one, "rgb8")  # its compiled part is loaded only now
-        return bridge
-    except Exception:  # ImportError, AttributeError, SystemError: whatever a NumPy of another age provokes
-        return None
-
-
-def to_rgb(message: Any, channels: int = 3) -> np.ndarray:
+def to_rgb(message: Any, channels: int = 3, depth_range_m: tuple[float, ...] = ()) -> np.ndarray:
     """uint8 [H, W, 3] RGB, or [H, W, 1] grey with `channels` 1; may share memory with the message.
 
+    `depth_range_m`: the depths, m, that become 0 and 255; what was not measured becomes 0.
     Raises ValueError with one line where the encoding is not known or the data are not what the message says.
     """
-    image = _decompress(message, channels) if hasattr(message, "format") else _convert(message, channels)
+    name, pixels = compressed_images.decoded(message) if hasattr(message, "format") else _pixels(message)
+    encoding = _ENCODINGS[name]
+    if encoding.unit_m:
+        pixels = _scaled(pixels, name, encoding.unit_m, depth_range_m)
+    elif pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    code = encoding.to_rgb if channels == 3 else encoding.to_grey
+    image = pixels if code is None else cv2.cvtColor(pixels, code)
     return image.reshape(*image.shape[:2], channels)
 
 
-def _decompress(message: Any, channels: int) -> np.ndarray:
-    """jpeg or png, 8 bits."""
+def _scaled(depth: np.ndarray, name: str, unit_m: float, range_m: tuple[float, ...]) -> np.ndarray:
+    """Depths in units of `unit_m`, 0 and NaN where none was measured, any shape -> uint8."""
+    if not range_m:
+        raise ValueError(f"image encoding {name!r} holds depths; expected camera.depth_range_m: [nearest, farthest]")
+    near, far = (limit / unit_m for limit in range_m)
+    share = np.clip((depth.astype(np.float32) - near) / (far - near), 0.0, 1.0)
+    return np.rint(255 * np.where((depth > 0) & ~np.isnan(depth), share, 0.0)).astype(np.uint8)
+
+
+def _pixels(message: Any) -> tuple[str, np.ndarray]:
+    """Name of the encoding; uint8, uint16 or float32 [H * planes, W, values], contiguous, in this machine's byte order,
+    without the padding that rows may end with."""
+    height, width, name = message.height, message.width, message.encoding
+    if name not in _ENCODINGS:
+        raise ValueError(f"image encoding {name!r}; expected one of {', '.join(_ENCODINGS)}")
+    encoding = _ENCODINGS[name]
+    of_value = np.dtype((">" if message.is_bigendian else "<") + encoding.type)
+    bytes_per_row, rows = width * encoding.values * of_value.itemsize, height * encoding.planes
     data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE) if data.size else None
-    if image is None:
-        raise ValueError(f"compressed image format {message.format!r}: {data.size} bytes are no jpeg or png")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if channels == 3 else image
-
-
-def _convert(message: Any, channels: int) -> np.ndarray:
-    pixels = _pixels(message)
-    bridge = _cv_bridge()
-    if bridge is not None:
-        whole = SimpleNamespace(
-            height=message.height, width=message.width, encoding=message.encoding,
-            is_bigendian=message.is_bigendian, step=pixels.strides[0], data=pixels,
-        )  # fmt: skip
-        try:
-            return bridge.imgmsg_to_cv2(whole, "rgb8" if channels == 3 else "mono8")
-        except (KeyError, TypeError):  # an encoding that this release does not know (CvBridgeError is a TypeError)
-            pass
-    encoding = _ENCODINGS[message.encoding]
-    code = encoding.to_rgb if channels == 3 else encoding.to_grey
-    return pixels if code is None else cv2.cvtColor(pixels, code)
-
-
-def _pixels(message: Any) -> np.ndarray:
-    """uint8 [H, W, bytes per pixel], contiguous, without the padding that rows may end with."""
-    height, width = message.height, message.width
-    if message.encoding not in _ENCODINGS:
-        raise ValueError(f"image encoding {message.encoding!r}; expected one of {', '.join(_ENCODINGS)}")
-    depth = _ENCODINGS[message.encoding].bytes_per_pixel
-    data = np.frombuffer(message.data, np.uint8)
-    if not height or not width or message.step < width * depth or data.size != height * message.step:
+    if not height or not width or message.step < bytes_per_row or data.size != rows * message.step:
         raise ValueError(
-            f"image of {height}x{width} {message.encoding} with step {message.step} has {data.size} bytes; "
-            f"expected step >= {width * depth} and {height} times step bytes"
+            f"image of {height}x{width} {name} with step {message.step} has {data.size} bytes; "
+            f"expected step >= {bytes_per_row} and {rows:g} times step bytes"
         )
-    if depth == 2 and width % 2:
-        raise ValueError(f"image of {height}x{width} {message.encoding}: expected an even width")
-    return np.ascontiguousarray(data.reshape(height, message.step)[:, : width * depth]).reshape(height, width, depth)
+    if (encoding.values == 2 or encoding.planes > 1) and (width % 2 or rows % 1):
+        raise ValueError(f"image of {height}x{width} {name}: expected an even height and width")
+    data = np.ascontiguousarray(data.reshape(int(rows), message.step)[:, :bytes_per_row])
+    values = data.view(of_value).astype(of_value.newbyteorder("="), copy=False)
+    return name, values.reshape(int(rows), width, encoding.values)
 
 
 class FrameMaker:
@@ -112,8 +115,11 @@ class FrameMaker:
 
     def __call__(self, message: Any) -> np.ndarray:
         """-> frame uint8 [height, width, channels], contiguous. Raises ValueError with one line."""
+        return self.of_image(to_rgb(message, self._camera.channels, self._camera.depth_range_m))
+
+    def of_image(self, image: np.ndarray) -> np.ndarray:
+        """As above, of a decoded image, uint8 [H, W, channels]."""
         camera = self._camera
-        image = to_rgb(message, camera.channels)
         rows, columns = image.shape[:2]
         if (camera.source_height or rows, camera.source_width or columns) != (rows, columns):
             raise ValueError(

@@ -68,9 +68,9 @@ class Motion(NamedTuple):
         position = segment.at(segment.duration_s)[0]
         return position, np.zeros_like(position), np.zeros_like(position)
 
-    def points(self) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
-        """End of each segment: seconds since the start, position, velocity, acceleration."""
-        ends, elapsed = [], 0.0
+    def points(self, with_start: bool = False) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
+        """End of each segment, and the start if asked: seconds since the start, position, velocity, acceleration."""
+        ends, elapsed = [(0.0, *self.segments[0].at(0.0))] if with_start else [], 0.0
         for segment in self.segments:
             elapsed += segment.duration_s
             ends.append((elapsed, *segment.at(segment.duration_s)))

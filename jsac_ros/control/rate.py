@@ -45,7 +45,7 @@ class SteadyClock:
 
 
 class ReceivedClock:
-    """Time as somebody else tells it (`/clock`, when a bag is replayed): `set` it, and sleepers wake when they are due."""
+    """Time from another node (`/clock`, when a bag is replayed): `set` it, and sleepers wake when they are due."""
 
     def __init__(self):
         self._now_ns = 0

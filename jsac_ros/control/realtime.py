@@ -152,7 +152,7 @@ def nice_ranks() -> Applied:
 def huge_pages() -> Applied:
     """Whether large allocations get huge pages: glibc must ask for them and the kernel be willing.
 
-    They pay where much memory is allocated again and again, as in a learner on a CPU; nobody else asks for them.
+    They pay where much memory is allocated again and again, as in a learner on a CPU; no other process asks for them.
     """
     try:
         kernel = _HUGE_PAGES.read_text()

@@ -6,7 +6,7 @@ replay from a bag the same code.
 
     waiting ──start──▶ resetting ──home, settled──▶ acting ──end of episode──▶ resetting
        ▲                  ▲  ▲                        │
-       └──────stop────────┘  └──fresh data── holding ◀┘ stale image or joints       pause ⇄ resume from anywhere
+       └──────stop────────┘  └──fresh data── holding ◀┘ stale image, joints or sensor    pause ⇄ resume from anywhere
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
-from jsac_ros.control.observation import FrameStack
-from jsac_ros.control.shaping import ActionShaper
-from jsac_ros.tasks.task import Task
-from jsac_ros.types import Observation, Spec, Step
-
+from jsac_ros import plugins
+from jsac_ros.control.rollout import Rollout
+from jsac_ros.rig import Rig
+from jsac_ros.tasks.reset import ResetPart
+from jsac_ros.types import Action, Command, Observation, Sensed, Transition
 
 LONG_RESET_S = 30.0
 
@@ -28,23 +26,19 @@ LONG_RESET_S = 30.0
 class View(NamedTuple):
     """What the actor knows when a tick begins."""
 
-    steady_s: float  # steady clock
+    time_s: float  # steady clock
     stamp_ns: int  # ROS time
     lateness_s: float
-    frame: np.ndarray | None  # uint8 [H, W, C]
-    frame_stamp_ns: int
-    position: np.ndarray | None  # rad, [N], our joint order
-    velocity: np.ndarray | None  # rad/s, [N]
-    joint_stamp_ns: int
-    frame_age_s: float  # when the tick began; NaN without a frame
-    joint_age_s: float
-    problem: str  # why this must not be acted on ("image 0.31 s old, limit 0.20 s"); "" when fresh
+    sensed: Sensed | None  # None where something has never come
+    source_stamps_ns: dict[str, int]  # {source: stamp of the newest message}; 0: none
+    ages_s: dict[str, float]  # {source: age when the tick began}; NaN where nothing has come
+    problem: str  # why this must not be acted on ("wrist is 0.31 s old, limit 0.20 s"); "" when fresh
 
 
 class Choice(NamedTuple):
     """A policy's answer to an observation."""
 
-    action: np.ndarray  # float32 [A]
+    action: Action
     version: int  # updates behind it; -1: not from a policy
     intervened: bool = False  # a person chose it
 
@@ -61,13 +55,15 @@ class EpisodeResult(NamedTuple):
     reset_duration_s: float
     policy_version: int
     evaluation: bool
+    interventions: int = 0  # how often a person took over
+    intervened_steps: int = 0  # that a person chose
 
 
 class Outcome(NamedTuple):
-    velocity: np.ndarray  # rad/s, [N]; zero wherever the policy does not act
+    command: Command  # no motion wherever the policy does not act
     acted: bool  # an observation was taken and an action chosen at this tick
     version: int
-    steps: tuple[Step, ...]  # complete now, to be sent in this order
+    transitions: tuple[Transition, ...]  # complete now, to be sent in this order
     finished: EpisodeResult | None
 
 
@@ -77,24 +73,40 @@ Policy = Callable[[Observation, int, int, bool], Choice]  # observation, episode
 class Session:
     """One start of an actor. Not thread-safe: `tick` and the operator's requests belong to the control thread."""
 
-    def __init__(self, task: Task, spec: Spec, shaper: ActionShaper, robot: str, session: int, joints: int):
-        self.task, self.spec, self.shaper = task, spec, shaper
-        self.robot, self.session, self.joints = robot, session, joints
+    def __init__(self, rig: Rig, robot: str, session: int, reset: Callable[[], ResetPart] | None = None):
+        """robot: the actor's name in every transition; reset: in the place of the task's, for recordings."""
+        self.rig, self.task, self.session = rig, rig.task, session
         self.state, self.reason = "waiting", "start"
-        self.target_wanted = False  # the node asks for a new target and calls `target_ready`
-        self.episode = 0
-        self.step = 0
-        self.held_by: tuple[str, ...] = ()  # rules of safety that had a say in the last command
+        self.failed = ""  # what a plug-in raised, with file and line
+        self.service = ""  # a std_srvs/Trigger service that the reset wants called; '' for none
+        self.held_by: tuple[str, ...] = ()  # rules of safety that changed the last command
         self.evaluation_left = 0  # episodes to run deterministically, not stored
+        self._make_reset = reset or self.task.reset
+        self._rollout = Rollout(rig, robot, session)
         self._evaluating = False
-        self._stack = FrameStack(spec)
-        self._pending: Step | None = None
-        self._steps: list[Step] = []
+        self._transitions: list[Transition] = []
         self._finished: EpisodeResult | None = None
-        self._reset_began_s: float | None = None
-        self._settled_since_s: float | None = None
-        self._reset_duration_s = 0.0
-        self._previous_action = np.zeros(spec.action, np.float32)
+        self._reset: ResetPart | None = None
+        self._reset_began_s = self._reset_duration_s = 0.0
+        self._command = rig.actions.rest  # where the policy does not act
+
+    @property
+    def episode(self) -> int:
+        return self._rollout.episode
+
+    @property
+    def step(self) -> int:
+        return self._rollout.step
+
+    @property
+    def sensed(self) -> Sensed | None:
+        """What was sensed at the newest observation."""
+        return self._rollout.sensed
+
+    @property
+    def observation(self) -> Observation:
+        """The newest, those that close episodes included."""
+        return self._rollout.observation
 
     # -- operator ------------------------------------------------------------------------------------------------
 
@@ -111,134 +123,151 @@ class Session:
         self._halt(reason)
         self._enter("stopped", reason)
 
-    def target_ready(self) -> None:
-        self.target_wanted = False
+    @property
+    def asks(self) -> str:
+        """What the reset asks a person to do; '' where it asks nothing."""
+        return self._reset.asks if self._reset else ""
+
+    def answered(self, success: bool, message: str) -> None:
+        """What `service` said."""
+        if not self.service or self._reset is None:
+            return
+        try:
+            self._reset.answered(success, message)
+        except Exception as error:  # whatever the code of a plug-in raises
+            self._fail(self._task_name, error)
 
     # -- control -------------------------------------------------------------------------------------------------
 
-    def tick(self, view: View, policy: Policy, executed: np.ndarray | None) -> Outcome:
-        """One control period. `executed`: what left the safety node for the previous action, action units [A]."""
-        rest = np.zeros(self.joints)
-        velocity, acted, version = rest, False, -1
+    def tick(self, view: View, policy: Policy, executed: Command | None) -> Outcome:
+        """One control period. `executed`: what left the safety node for the previous command; None: not known."""
+        observation = self.look(view, executed)
+        if observation is None:
+            return self.rest()
+        return self.act(policy(observation, self.episode, self.step, self._evaluating))
+
+    def look(self, view: View, executed: Command | None) -> Observation | None:
+        """The first half of a tick: what the policy is asked about, and `act` answers; None: it is not, and `rest` follows."""
+        self._command = self.rig.actions.rest
         if self.state in ("resetting", "acting", "holding") and view.problem:
             self._halt(view.problem)
             self._enter("holding", view.problem)
         elif self.state == "holding":
             self._enter("resetting", "")
-        if self.state == "resetting":
-            velocity = self._reset(view)
-        if self.state == "acting":
-            choice = self._act(view, policy, executed)
-            if choice is not None:
-                velocity, acted, version = self.shaper.velocity(choice.action, self.joints), True, choice.version
-        return self._outcome(velocity, acted, version)
+        try:
+            if self.state == "resetting":
+                self._command = self._step_reset(view, view.sensed)
+            if self.state == "acting":
+                return self._observe(view, executed)
+        except Exception as error:  # whatever the code of a plug-in raises: the robot rests, the operator is told
+            self._fail(self._task_name, error)
+        return None
+
+    def act(self, choice: Choice) -> Outcome:
+        """The second half of a tick in which the policy acts."""
+        try:
+            return self._outcome(self._choose(choice), True, choice.version)
+        except Exception as error:
+            self._fail("action", error)
+            return self.rest()
+
+    def rest(self) -> Outcome:
+        """The second half of a tick in which it does not."""
+        return self._outcome(self._command, False, -1)
 
     def end(self, reason: str) -> Outcome:
         """Rest; the last transitions of an episode that was open."""
         self.stop(reason)
-        return self._outcome(np.zeros(self.joints), False, -1)
+        self._command = self.rig.actions.rest
+        return self.rest()
 
-    def _outcome(self, velocity: np.ndarray, acted: bool, version: int) -> Outcome:
-        steps, finished = tuple(self._steps), self._finished
-        self._steps, self._finished = [], None
-        return Outcome(velocity, acted, version, steps, finished)
+    @property
+    def _task_name(self) -> str:
+        return f"task {self.rig.config.task.type!r}"
+
+    def _fail(self, what: str, error: Exception) -> None:
+        """A plug-in raised: the robot rests, the episode is closed, a person is told and may start again."""
+        self.failed = f"{what}: {plugins.where(error)}"
+        self.stop(self.failed)
+        self._command = self.rig.actions.rest
+
+    def _outcome(self, command: Command, acted: bool, version: int) -> Outcome:
+        transitions, finished = tuple(self._transitions), self._finished
+        self._transitions, self._finished = [], None
+        return Outcome(command, acted, version, transitions, finished)
 
     def _enter(self, state: str, reason: str) -> None:
-        self.state, self.reason = state, reason
-        if state == "resetting":
-            self._reset_began_s = self._settled_since_s = None
+        self.state, self.reason, self.service = state, reason, ""
+        self._reset = None
 
-    def _reset(self, view: View) -> np.ndarray:
-        """Moves home, asks for a new target, lets the arm settle; ends in "acting" at the same tick."""
-        if self._reset_began_s is None:
-            self._reset_began_s = view.steady_s
-            self.target_wanted = self.task.needs_new_target
-            self.task.begin_reset(view.position, view.steady_s)
-        velocity = self.task.reset_velocity(view.position, view.velocity, view.steady_s)
-        if velocity is not None:
-            took_s, self._settled_since_s = view.steady_s - self._reset_began_s, None
-            late = f" for {took_s:.0f} s; safety: {', '.join(self.held_by) or 'no rule'}" if took_s > LONG_RESET_S else ""
-            self.reason = self.task.waits_for or f"moving home{late}"
-            return velocity
-        if self._settled_since_s is None:
-            self._settled_since_s = view.steady_s
-        if self.target_wanted:
-            self.reason = "waiting for the new target (service new_target)"
-        elif view.steady_s - self._settled_since_s >= self.task.settle_s:
-            self._reset_duration_s = view.steady_s - self._reset_began_s
-            self._begin_episode(view)
-        return np.zeros(self.joints)
+    def _step_reset(self, view: View, sensed: Sensed) -> Command:
+        """Runs the reset; ends in "acting" at the same tick."""
+        if self._reset is None:
+            self._reset, self._reset_began_s = self._make_reset(), view.time_s
+            self._reset.begin(sensed)
+        command = self._reset.step(sensed)
+        if command is not None:
+            self.service = self._reset.service
+            took_s = view.time_s - self._reset_began_s
+            rules = f" for {took_s:.0f} s; safety: {', '.join(self.held_by) or 'no rule'}" if took_s > LONG_RESET_S else ""
+            self.reason = self._reset.reason + rules
+            return command
+        self._reset_duration_s = view.time_s - self._reset_began_s
+        self._begin_episode(view, sensed)
+        return self.rig.actions.rest
 
-    def _begin_episode(self, view: View) -> None:
+    def _begin_episode(self, view: View, sensed: Sensed) -> None:
         self._enter("acting", "")
-        self.step = 0
         self._evaluating = self.evaluation_left > 0
         self._return, self._success, self._version = 0.0, False, -1
-        self._began_s = self._seen_s = view.steady_s
-        self._previous_action = np.zeros(self.spec.action, np.float32)
-        self._pending = None
-        self.task.begin_episode()
+        self._interventions = self._intervened_steps = 0
+        self._person_acted = False  # at the step before
+        self._began_s = self._seen_s = view.time_s
+        self._rollout.begin(sensed)
 
-    def _act(self, view: View, policy: Policy, executed: np.ndarray | None) -> Choice | None:
-        """Observes, scores the previous action and chooses the next; None where the episode ends here."""
-        observation = Observation(
-            self._stack.reset(view.frame) if self.step == 0 else self._stack.push(view.frame),
-            self.task.proprioception(view.position, view.velocity, self._previous_action)[: self.spec.proprioception],
+    def _observe(self, view: View, executed: Command | None) -> Observation | None:
+        """Scores the previous action and observes; None where the episode ends here."""
+        step = self._rollout.observe(
+            view.sensed, executed, stamp_ns=view.stamp_ns, source_stamps_ns=view.source_stamps_ns, lateness_s=view.lateness_s
         )
-        self._seen_s = view.steady_s
-        score = self.task.score(view.frame) if self.step else None
-        if score is not None:
-            self._return += score.reward
-            self._success |= score.success
-            self._emit(
-                self._pending._replace(
-                    reward=score.reward,
-                    mask=0.0 if score.terminated else 1.0,
-                    executed=self._pending.executed if executed is None else executed,
-                )
-            )
-        self._pending = self._observe(view, observation, bool(score and score.success))
-        if score is not None and (score.terminated or self.step >= self.task.episode_steps):
-            self._close("goal" if score.terminated else "time limit", score.terminated)
-            self._enter("resetting", "")
-            return None
-        choice = policy(observation, self.episode, self.step, self._evaluating)
+        self._seen_s = view.time_s
+        if step.transition is None:
+            return self.observation
+        self._emit(step.transition)
+        self._count_person(step.transition.intervened)
+        self._return += step.score.reward
+        self._success |= step.score.success
+        if not step.ends and self.step < self.rig.episode_steps:
+            return self.observation
+        self._close(step.ends or "time limit", step.score.terminated)
+        self._enter("resetting", "")
+        return None
+
+    def _count_person(self, acted: bool) -> None:
+        self._interventions += acted and not self._person_acted
+        self._intervened_steps += acted
+        self._person_acted = acted
+
+    def _choose(self, choice: Choice) -> Command:
+        """Takes the policy's answer to the newest observation."""
         self._version = choice.version
-        self._previous_action = choice.action
-        self._pending = self._pending._replace(
-            action=choice.action, intervened=choice.intervened, policy_version=choice.version
-        )
-        self.step += 1
-        return choice
-
-    def _observe(self, view: View, observation: Observation, success: bool) -> Step:
-        nothing = np.full(self.spec.action, np.nan, np.float32)
-        return Step(
-            robot=self.robot, session=self.session, sequence=0, episode=self.episode, step=self.step,
-            is_first=self.step == 0, is_last=False, intervened=False, success=success,
-            frame=view.frame if self.spec.height else np.zeros(self.spec.frame_shape, np.uint8),
-            proprioception=observation.proprioception, action=np.zeros(self.spec.action, np.float32),
-            executed=nothing, reward=0.0, mask=1.0, stamp_ns=view.stamp_ns, frame_stamp_ns=view.frame_stamp_ns,
-            joint_stamp_ns=view.joint_stamp_ns, policy_version=-1, lateness_s=view.lateness_s,
-        )  # fmt: skip
+        return self._rollout.act(choice.action, choice.version, choice.intervened)
 
     def _halt(self, reason: str) -> None:
         """Ends an open episode without a new observation: the newest one closes it, its action never counted."""
-        if self.state == "acting" and self._pending is not None:
-            self.step = self._pending.step
+        if self.state == "acting" and self._rollout.is_open:
             self._close(reason, terminated=False)
 
     def _close(self, reason: str, terminated: bool) -> None:
-        self._emit(self._pending._replace(is_last=True, action=np.zeros(self.spec.action, np.float32)))
-        self._pending = None
-        self._finished = EpisodeResult(
+        result = EpisodeResult(
             self.episode, self.step, self._return, self._success, terminated, not terminated, reason,
             self._seen_s - self._began_s, self._reset_duration_s, self._version, self._evaluating,
+            self._interventions, self._intervened_steps,
         )  # fmt: skip
+        self._emit(self._rollout.close())
+        self._finished = result
         self.evaluation_left -= self._evaluating
-        self.episode += 1
-        self.step = 0
 
-    def _emit(self, step: Step) -> None:
+    def _emit(self, transition: Transition) -> None:
         if not self._evaluating:
-            self._steps.append(step)
+            self._transitions.append(transition)

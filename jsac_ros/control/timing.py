@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.files import write_text
+
 FILE = "control_histograms.json"  # of the actor, in the run folder
 SAFETY_FILE = "safety_histograms.json"
 _LOWEST_MS = 0.01
@@ -58,7 +60,7 @@ class Timing:
         values = [self._recent.popleft() for _ in range(len(self._recent))]
         if not values:
             return NOTHING
-        return Percentiles(*np.quantile(values, _SHARES).tolist(), max(values))
+        return Percentiles._make((*map(float, np.quantile(values, _SHARES)), max(values)))
 
     def run(self) -> Percentiles:
         """Over everything, to the width of a bin; the maximum is exact."""
@@ -69,7 +71,7 @@ class Timing:
         cumulative = np.concatenate(([0], np.cumsum(counts)))
         bounds = np.append(EDGES_MS, max(self.max, EDGES_MS[-1]))
         quantiles = np.interp(np.array(_SHARES) * total, cumulative, bounds)
-        return Percentiles(*np.minimum(quantiles, self.max).tolist(), self.max)
+        return Percentiles._make((*map(float, np.minimum(quantiles, self.max)), self.max))
 
     def histogram(self) -> dict:
         """Bin i holds edges_ms[i] <= value < edges_ms[i + 1], the last bin what is longer. Ready for JSON."""
@@ -89,6 +91,4 @@ def _bin_of(value_ms: float) -> int:
 
 def write_histograms(path: Path, timings: dict[str, Timing]) -> None:
     """Writes `{name: histogram}` as JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({name: timing.histogram() for name, timing in timings.items()}))
-    partial.replace(path)
+    write_text(path, json.dumps({name: timing.histogram() for name, timing in timings.items()}))

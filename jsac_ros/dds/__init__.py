@@ -1,9 +1,9 @@
 """How our processes find and hear each other over DDS.
 
 Over UDP, not through Fast DDS' shared memory. A process that is killed while it holds the lock of a shared-memory port
-leaves it locked: whoever sends to it or listens there waits for ever, so that one `kill -9` can silence the rest. Only
+leaves it locked: every process that sends to it or listens there blocks, so that one `kill -9` can silence the rest. Only
 raw pictures too large for one datagram have no other way. Hosts see nothing of each other unless the user asks for it
-with ROS_AUTOMATIC_DISCOVERY_RANGE. Who brings a profile of his own, or another middleware, is left alone.
+with ROS_AUTOMATIC_DISCOVERY_RANGE. A profile of the user's, or another middleware, is left alone.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def _mapped() -> set[str]:
 
 
 def _is_dead(file: Path) -> bool:
-    """Ours, not young, and where it is a lock file, nobody holds it."""
+    """Ours, not young, and where it is a lock file, no process holds it."""
     try:
         state = file.stat()
         if state.st_uid != os.getuid() or time.time() - state.st_ctime < _YOUNG_S:

@@ -1,6 +1,6 @@
 """From an observation to an action with the newest policy, without ever waiting for it.
 
-A thread of its own takes parameters from the mailbox, puts them on the device and swaps them in as a whole.
+A thread takes parameters from the mailbox, puts them on the device and swaps them in as a whole.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jsac_ros.agent.algorithm import algorithm_of
+from jsac_ros import agent as algorithms
 from jsac_ros.agent.policy import (
     acting_seed,
     action_key,
     compute_in_calling_thread,
     layout_hash,
+    make_act,
     parameter_count,
     random_action,
     unflatten,
 )
 from jsac_ros.config import SystemConfig
 from jsac_ros.control.session import Choice
-from jsac_ros.msg import PolicyParameters
 from jsac_ros.messages import to_ns
+from jsac_ros.msg import PolicyParameters
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
-from jsac_ros.types import Observation, Spec
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Observation, empty_observation
 
 WAIT_S = 0.5
 
@@ -37,19 +39,20 @@ WAIT_S = 0.5
 class Policy(NamedTuple):
     parameters: object  # tree on the device
     version: int  # updates behind it; 0: not learned yet
-    published_ns: int  # ROS time
+    published_s: float  # on the steady clock
 
 
 class Acting:
     """Chooses actions; `choose` is the control thread's, everything else happens elsewhere."""
 
-    def __init__(self, config: SystemConfig, spec: Spec, session: int, logger):
+    def __init__(self, config: SystemConfig, spaces: Spaces, session: int, namespace: str, logger):
+        """Raises ConfigError where the algorithm cannot act in these spaces."""
         compute_in_calling_thread()
-        self._agent, self._spec, self._logger = config.agent, spec, logger
-        self._mailbox_name = names.policy(config.run.name)
-        self._layout_hash = layout_hash(config.agent, spec)
-        self._count = parameter_count(config.agent, spec)
-        self._act = algorithm_of(config.agent).make_act(config.agent, spec)
+        self._agent, self._spaces, self._logger = algorithms.build(config.agent, spaces), spaces, logger
+        self._mailbox_name = names.policy(config.run.name, namespace)
+        self._layout_hash = layout_hash(self._agent)
+        self._count = parameter_count(self._agent)
+        self._act = make_act(self._agent)
         self.seed = acting_seed(config.run.seed, session)
         self.inference_ms = math.nan  # of the last choice
         self._policy: Policy | None = None
@@ -66,15 +69,13 @@ class Acting:
     @property
     def policy_age_s(self) -> float:
         policy = self._policy
-        return 0.0 if policy is None else max(0.0, time.time() - policy.published_ns * 1e-9)
+        return 0.0 if policy is None else time.monotonic() - policy.published_s
 
     def warm_up(self) -> None:
         """Compiles the one shape that `choose` will see."""
-        parameters = unflatten(np.zeros(self._count, np.float32), self._agent, self._spec)
-        image = np.zeros(self._spec.image_shape, np.uint8)
-        proprioception = np.zeros(self._spec.proprioception, np.float32)
+        parameters = unflatten(np.zeros(self._count, np.float32), self._agent)
         for deterministic in (False, True):
-            np.asarray(self._act(parameters, image, proprioception, action_key(0, 0, 0), deterministic))
+            self._act(parameters, empty_observation(self._spaces), action_key(0, 0, 0), deterministic)
 
     def choose(self, observation: Observation, episode: int, step: int, deterministic: bool) -> Choice:
         """Uniform until something has been learned (the initial random steps), the policy from then on."""
@@ -82,29 +83,30 @@ class Acting:
         policy = self._policy
         if policy is None or policy.version == 0:
             self.inference_ms = math.nan
-            return Choice(random_action(key, self._spec), 0)
+            return Choice(random_action(key, self._spaces), 0)
         began_ns = time.monotonic_ns()
-        image, proprioception = observation
-        action = np.asarray(self._act(policy.parameters, image, proprioception, key, deterministic))
+        action = self._act(policy.parameters, observation, key, deterministic)
         self.inference_ms = (time.monotonic_ns() - began_ns) * 1e-6
         return Choice(action, policy.version)
 
     def take(self, vector: np.ndarray, version: int, published_ns: int) -> None:
         """Puts parameters (float32 [count]) on the device and swaps them in."""
-        parameters = jax.device_put(unflatten(vector, self._agent, self._spec))
+        parameters = jax.device_put(unflatten(vector, self._agent))
         jax.block_until_ready(parameters)
-        self._policy = Policy(parameters, version, published_ns)
+        age_s = max(0.0, time.time() - published_ns * 1e-9)  # by the computer's clock once, which may be set later
+        self._policy = Policy(parameters, version, time.monotonic() - age_s)
 
     def on_parameters(self, message: PolicyParameters) -> None:
-        """The topic, for a learner on another host."""
-        if message.info.layout_hash != self._layout_hash:
-            self._logger.error(
-                f"policy_parameters: layout {message.info.layout_hash:x}, expected {self._layout_hash:x}: the learner "
-                "runs another configuration",
-                throttle_duration_sec=5.0,
+        """The topic, for a learner on another host. Raises ValueError."""
+        info = message.info
+        if info.layout_hash != self._layout_hash:
+            raise ValueError(
+                f"layout {info.layout_hash:x}; expected {self._layout_hash:x}: the learner runs another configuration"
             )
-            return
-        self.take(np.frombuffer(message.data, np.float32), message.info.version, to_ns(message.info.header.stamp))
+        vector = np.frombuffer(message.data, np.float32)
+        if info.version < 0 or not np.isfinite(vector).all():
+            raise ValueError(f"version {info.version} is negative or not finite; expected the parameters of a learner")
+        self.take(vector, info.version, to_ns(info.header.stamp))
 
     def close(self) -> None:
         self._stop.set()

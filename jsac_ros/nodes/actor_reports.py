@@ -1,10 +1,11 @@
-"""What the actor says about itself: control_status and /diagnostics once a second, an Episode at each end, histograms
+"""What the actor publishes about itself: control_status and /diagnostics once a second, an Episode at each end, histograms
 for the run folder."""
 
 from __future__ import annotations
 
-import csv
+import math
 import time
+from collections import deque
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -17,8 +18,11 @@ from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.diagnostics import actor_diagnostics
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.replay.outbox import Outbox
+from jsac_ros.report.tables import Table
+from jsac_ros.rig import JOINTS
 
 WRITE_PERIOD_S = 10.0
+SHADOW_ROWS = 10_000  # actions of shadow mode that wait to be written, at most
 TIMINGS = (
     "lateness", "done", "obs_to_command", "image_age", "joint_age", "image_joint_skew", "inference", "policy_age",
 )  # fmt: skip
@@ -32,6 +36,7 @@ class ActorReports:
     ):
         self._node, self._folder, self._robot, self._clock = node, folder, robot, clock
         self._session, self._acting, self._outbox = session, acting, outbox
+        self._cameras, self._flat = tuple(session.rig.images), session.rig.spaces.flat_action
         self._timings = {name: Timing() for name in TIMINGS}
         self._ticks = self._missed = self._ticks_said = self._missed_said = 0
         self._said_s = time.monotonic()
@@ -39,9 +44,9 @@ class ActorReports:
         self._episodes = node.create_publisher(Episode, "episode", 10)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1.0, self._publish)
-        node.create_timer(WRITE_PERIOD_S, self.write)
-        self._shadow_file = open(folder / "shadow_actions.csv", "a", newline="") if node.config.shadow else None
-        self._shadow_rows = csv.writer(self._shadow_file) if self._shadow_file else None
+        node.create_timer(WRITE_PERIOD_S, lambda: node.written(self.write))
+        self._shadow_rows: deque[dict[str, object]] = deque(maxlen=SHADOW_ROWS)  # not written yet
+        self._shadow_table = Table(folder / "shadow_actions.csv") if node.config.shadow else None
 
     # -- control thread ------------------------------------------------------------------------------------------
 
@@ -54,12 +59,14 @@ class ActorReports:
         now_ns = self._clock.now_ns()
         add["done"]((now_ns - tick.due_ns) * 1e-6)
         if outcome.acted:
-            add["image_age"](1e3 * view.frame_age_s)
-            add["joint_age"](1e3 * view.joint_age_s)
+            image_age_s = max((view.ages_s[name] for name in self._cameras), default=math.nan)  # of the oldest
+            add["image_age"](1e3 * image_age_s)
+            add["joint_age"](1e3 * view.ages_s[JOINTS])
             add["inference"](self._acting.inference_ms)
-            add["obs_to_command"](1e3 * (view.frame_age_s + now_ns * 1e-9 - view.steady_s))
-            if view.frame_stamp_ns and view.joint_stamp_ns:  # both have come; no picture where none is used
-                add["image_joint_skew"](abs(view.frame_stamp_ns - view.joint_stamp_ns) * 1e-6)
+            add["obs_to_command"](1e3 * (image_age_s + now_ns * 1e-9 - view.time_s))
+            stamps, joints_ns = view.source_stamps_ns, view.source_stamps_ns[JOINTS]
+            skews = [abs(stamps[name] - joints_ns) for name in self._cameras if stamps[name] and joints_ns]
+            add["image_joint_skew"](max(skews, default=math.nan) * 1e-6)
             if self._acting.version is not None:
                 add["policy_age"](1e3 * self._acting.policy_age_s)
 
@@ -69,13 +76,15 @@ class ActorReports:
             episode_return=result.episode_return, success=result.success, terminated=result.terminated,
             truncated=result.truncated, reason=result.reason, duration=result.duration_s,
             reset_duration=result.reset_duration_s, policy_version=result.policy_version, evaluation=result.evaluation,
+            interventions=result.interventions, intervened_steps=result.intervened_steps,
         )  # fmt: skip
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._episodes.publish(message)
 
     def shadow(self, episode: int, step: int, choice: Choice) -> None:
         """Keeps what the policy would have done."""
-        self._shadow_rows.writerow([episode, step, choice.version, *(f"{value:.6g}" for value in choice.action)])
+        action = {f"action.{k}": float(value) for k, value in enumerate(self._flat(choice.action))}
+        self._shadow_rows.append({"episode": episode, "step": step, "policy_version": choice.version} | action)
 
     # -- executor ------------------------------------------------------------------------------------------------
 
@@ -101,12 +110,12 @@ class ActorReports:
 
     def write(self) -> None:
         """The whole run's histograms, and what shadow mode logged."""
+        while self._shadow_rows:
+            self._shadow_table.append(self._shadow_rows.popleft())
         write_histograms(self._folder / FILE, self._timings)
-        if self._shadow_file:
-            self._shadow_file.flush()
 
     def close(self) -> None:
         self._publish()  # the final counts
-        self.write()
-        if self._shadow_file:
-            self._shadow_file.close()
+        self._node.written(self.write)
+        if self._shadow_table:
+            self._shadow_table.close()

@@ -3,6 +3,8 @@ its namespace."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
@@ -59,6 +61,12 @@ def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: 
     )
 
 
+def refusal_diagnostics(node: Node, stamp, refused: Mapping[str, int], new: int) -> DiagnosticArray:
+    """`refused`: topic or service -> messages that could not be used, in all; a warning where some are `new`."""
+    message = f"{new} messages refused in the last second" if new else "none refused in the last second"
+    return array_of(stamp, status(f"{_name(node)}: refused", WARN if new else OK, message, dict(sorted(refused.items()))))
+
+
 def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
     """`control`: msg/ControlStatus. State and policy; and the loop's `timings` of the last second, a warning when it
     `missed` ticks since the message before."""
@@ -72,10 +80,15 @@ def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles
             _ACTOR_LEVEL[control.state],
             control.reason or control.state,
             {
-                "state": control.state, "robot": control.robot, "episode": control.episode, "step": control.step,
-                "policy version": control.policy_version, "policy age s": control.policy_age_s,
-                "unacknowledged": control.unacknowledged, "dropped": control.dropped,
-            },  # fmt: skip
+                "state": control.state,
+                "robot": control.robot,
+                "episode": control.episode,
+                "step": control.step,
+                "policy version": control.policy_version,
+                "policy age s": control.policy_age_s,
+                "unacknowledged": control.unacknowledged,
+                "dropped": control.dropped,
+            },
         ),
         status(f"{_name(node)}: timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
     )

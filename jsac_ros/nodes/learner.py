@@ -3,9 +3,10 @@
 Takes batches from shared memory, updates, publishes the actor's parameters every K updates (mailbox in shared memory,
 or a latched topic for an actor on another host) and checkpoints in the background.
 
-Hears   batch ring `<name>_batches`; service `learner/checkpoint`
-Says    mailbox `<name>_policy`, policy_info, training_status, TD errors in the slots of the ring
-A process of its own because an update occupies every core it can get, and control must not wait for it.
+Subscribes   batch ring `<name>_batches`
+Publishes    mailbox `<name>_policy`, policy_info, training_status, TD errors in the slots of the ring
+Serves       learner/checkpoint
+A process because an update occupies every core it can get, and control must not wait for it.
 """
 
 from __future__ import annotations
@@ -15,21 +16,20 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-import jax
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
-from jsac_ros import config as configuration
-from jsac_ros.agent import export
-from jsac_ros.agent.algorithm import algorithm_of
+from jsac_ros import agent as algorithms
+from jsac_ros import documents
+from jsac_ros.agent import export, learning
+from jsac_ros.agent.agent import TrainState, with_encoder
 from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
-from jsac_ros.agent.policy import flatten, layout_hash, parameter_count
-from jsac_ros.agent.state import with_encoder
-from jsac_ros.agent.update import compile_update
+from jsac_ros.agent.policy import layout_hash, parameter_count
 from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
@@ -37,41 +37,41 @@ from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.ring import BatchRing, Taken
-from jsac_ros.robots.models import arm_of
-from jsac_ros.types import batch_layout
+from jsac_ros.rig import read_spaces
+from jsac_ros.types import Batch, batch_layout
 
 TAKE_TIMEOUT_S = 0.5
 
 
 class Learner(WorkingNode):
     doing = "learning"
+    kinds = ("agent",)  # the spaces are in the run folder
 
     def __init__(self):
         super().__init__("learner")
         config = self.config
         self._idle = realtime.process_idle(config.realtime.learner_nice)
         self.folder = run_folder(config)
-        self.spec = configuration.spec_of(config, len(arm_of(config.robot)))
+        self.spaces = read_spaces(self.folder)
+        self.agent = algorithms.build(config.agent, self.spaces)
         self.session = secrets.randbits(63)
-        self.state_name, self.updates, self.published, self.skipped = "compiling", 0, -1, 0
-        self.batches = 0  # sequence of the last batch taken
-        self.metrics: dict[str, jax.Array] = {}
+        self.state_name, self.published, self.problem = "compiling", -1, ""
         self.update_ms: deque[float] = deque(maxlen=1000)
         self.waited_s = 0.0
-        self._window = (time.monotonic(), 0, 0.0)  # when, updates and waited_s at the last status
+        self._taken: deque[Taken] = deque()  # not given back yet
+        self._sequence = 0  # of the last batch learned from
+        self._ring: BatchRing | None = None
 
-        algorithm = algorithm_of(config.agent)
-        self.update = algorithm.make_update(config.agent, self.spec)
-        self.policy_parameters = algorithm.policy_parameters
-        self.state = algorithm.create(config.agent, self.spec, config.run.seed)
-        if config.learner.encoder:
-            self.state = self._with_encoder(config.learner.encoder)
         self.checkpoints = self._open_checkpoints(self.folder, config.learner.keep_checkpoints)
-        self._restore()
+        try:
+            self.learner = learning.Learner(self.agent, self._first_state(), config.learner.devices)
+        except ValueError as error:  # fewer devices than asked for
+            raise ConfigError(str(error)) from None
+        self._window = (time.monotonic(), self.learner.updates, 0.0)  # when, updates and waited_s at the last status
 
-        count = parameter_count(config.agent, self.spec)
-        self.layout_hash = layout_hash(config.agent, self.spec)
-        self.mailbox = PolicyMailbox.create(names.policy(config.run.name), count, self.layout_hash)
+        count = parameter_count(self.agent)
+        self.layout_hash = layout_hash(self.agent)
+        self.mailbox = PolicyMailbox.create(names.policy(config.run.name, self.get_namespace()), count, self.layout_hash)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.info = self.create_publisher(PolicyInfo, "policy_info", latched)
         self.parameters = (
@@ -84,160 +84,182 @@ class Learner(WorkingNode):
 
     def close(self) -> None:
         super().close()
+        self._publish_status()  # the final counts
         self.mailbox.close()
 
     # -- learning ------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """The loop: update, take the next batch meanwhile, give the slot back, publish every K, checkpoint now and then."""
+        """Compiles, then learns from the ring until stopped; publishes every K updates, checkpoints now and then."""
         config = self.config
         self._compile()
         self._publish_policy()
-        ring, ahead, checkpoint_due = None, None, time.monotonic() + config.learner.checkpoint_period_s
+        self._checkpoint_due_s = time.monotonic() + config.learner.checkpoint_period_s
+        hooks = (
+            self._measure,
+            learning.every(config.learner.publish_period, lambda _: self._publish_policy()),
+            self._checkpoint_if_due,
+        )
         try:
-            while not self.stop.is_set():
-                ring = ring or self._attach()
-                taken = ahead or self._take(ring, TAKE_TIMEOUT_S)
-                if taken is None:
-                    self.state_name = "waiting"
-                    ring = self._reattached(ring)
-                    continue
-                self.state_name, began = "learning", time.monotonic()
-                self.state, metrics = self.update(self.state, taken.batch)  # returns while the device computes
-                ahead = self._take(ring, 0.0)
-                # The slot may be refilled as soon as it is given back, and JAX may read NumPy memory in place.
-                td_error = np.asarray(metrics.pop("td_error"))
-                skipped_in_a_row = int(self.state.skipped_in_a_row)
-                if skipped_in_a_row:
-                    self._name_skipped(taken, td_error)
-                ring.give_back(None if skipped_in_a_row else td_error)
-                self.metrics, self.updates, self.batches = metrics, self.updates + 1, taken.sequence
-                self.update_ms.append(1e3 * (time.monotonic() - began))
-                if self.updates % config.learner.publish_period == 0:
-                    self._publish_policy()
-                if skipped_in_a_row >= config.learner.max_skipped_updates:
-                    self._fail_skipped()
-                    break
-                if self._checkpoint_asked.is_set() or time.monotonic() >= checkpoint_due:
-                    self._checkpoint_asked.clear()
-                    checkpoint_due = time.monotonic() + config.learner.checkpoint_period_s
-                    self._checkpoint()
+            self.learner.learn(
+                self._batches(), give_back=self._give_back, after=hooks, on_skipped=self._name_skipped,
+                max_skipped_updates=config.learner.max_skipped_updates,
+            )  # fmt: skip
+        except learning.NotFinite as error:
+            self.fail(f"{error}; the last good checkpoint is update {self.checkpoints.latest()}")
         finally:
             self.state_name = "stopped"
-            if ring:
-                ring.close()
+            if self._ring:
+                self._ring.close()
             self._checkpoint()
-            self._export()
-            self.checkpoints.close()
+            self._keep(self._export)
+            self._keep(self.checkpoints.close)
+            self.exit_code = self.exit_code or int(bool(self.problem))
 
     def _compile(self) -> None:
-        seconds = compile_update(self.update, self.state, self.spec, self.config.replay.batch_size, self.config.agent.n_step)
+        seconds = self.learner.compile(self.config.replay.batch_size)
         settings = f"{realtime.huge_pages()}; {realtime.kept_memory()}; {self._idle}"
         self.get_logger().info(f"compiled the update in {seconds:.1f} s; {settings}")
         self.state_name = "waiting"
 
+    def _batches(self) -> Iterator[Batch | None]:
+        """From the ring until stopped; None where none is ready. Blocks only while no batch is being learned from."""
+        while not self.stop.is_set():
+            if self._ring is None:
+                self._ring = self._attach()
+            taken = self._take(0.0 if self._taken else TAKE_TIMEOUT_S)
+            if taken is not None:
+                self._taken.append(taken)
+                self.state_name = "learning"
+                yield taken.batch
+                continue
+            if not self._taken:
+                self.state_name = "waiting"
+                if self._ring is not None and self._ring.abandoned():
+                    self._ring.close()
+                    self._ring = None
+            yield None
+
     def _attach(self) -> BatchRing | None:
-        layout = batch_layout(self.spec, self.config.replay.batch_size, self.config.agent.n_step)
+        layout = batch_layout(self.spaces, self.config.replay.batch_size, self.config.agent.n_step)
         try:
-            return BatchRing.attach(names.batches(self.config.run.name), layout)
+            return BatchRing.attach(names.batches(self.config.run.name, self.get_namespace()), layout)
         except FileNotFoundError:
             self.stop.wait(0.2)
             return None
 
-    def _reattached(self, ring: BatchRing | None) -> BatchRing | None:
-        """The ring, or None when its replay has gone and another one may have made a new ring."""
-        if ring is not None and ring.abandoned():
-            ring.close()
-            return None
-        return ring
-
-    def _take(self, ring: BatchRing | None, timeout_s: float) -> Taken | None:
-        """The next batch, on its way to the device; the memory that it came in stays ours until it is given back."""
+    def _take(self, timeout_s: float) -> Taken | None:
         began = time.monotonic()
-        taken = ring.take(timeout_s) if ring else None
+        taken = self._ring.take(timeout_s) if self._ring else None
         self.waited_s += time.monotonic() - began
-        return taken and taken._replace(batch=jax.device_put(taken.batch))
+        return taken
 
-    def _name_skipped(self, taken: Taken, td_error: np.ndarray) -> None:
-        rows, bad = np.asarray(taken.batch.index), ~np.isfinite(td_error)
-        which = f"rows {rows[bad].tolist()} of the store" if bad.any() else "its gradient, not one step of it,"
-        self.get_logger().warning(
-            f"update {self.updates} skipped, batch {taken.sequence}: not finite because of {which}",
-            throttle_duration_sec=1.0,
-        )
+    def _give_back(self, td_error: np.ndarray | None) -> None:
+        self._sequence = self._taken.popleft().sequence
+        self._ring.give_back(td_error)
 
-    def _fail_skipped(self) -> None:
-        limit, latest = self.config.learner.max_skipped_updates, self.checkpoints.latest()
-        self.fail(f"{limit} updates in a row were not finite; the last good checkpoint is update {latest}")
+    def _measure(self, learner: learning.Learner) -> None:
+        self.update_ms.append(1e3 * learner.update_s)
 
-    # -- what it says --------------------------------------------------------------------------------------------
+    def _name_skipped(self, batch: Batch, td_error: np.ndarray) -> None:
+        rows, bad = batch.index, ~np.isfinite(td_error)
+        which = f"rows {rows[bad].tolist()} of the store" if bad.any() else "its gradient, not a transition in it,"
+        update = f"update {self.learner.updates} skipped, batch {self._taken[0].sequence}"
+        self.get_logger().warning(f"{update}: not finite because of {which}", throttle_duration_sec=1.0)
+
+    # -- what it publishes ---------------------------------------------------------------------------------------
 
     def _publish_policy(self) -> None:
-        vector = np.asarray(flatten(self.policy_parameters(self.state)))
-        self.mailbox.write(self.updates, self.session, vector)
-        self.published = self.updates
-        info = PolicyInfo(
-            session=self.session, version=self.updates, parameter_count=vector.size, layout_hash=self.layout_hash
-        )
+        vector, version = self.learner.policy_vector(), self.learner.updates
+        self.mailbox.write(version, self.session, vector)
+        self.published = version
+        info = PolicyInfo(session=self.session, version=version, parameter_count=vector.size, layout_hash=self.layout_hash)
         info.header.stamp = self.get_clock().now().to_msg()
         self.info.publish(info)
         if self.parameters:
             self.parameters.publish(PolicyParameters(info=info, data=vector.tobytes()))
 
     def _publish_status(self) -> None:
+        updates_now, metrics = self.learner.updates, self.learner.metrics
         now, (then, updates, waited) = time.monotonic(), self._window
-        self._window = (now, self.updates, self.waited_s)
-        message = TrainingStatus(session=self.session, state=self.state_name, updates=self.updates)
+        self._window = (now, updates_now, self.waited_s)
+        message = TrainingStatus(session=self.session, state=self.state_name, updates=updates_now)
         message.header.stamp = self.get_clock().now().to_msg()
-        message.updates_per_s = (self.updates - updates) / (now - then)
-        recent = list(self.update_ms)[updates - self.updates :] if self.updates > updates else []
+        message.updates_per_s = (updates_now - updates) / (now - then)
+        recent = list(self.update_ms)[updates - updates_now :] if updates_now > updates else []
         message.update_ms = median(recent) if recent else 0.0
         message.batch_wait_share = min(1.0, (self.waited_s - waited) / (now - then))
         latest = self.checkpoints.latest()
         message.policy_version, message.checkpoint = self.published, -1 if latest is None else latest
-        metrics = {name: float(value) for name, value in self.metrics.items()}
-        message.skipped_updates = int(metrics.get("skipped", self.skipped))
-        message.metric_names, message.metric_values = list(metrics), list(metrics.values())
+        values = {name: float(value) for name, value in metrics.items()}
+        message.skipped_updates = int(values.get("skipped", 0))
+        message.metric_names, message.metric_values = list(values), list(values.values())
         self.status.publish(message)
 
+    # -- what it keeps -------------------------------------------------------------------------------------------
+
     def _on_checkpoint(self, _, response):
+        if self.state_name != "learning":
+            latest = self.checkpoints.latest()
+            newest = "there is none yet" if latest is None else f"the newest is update {latest}"
+            return self.answered("checkpoint", response, False, f"checkpoint: the learner is {self.state_name}; {newest}")
         self._checkpoint_asked.set()
-        response.success, response.message = True, f"checkpoint after update {self.updates}"
-        return response
+        message = f"checkpoint: written after update {self.learner.updates}, in {self.folder / 'checkpoints'}"
+        return self.answered("checkpoint", response, True, message)
 
-    def _open_checkpoints(self, folder: Path, keep: int) -> Checkpoints:
-        return Checkpoints(folder / "checkpoints", self.config.agent, self.spec, keep)
+    def _open_checkpoints(self, folder: Path, keep: int | None) -> Checkpoints:
+        return Checkpoints(folder / "checkpoints", self.agent, keep)
 
-    def _restore(self) -> None:
-        """Goes on from this run's own checkpoint (after a crash) or from another run's (`learner.resume`)."""
+    def _first_state(self) -> TrainState:
+        """Of this run's own checkpoint (after a crash), of another run's (`learner.resume`), or a fresh one."""
         resume, source = self.config.learner.resume, self.checkpoints
         try:
             if source.latest() is None:
                 if not resume:
-                    return
+                    return self._fresh_state()
                 source = self._open_checkpoints(Path(resume), keep=None)
-            self.state, _ = source.restore()
+            state, _ = source.restore()
         except CheckpointError as error:
             raise ConfigError(str(error)) from None
         finally:
             if source is not self.checkpoints:
                 source.close()
-        self.updates = int(self.state.step)
-        self.get_logger().info(f"resumed after {self.updates} updates")
+        self.get_logger().info(f"resumed after {int(state.step)} updates")
+        return state
 
-    def _with_encoder(self, folder: str):
+    def _fresh_state(self) -> TrainState:
+        state, folder = self.agent.init(self.config.run.seed), self.config.learner.encoder
+        if not folder:
+            return state
         try:
-            return with_encoder(self.state, export.load(folder).params["encoder"])
+            return with_encoder(state, export.load(folder).params["encoder"])
         except ValueError as error:
             raise ConfigError(f"learner.encoder {folder}: {error}") from None
 
-    def _export(self) -> None:
-        """The policy as it is now, in `policy/` of the run folder: usable without ROS (`agent.export.load`)."""
-        task = {"task": self.config.task.model_dump(mode="json"), "robot": self.config.robot.model_dump(mode="json")}
-        export.save(self.folder / "policy", self.policy_parameters(self.state), self.config.agent, self.spec, task)
+    def _checkpoint_if_due(self, _: learning.Learner) -> None:
+        if self._checkpoint_asked.is_set() or time.monotonic() >= self._checkpoint_due_s:
+            self._checkpoint_asked.clear()
+            self._checkpoint_due_s = time.monotonic() + self.config.learner.checkpoint_period_s
+            self._checkpoint()
 
     def _checkpoint(self) -> None:
-        self.checkpoints.save(self.state, {"batches": self.batches, "session": self.session})
+        self.problem = ""
+        self._keep(lambda: self.checkpoints.save(self.learner.state, {"batches": self._sequence, "session": self.session}))
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Where the disk does not take it, learning continues, and so do the checkpoints when they are due."""
+        try:
+            write()
+        except (OSError, CheckpointError) as error:
+            self.problem = documents.one_line(error)
+            last, period_s = self.checkpoints.latest(), self.config.learner.checkpoint_period_s
+            self.get_logger().error(f"{self.problem}; the last good one is update {last}, the next try in {period_s:g} s")
+
+    def _export(self) -> None:
+        """The policy as it is now, in `policy/` of the run folder: usable without ROS (`agent.export.load`)."""
+        sections = ("control", "cameras", "sensors", "robot", "actions", "task")
+        tree = self.config.model_dump(mode="json")
+        export.save(self.folder / "policy", self.learner.policy_params(), self.agent, {name: tree[name] for name in sections})
 
 
 def main(args=None) -> int:

@@ -1,4 +1,4 @@
-"""The operator's handles: each verb calls one service of a running system and says what it answered.
+"""Calls one service of a running system and prints its answer.
 
 The system has to be on the same ROS_DOMAIN_ID; a system in a namespace is reached with --namespace.
 """
@@ -6,13 +6,15 @@ The system has to be on the same ROS_DOMAIN_ID; a system in a namespace is reach
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
+import re
 import sys
 
 import rclpy
 from std_srvs.srv import Trigger
 
-from jsac_ros import dds
+from jsac_ros import dds, domain
 
 SERVICES = {
     "start": "actor/start",
@@ -21,6 +23,10 @@ SERVICES = {
     "stop": "actor/stop",
     "reset": "actor/reset",
     "evaluate": "actor/evaluate",
+    "continue": "actor/continue",
+    "success": "actor/success",
+    "failure": "actor/failure",
+    "discard": "actor/discard",
     "checkpoint": "learner/checkpoint",
     "emergency-stop": "safety/emergency_stop",
     "release": "safety/release",
@@ -28,29 +34,38 @@ SERVICES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(verb=parser.prog.split()[-1])
-    parser.add_argument("--namespace", default="", help="of the system, where it has one")
+    verb = parser.prog.split()[-1]
+    parser.set_defaults(verb=verb)
+    parser.epilog = f"examples:\n  jsac-ros {verb}\n  jsac-ros {verb} --namespace left_arm"
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, where it has one")
     parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="to find the service and to hear from it")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """0 where the service did it; 1 where it refused, or nobody answered."""
-    service = "/".join(filter(None, (arguments.namespace.strip("/"), SERVICES[arguments.verb])))
+    """0 where the service did it; 1 where it refused, or no node answered."""
+    service = f"{domain.absolute(arguments.namespace)}/{SERVICES[arguments.verb]}".replace("//", "/")
     os.environ |= dds.discovery() | dds.profile()
     answer = call(service, arguments.timeout)
     if answer is None:
-        domain = os.environ.get("ROS_DOMAIN_ID", "0")
-        print(f"error: nobody answers {service} on ROS domain {domain}; is the system running?", file=sys.stderr)
+        print(f"error: no answer from {service} on ROS domain {domain.domain_id()}; is the system running?", file=sys.stderr)
         return 1
     print(answer.message)
     return 0 if answer.success else 1
 
 
+def _user() -> str:
+    """Who asks, as far as a node's name can tell."""
+    try:
+        return re.sub(r"\W", "_", getpass.getuser())
+    except (OSError, KeyError):  # a user without a name, as in a container
+        return f"uid_{os.getuid()}"
+
+
 def call(service: str, timeout_s: float) -> Trigger.Response | None:
-    """Calls a std_srvs/Trigger service once; None where nobody answers in time."""
+    """Calls a std_srvs/Trigger service once; None where no node answers in time."""
     context = rclpy.Context()
     rclpy.init(context=context)
-    node = rclpy.create_node(f"operator_{os.getpid()}", context=context)
+    node = rclpy.create_node(f"operator_{_user()}_{os.getpid()}", context=context)
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     try:
         client = node.create_client(Trigger, service)

@@ -1,20 +1,60 @@
-"""From a node's ROS parameters to the one configuration that all of them share."""
+"""From a node's ROS parameters to the one configuration that all of them share, which is read once."""
 
 from __future__ import annotations
 
 import array
+from collections.abc import Collection
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter_service import ParameterService
 
-from jsac_ros.config import SystemConfig, from_parameters
+from jsac_ros.config import SystemConfig
+from jsac_ros.nodes.polled import Polled
+from jsac_ros.parameters import from_parameters
+
+READ_ONLY = (
+    "parameters are read when a process starts and are not changed while it runs; "
+    "give section.field=value to jsac-ros run, or change the configuration file, and start the system again"
+)
 
 
-def load_config(node: Node) -> SystemConfig:
+def load_config(node: Node, kinds: Collection[str]) -> SystemConfig:
     """Reads every parameter the node was started with (`automatically_declare_parameters_from_overrides`).
+
+    kinds: of plug-ins whose sections are checked, as `parameters.from_parameters` takes them.
 
     Raises jsac_ros.config.ConfigError.
     """
     values = {name: parameter.value for name, parameter in node.get_parameters_by_prefix("").items()}
     sections = {name: list(v) if isinstance(v, array.array) else v for name, v in values.items()}
     ours = {name: v for name, v in sections.items() if "." in name and not name.startswith("qos_overrides.")}
-    return from_parameters(ours)
+    return from_parameters(ours, kinds)
+
+
+def refuse_changes(_) -> SetParametersResult:
+    """For `add_on_set_parameters_callback`, in front of rclpy's own, which would act on `use_sim_time`."""
+    return SetParametersResult(successful=False, reason=READ_ONLY)
+
+
+class PolledParameters:
+    """The parameter services of a node whose executor has no time for them at every message; call `answer` now and then."""
+
+    def __init__(self, node: Node):
+        self._node, self._group = node, Polled()
+        self._polled = []
+        self._parameters = ParameterService(self)
+
+    def create_service(self, *arguments, **options):
+        self._polled.append(self._node.create_service(*arguments, callback_group=self._group, **options))
+
+    def __getattr__(self, name: str):
+        return getattr(self._node, name)  # in the place of the node, for ParameterService
+
+    def answer(self) -> None:
+        """Every request that has come."""
+        for service in self._polled:
+            with service.handle:
+                request, header = service.handle.service_take_request(service.srv_type.Request)
+            if header is not None:
+                service.send_response(service.callback(request, service.srv_type.Response()), header)

@@ -1,68 +1,83 @@
-"""Player: a recording in the place of camera and robot.
+"""Player: a recording in the place of cameras, robot and sensors.
 
-Publishes the camera's and the joints' messages of `bag.path` as they were recorded, with their own spacing times
-`bag.rate`, and the commands of `bag.action_topic` as `recorded_action`: never where a robot listens. It begins when the
-actor listens to all of them, and ends with status 0 after the last one. A process of its own so that nothing else
-knows the difference between a recording and a robot.
+Publishes  their messages of `bag.path` as they were recorded, with their own spacing times `bag.rate`;
+           recorded_action, where `bag.action_topic` names commands: which one answers a frame, never where a robot listens
+It begins when the actor listens to all of them, refuses to play beside another publisher of the same topics, and ends with
+status 0 after the last message. A process so that no other knows the difference between a recording and a robot.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
-from jsac_ros.bags.play import Playback
-from jsac_ros.bags.reader import IMAGES, Bag, BagError
-from jsac_ros.config import SystemConfig
+from rclpy.serialization import serialize_message
+
+from jsac_ros.bags.answers import Answer, Answered
+from jsac_ros.bags.play import Playback, Played
+from jsac_ros.bags.reader import Bag, Record
+from jsac_ros.messages import to_outputs
+from jsac_ros.msg import Action
 from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.nodes.transitions import CLASSES
+from jsac_ros.rig import Rig
 
 RECORDED_ACTION = "recorded_action"
+_TYPE = "jsac_ros/msg/Action"
 
 
-def topic_names(bag: Bag, config: SystemConfig) -> dict[str, str]:
-    """Recorded topic -> name to publish it under. Raises BagError where one is missing or of another type."""
-    camera = config.camera
-    wanted = [(config.robot.joint_states_topic, ("sensor_msgs/msg/JointState",), config.robot.joint_states_topic)]
-    if camera.height and config.task.observe != "proprioception":
-        wanted.append((camera.topic, (IMAGES[camera.compressed],), camera.topic))
-    if config.bag.action_topic:
-        wanted.append((config.bag.action_topic, ("std_msgs/msg/Float64MultiArray",), RECORDED_ACTION))
-    names = {}
-    for recorded, types, published in wanted:
-        topic = bag.topic(recorded)
-        if topic.type not in types or not topic.count:
-            raise BagError(
-                f"bag {bag.path}: {topic.name} has {topic.count} messages of {topic.type}; expected some of {types[0]}"
-            )
-        names[topic.name] = published
-    return names
+def played_topics(bag: Bag, rig: Rig) -> list[Played]:
+    """Each topic once. Raises BagError where one is missing, of another type or empty."""
+    played = {}
+    for source in rig.sources.values():
+        topic = bag.find(f"topic of {source.name}", source.topic, (source.type,))
+        played[topic.name] = Played(*topic, source.topic)
+    return list(played.values())
 
 
 class Player(JsacNode):
     def __init__(self):
         super().__init__("player")
+        rig = Rig.of(self.config)
         self._bag = Bag(self.config.bag.path).__enter__()
-        names = topic_names(self._bag, self.config)
-        self._playback = Playback(self, self._bag, names, self.config.bag.rate)
+        played = played_topics(self._bag, rig)
+        topics = [topic.topic for topic in played]
+        self._answered = Answered(self._bag, rig, topics) if self.config.bag.action_topic else None
+        if self._answered:
+            played.append(Played(RECORDED_ACTION, _TYPE, 1, RECORDED_ACTION))
+        self._records = self._with_actions() if self._answered else self._bag.messages(topics)
+        self._playback = Playback(self, played, self.config.bag.rate)
 
     def run(self) -> None:
         self._playback.wait_for(self._actor_listens, self.stop, "the actor")
         if not self.stop.is_set():
-            self.get_logger().info(
-                f"playing {self._bag.path}: {self._bag.count} messages, {self._bag.duration_s:.1f} s"
-            )
-            self._playback.play(self.stop)
-        self.get_logger().info(
-            f"{self._playback.published} messages published, at most {self._playback.late_ms:.1f} ms late"
-        )
-        if self._bag.damage:
-            self.get_logger().warning(f"bag {self._bag.path}: {self._bag.damage}")
+            self.get_logger().info(f"playing {self._bag.path}: {self._bag.count} messages, {self._bag.duration_s:.1f} s")
+            self._playback.play(self._records, self.stop, self._bag.start_ns)
+        self.get_logger().info(f"{self._playback.published} messages published, at most {self._playback.late_ms:.1f} ms late")
+        refused = self._answered.refused if self._answered else {}
+        for line in [*self._bag.warnings, *(f"{count} commands refused: {why}" for why, count in refused.items())]:
+            self.get_logger().warning(line)
+
+    def _with_actions(self) -> Iterator[Record]:
+        for item in self._answered:
+            yield _record_of(item) if isinstance(item, Answer) else item
 
     def _actor_listens(self, topic: str) -> bool:
         """Other subscribers (a recorder, a viewer) may be there long before."""
-        return any(end.node_name == "actor" for end in self.get_subscriptions_info_by_topic(topic))
+        actor = ("actor", self.get_namespace())
+        return any((end.node_name, end.node_namespace) == actor for end in self.get_subscriptions_info_by_topic(topic))
 
     def close(self) -> None:
         self._bag.__exit__()
+
+
+def _record_of(answer: Answer) -> Record:
+    """As a message; without a velocity where nothing had been commanded yet."""
+    message = Action(policy_version=-1, observation_stamp=CLASSES.time(answer.stamp_ns))
+    if answer.command is not None:
+        message.velocity = answer.command.motion.tolist()
+        message.outputs = to_outputs(answer.command.outputs, CLASSES)
+    return Record(RECORDED_ACTION, answer.time_ns, _TYPE, serialize_message(message), answer.time_ns)
 
 
 def main(args=None) -> int:

@@ -1,7 +1,9 @@
 """What every process of ours does the same way: start, one line for a wrong configuration, end when asked.
 
 A node is a class with `run()` (blocks until `stop` is set; by default it spins) and `close()` (always called; what
-moves stops there). SIGINT and SIGTERM set `stop`; so does the death of the process that started us, however it died.
+moves stops there). The starter's signal, SIGTERM, SIGINT and SIGHUP set `stop`; so does the death of the starter, however
+it died. A process that its starter asked to end leaves with status 0; one that another process asked dies of the signal, in
+the same order, so that its starter knows that it has to start it again.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -18,31 +19,83 @@ from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.signals import SignalHandlerOptions
 
+from jsac_ros.claims import claim
 from jsac_ros.config import ConfigError, SystemConfig
-from jsac_ros.nodes.parameters import load_config
-from jsac_ros.signals import on_signals
+from jsac_ros.nodes.parameters import load_config, refuse_changes
+from jsac_ros.nodes.refusals import Refusals
+from jsac_ros.output import drop_what_is_lost
+from jsac_ros.signals import endings, on_signals
+from jsac_ros.supervision import STOP
 from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 3.5  # a datagram that is lost comes again with the writer's next heartbeat, 3 s later at most
 # Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
-# running node has no use for. The package goes on without it where it cannot be imported, which is what this says.
+# running node has no use for. None in the place of the module: it cannot be imported, and the package does without.
 sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
 
 
 class JsacNode(Node):
-    """A node with the shared configuration in `config` and an event that asks it to end in `stop`."""
+    """A node with the shared configuration in `config` and an event that asks it to end in `stop`; one of its name in a
+    namespace on this host. What its subscriptions and services cannot use is refused, see `refusals`."""
+
+    kinds: tuple[str, ...] = ("robot", "action", "task")  # of plug-ins that it needs
 
     def __init__(self, name: str, **options):
+        self.refusals = Refusals(self)
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
         self.stop = threading.Event()
         self.exit_code = 0
-        self.config = load_config(self)
+        self._claim = claim(self.get_namespace(), name)
+        self.config = load_config(self, self.kinds)
+        self.add_on_set_parameters_callback(refuse_changes)
+
+    def create_timer(self, period_s, callback, clock=None, **options):
+        """As of rclpy, by the steady clock: the computer's may be set back, and a simulation's stands still."""
+        return super().create_timer(period_s, callback, clock=clock or Clock(clock_type=ClockType.STEADY_TIME), **options)
+
+    def create_subscription(self, msg_type, topic, callback, qos_profile, **options):
+        """As of rclpy: whatever a callback raises, the message is refused and the node continues."""
+        return super().create_subscription(msg_type, topic, self.refusals.guarded(topic, callback), qos_profile, **options)
+
+    def create_service(self, srv_type, srv_name, callback, **options):
+        """As of rclpy, with the same guard."""
+        guarded = self.refusals.guarded_service(srv_name, callback, srv_type.Response)
+        return super().create_service(srv_type, srv_name, guarded, **options)
+
+    def answered(self, verb: str, response, success: bool, message: str):
+        """The response of an operator's service, written to the log with the nodes that may have asked for it."""
+        response.success, response.message = success, message
+        log = self.get_logger().info if success else self.get_logger().warning
+        log(f"{message} (asked by {', '.join(self._clients_of(verb)) or 'a client that has gone'})")
+        return response
+
+    def _clients_of(self, verb: str) -> list[str]:
+        """Names of the nodes that have a client of our service `~/verb`; a request does not tell which of them sent it."""
+        service, found = self.resolve_service_name(f"~/{verb}"), []
+        for name, namespace in self.get_node_names_and_namespaces():
+            try:
+                clients = self.get_client_names_and_types_by_node(name, namespace)
+            except NodeNameNonExistentError:  # it has just ended
+                continue
+            if any(service == client for client, _ in clients):
+                found.append(f"{namespace.rstrip('/')}/{name}")
+        return found
+
+    def written(self, write: Callable[[], None]) -> None:
+        """Calls `write`. Where the disk does not take it, the node logs it and continues; what is due is written again."""
+        try:
+            write()
+        except OSError as error:
+            self.get_logger().error(
+                f"{error.filename or self.name}: {error.strerror}; tried again when there is room", throttle_duration_sec=30.0
+            )
 
     def run(self) -> None:
         """Spins in the calling thread until `stop` is set."""
@@ -64,14 +117,17 @@ class JsacNode(Node):
         """Releases what the node holds; called once, on every way out."""
 
     def fail(self, line: str, exit_code: int = 1) -> None:
-        """Says what is wrong and ends the process."""
+        """Logs what is wrong and ends the process."""
         self.get_logger().fatal(line)
         self.exit_code = exit_code
         self.stop.set()
 
 
 class WorkingNode(JsacNode):
-    """A node whose work is done in one thread of its own, beside the executor's. `doing` names it."""
+    """A node whose work is done in one thread beside the executor's. `doing` names it.
+
+    The executor spins until the work has ended: what ends may still wait for messages.
+    """
 
     doing = ""
 
@@ -93,7 +149,7 @@ class WorkingNode(JsacNode):
 
     def run(self) -> None:
         self._worker.start()
-        super().run()
+        self.spin_while(self._worker.is_alive)
 
     def close(self) -> None:
         self.stop.set()
@@ -103,38 +159,55 @@ class WorkingNode(JsacNode):
 
 def run_node(make_node, args=None) -> int:
     """Starts ROS, makes the node, runs it to its end. Returns the exit status (2: configuration is wrong)."""
+    drop_what_is_lost()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ.get("JSAC_STARTER_PID", str(os.getppid())) != str(os.getppid()):
-        print("error: who started this process has died since", file=sys.stderr, flush=True)
+        print("error: the parent process has exited; not starting", file=sys.stderr, flush=True)
         return 1
-    asked_to_stop = threading.Event()
+    asked: list[int] = []  # the signals that asked to end
     node = None
 
-    def end():
-        asked_to_stop.set()
+    def end(number: int) -> None:
+        asked.append(number)
         if node is not None:
             node.stop.set()
 
-    # A launch file asks the processes to end in order with SIGTERM; Ctrl-C in its terminal reaches all at once.
-    ignored = bool(os.environ.get("JSAC_IGNORE_SIGINT"))
-    if ignored:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    on_signals([signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGINT], end)
+    on_signals(_endings(), end)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node()
-        if not asked_to_stop.is_set():
+        if not asked:
             node.run()
-        return node.exit_code
+        status = node.exit_code
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
+        status = 2
     finally:
         if node is not None:
             node.close()
             _be_heard(node)
             node.destroy_node()
         rclpy.try_shutdown()
+    if asked and STOP not in asked and status == 0:
+        _die_of(asked[0])
+    return status
+
+
+def _endings() -> list[int]:
+    """Under a launch file Ctrl-C and a closing terminal reach all processes at once; it asks each in its turn."""
+    if not os.environ.get("JSAC_ENDS_IN_TURN"):
+        return [STOP, *endings()]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    return [STOP, signal.SIGTERM]
+
+
+def _die_of(number: int) -> None:
+    """Ends by the signal itself: a starter, a shell and a process manager tell that from an exit without a signal."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _be_heard(node: Node) -> None:
@@ -142,20 +215,6 @@ def _be_heard(node: Node) -> None:
     end_s = time.monotonic() + _LAST_WORDS_S
     for publisher in node.publishers:
         publisher.wait_for_all_acked(Duration(seconds=max(end_s - time.monotonic(), 0.0)))
-
-
-def claim(name: str) -> socket.socket:
-    """Holds `name` for this process, on this host, until it ends however it ends.
-
-    An abstract Unix socket: the kernel forgets it with the process, so there is nothing to clean up.
-    Raises ConfigError when another process holds it.
-    """
-    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        held.bind(f"\0{name}")
-    except OSError:
-        raise ConfigError(f"{name}: another process of this name runs on this host; expected one") from None
-    return held
 
 
 def run_folder(config: SystemConfig) -> Path:

@@ -1,9 +1,9 @@
-"""Recorder: everything a run says, as a rosbag2 recording in its folder (`bag.record: true`).
+"""Recorder: everything that a run needs to be computed again, as a rosbag2 recording in its folder (`bag.record: true`).
 
-Hears   the camera, the joints, every command, every topic of ours; the policy mailbox
-Writes  `bag/` in the run folder: with the configuration in front and every published policy in between, so that the
-        run can be computed again step by step (`jsac-ros replay`)
-A process of its own so that a slow or full disk is nobody else's trouble.
+Subscribes  cameras, joints and sensors of the rig, every command, every topic of ours; reads the policy mailbox
+Writes      `bag/` in the run folder: with the configuration in front and every published policy in between, so that the
+            run can be computed again step by step (`jsac-ros replay`)
+A process so that a slow or full disk stops no other.
 """
 
 from __future__ import annotations
@@ -14,59 +14,48 @@ from array import array
 from pathlib import Path
 
 import yaml
-from geometry_msgs.msg import Twist, TwistStamped
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool, Float64, Float64MultiArray, String
-from trajectory_msgs.msg import JointTrajectory
+from std_msgs.msg import String
 
 from jsac_ros import msg
 from jsac_ros.bags.record import TAKE_PERIOD_S, Recording
 from jsac_ros.bags.writer import BagWriter
-from jsac_ros.config import SystemConfig, to_parameters
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
 from jsac_ros.nodes.transitions import to_time
+from jsac_ros.parameters import to_parameters
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
+from jsac_ros.rig import Rig
 
 SPLIT_BYTES = 1 << 30
 CONFIGURATION = "configuration"  # std_msgs/String: the resolved configuration as YAML
 POLICY = "policy_parameters"
-_SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-_RELIABLE = QoSProfile(depth=1)
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+OURS = {
+    "policy_command": "Action", "shadow_command": "Action", "recorded_action": "Action", "applied_action": "AppliedAction",
+    "person_action": "PersonAction", "transitions": "Transition", "episode": "Episode", "control_status": "ControlStatus",
+    "safety_status": "SafetyStatus", "replay_status": "ReplayStatus", "training_status": "TrainingStatus",
+    "policy_info": "PolicyInfo",
+}  # fmt: skip
 
 
-def topics(config: SystemConfig) -> list[tuple[str, type, QoSProfile]]:
-    """Every topic of this system: name, message class, quality of service."""
-    robot, camera = config.robot, config.camera
-    found = [(robot.joint_states_topic, JointState, _SENSOR)]
-    if camera.height and config.task.observe != "proprioception":
-        found.append((camera.topic, CompressedImage if camera.compressed else Image, _SENSOR))
+def topics(rig: Rig) -> dict[str, str]:
+    """Every topic of this system -> the type of its messages."""
+    robot = rig.config.robot
+    found = {source.topic: source.type for source in rig.sources.values()}
     commands = {
-        "trajectory": (robot.trajectory_topic, JointTrajectory),
-        "velocity": (robot.velocity_topic, Float64MultiArray),
-        "twist": (robot.twist_topic, TwistStamped if robot.twist_stamped else Twist),
+        "trajectory": (robot.trajectory_topic, "trajectory_msgs/msg/JointTrajectory"),
+        "velocity": (robot.velocity_topic, "std_msgs/msg/Float64MultiArray"),
+        "twist": (robot.twist_topic, f"geometry_msgs/msg/Twist{'Stamped' if robot.twist_stamped else ''}"),
     }
-    if robot.interface in commands:
-        found.append((*commands[robot.interface], _RELIABLE))
-    if config.bag.action_topic:
-        found.append(("recorded_action", Float64MultiArray, _RELIABLE))
-    for name, kind in ((robot.program_running_topic, Bool), (robot.speed_scaling_topic, Float64)):
-        if name:
-            found.append((name, kind, _SENSOR))
-    for name, kind in (
-        ("policy_command", msg.Action), ("shadow_command", msg.Action), ("applied_action", msg.AppliedAction),
-        ("transitions", msg.Transition), ("episode", msg.Episode), ("control_status", msg.ControlStatus),
-        ("safety_status", msg.SafetyStatus), ("replay_status", msg.ReplayStatus),
-        ("training_status", msg.TrainingStatus), ("emergency_stop", Bool), ("human_action", Float64MultiArray),
-    ):  # fmt: skip
-        found.append((name, kind, _RELIABLE))
-    found.append(("policy_info", msg.PolicyInfo, _LATCHED))
-    if config.learner.policy_topic:
-        found.append((POLICY, msg.PolicyParameters, _LATCHED))
-    return found
+    told = [
+        (robot.program_running_topic, "std_msgs/msg/Bool"), (robot.speed_scaling_topic, "std_msgs/msg/Float64"),
+        ("emergency_stop", "std_msgs/msg/Bool"), ("human_action", "std_msgs/msg/Float64MultiArray"),
+    ]  # fmt: skip
+    for topic, kind in (*([commands[robot.interface]] if robot.interface in commands else []), *told):
+        if topic:
+            found.setdefault(topic, kind)
+    found |= {topic: f"jsac_ros/msg/{kind}" for topic, kind in OURS.items()}
+    return found | ({POLICY: "jsac_ros/msg/PolicyParameters"} if rig.config.learner.policy_topic else {})
 
 
 class Recorder(JsacNode):
@@ -77,9 +66,8 @@ class Recorder(JsacNode):
         self._recording = Recording(self, self._writer)
         text = yaml.safe_dump(to_parameters(config), sort_keys=False)
         self._recording.add(CONFIGURATION, String(data=text), "std_msgs/msg/String", time.time_ns())
-        for name, kind, qos in topics(config):
-            package, _, _ = kind.__module__.partition(".")
-            self._recording.subscribe(name, kind, f"{package}/msg/{kind.__name__}", qos)
+        for name, kind in topics(Rig.of(config)).items():
+            self._recording.subscribe(name, kind)
         self._info_topic = self.resolve_topic_name("policy_info")
         self._info: msg.PolicyInfo | None = None
         self._mailbox: PolicyMailbox | None = None
@@ -93,9 +81,10 @@ class Recorder(JsacNode):
         self.get_logger().info(self._recording.summary())
 
     def _take(self) -> None:
-        for _, topic, data in self._recording.take():
-            if topic == self._info_topic:
-                self._info = deserialize_message(data, msg.PolicyInfo)
+        for record in self._recording.take():
+            if record.topic == self._info_topic:
+                with self.refusals.guard(record.topic):
+                    self._info = deserialize_message(record.data, msg.PolicyInfo)
         if not self.config.learner.policy_topic and not self._recording.problem:
             self._take_policy()
 
@@ -124,7 +113,7 @@ class Recorder(JsacNode):
         if self._info is None:
             return
         try:
-            name = names.policy(self.config.run.name)
+            name = names.policy(self.config.run.name, self.get_namespace())
             self._mailbox = PolicyMailbox.attach(name, self._info.parameter_count, self._info.layout_hash)
         except (FileNotFoundError, ValueError):  # between two learners
             self._mailbox = None

@@ -1,11 +1,11 @@
-"""Replay: keeps every step that any actor has sent, and two batches ready for the learner.
+"""Replay: keeps every transition that any actor has sent, and two batches ready for the learner.
 
-The executor thread writes steps to the store and acknowledges them; the sampler thread fills slots of the batch ring.
-Copies of frames leave the interpreter to the other thread.
+The executor thread writes transitions to the store and acknowledges them; the sampler thread fills slots of the batch
+ring. Copies of frames leave the interpreter to the other thread.
 
-Hears   transitions; TD errors in the slots of the ring
-Says    transition_ack, replay_status; batch ring `<name>_batches`
-A process of its own because sampling must wait neither for control nor for learning, and has to survive both.
+Subscribes   transitions; reads TD errors from the slots of the ring
+Publishes    transition_ack, replay_status; fills the batch ring `<name>_batches`
+A separate process because sampling must wait neither for control nor for learning, and has to survive both.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from statistics import median
 import numpy as np
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from jsac_ros import config as configuration
 from jsac_ros.config import ConfigError
+from jsac_ros.messages import from_message
 from jsac_ros.msg import ReplayStatus, Transition, TransitionAck
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
-from jsac_ros.messages import from_message
 from jsac_ros.replay import names
 from jsac_ros.replay.flow import ingest_waits_for, sampling_waits_for
 from jsac_ros.replay.ingest import Ingest, Stream
+from jsac_ros.replay.interventions import Interventions
 from jsac_ros.replay.ring import BatchRing
-from jsac_ros.replay.samplers import Sampler
+from jsac_ros.replay.samplers import Sampler, open_demonstrations
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.robots.models import arm_of
+from jsac_ros.rig import read_spaces
+from jsac_ros.run_key import RunKey
 from jsac_ros.types import batch_layout
 
 WAIT_S = 0.2  # longest block of the sampler thread
@@ -41,25 +42,32 @@ RESEND_PERIOD_S = 0.2  # what is on its way again needs so long before it is ask
 
 class Replay(WorkingNode):
     doing = "sampling"
+    kinds = ("agent",)  # for its n_step and discount; the spaces are in the run folder
 
     def __init__(self):
         super().__init__("replay")
         config = self.config
-        spec = configuration.spec_of(config, len(arm_of(config.robot)))
-        folder = Path(config.replay.folder or run_folder(config) / "replay").expanduser()
-        self.store = FrameStore.open(folder, spec, config.replay.capacity)
+        run = run_folder(config)
+        self.key = RunKey.of(config)
+        self.spaces = read_spaces(run)
+        folder = Path(config.replay.folder or run / "replay").expanduser()
+        self.store = FrameStore.open(folder, self.spaces, config.replay.capacity)
         try:
-            self.sampler = Sampler(config.replay, self.store, config.agent.n_step, config.agent.discount)
-            layout = batch_layout(spec, config.replay.batch_size, config.agent.n_step)
-            self.ring = BatchRing.create(names.batches(config.run.name), layout, config.replay.slots)
+            n_step, discount = config.agent.n_step, config.agent.discount
+            demonstrations = open_demonstrations(config.replay.demonstrations, self.spaces)
+            self.interventions = Interventions(self.store, config.replay.intervention_capacity)
+            self.sampler = Sampler(config.replay, self.store, n_step, discount, demonstrations, self.interventions)
+            layout = batch_layout(self.spaces, config.replay.batch_size, n_step)
+            ring = names.batches(config.run.name, self.get_namespace())
+            self.ring = BatchRing.create(ring, layout, config.replay.slots)
         except ConfigError:
             self.store.close()
             raise
         self.ingest = Ingest(self.store.next_sequences())
         self.waiting_for = ""  # of the sampler
-        self.holding = ""  # why steps are not taken at present
-        self.disk_error = ""  # until a step is written again
-        self.before = (self.store.count, int(self.store.counters["lost"]))  # received and lost when this began
+        self.holding = ""  # why transitions are not taken at present
+        self.disk_error = ""  # until a transition is written again
+        self.before = (self.store.count, self.store.counters["lost"])  # received and lost when this began
         self.sample_ms: deque[float] = deque(maxlen=1000)
         self._resend: dict[Stream, bool] = {}  # streams to acknowledge, and whether to ask again
         self._asked_s: dict[Stream, float] = {}
@@ -75,20 +83,25 @@ class Replay(WorkingNode):
         self.ack_timer.cancel()  # runs only while something waits to be acknowledged
         self.create_timer(1.0, self._on_second)
         stored, valid = self.store.stored, self.store.valid_count
-        held = f"{stored} of {config.replay.capacity} steps, {valid} transitions"
+        held = f"{stored} of {config.replay.capacity} transitions, {valid} can be sampled"
         self.get_logger().info(f"store {self.store.folder}: {held}")
+        if self.store.left_out or self.store.counters.damaged:
+            lost = f"{self.store.left_out} damaged rows left out" + "; its counters begin at 0" * self.store.counters.damaged
+            self.get_logger().warning(f"store {self.store.folder}: {lost}")
 
     def close(self) -> None:
         super().close()
         self._publish_status()  # the final counts
         self.ring.close()
+        self.interventions.close()
         self.store.close()
 
     # -- ingest --------------------------------------------------------------------------------------------------
 
     def _on_transition(self, message: Transition) -> None:
+        self.key.check(message)
         stream = (message.robot, message.session)
-        self.holding = ingest_waits_for(self.config.replay, self.store.count, int(self.store.counters["batches"]))
+        self.holding = ingest_waits_for(self.config.replay, self.store.count, self.store.counters["batches"])
         if self.holding:
             self._acknowledge(stream, resend=True)
             return
@@ -98,14 +111,18 @@ class Replay(WorkingNode):
         resend = verdict.resend
         if verdict.store:
             try:
-                self.store.append(from_message(message))
+                transition = from_message(message, self.spaces)
+                if not self.config.person.episodes:  # else all that is stored is a person's
+                    self.interventions.add(transition)
+                self.store.append(transition)
                 self.ingest.accept(stream, message.sequence)
                 self.disk_error = ""
                 self._grown.set()
-            except ValueError as error:
+            except ValueError:
                 self.store.counters["refused"] += 1
-                self.ingest.accept(stream, message.sequence)
-                self.get_logger().warning(f"refused: {error}", throttle_duration_sec=1.0)
+                self.ingest.accept(stream, message.sequence)  # it would be no better the next time
+                self._acknowledge(stream, resend)
+                raise
             except OSError as error:
                 self.disk_error, resend = f"disk ({error.strerror})", True
                 self.get_logger().error(f"store {self.store.folder}: {error.strerror}", throttle_duration_sec=5.0)
@@ -126,8 +143,11 @@ class Replay(WorkingNode):
                 self._asked_s[stream] = now
             robot, session = stream
             expected = self.ingest.next.get(stream, 0)
-            self.ack.publish(TransitionAck(robot=robot, session=session, next_sequence=expected, resend=resend))
+            ack = TransitionAck(robot=robot, session=session, next_sequence=expected, resend=resend)
+            self.key.sign(ack)
+            self.ack.publish(ack)
         self._resend = later
+        self._asked_s = {stream: at for stream, at in self._asked_s.items() if now - at < RESEND_PERIOD_S}
         if not later:
             self.ack_timer.cancel()
 
@@ -139,7 +159,7 @@ class Replay(WorkingNode):
         rng = np.random.default_rng([config.run.seed, store.count])
         while not self.stop.is_set():
             self._grown.clear()
-            self.waiting_for = sampling_waits_for(config.replay, store.count, int(store.counters["batches"]))
+            self.waiting_for = sampling_waits_for(config.replay, store.count, store.counters["batches"])
             if not self.waiting_for and not store.valid_count:
                 self.waiting_for = "a transition"
             if self.waiting_for:
@@ -156,11 +176,11 @@ class Replay(WorkingNode):
                 store.counters["batches"] += 1
                 self.sample_ms.append(1e3 * (time.perf_counter() - began))
 
-    # -- what it says --------------------------------------------------------------------------------------------
+    # -- status --------------------------------------------------------------------------------------------------
 
     def _on_second(self) -> None:
         listeners = self.ack.get_subscription_count()
-        if listeners > self._listeners:  # an actor may have sent to nobody before we came
+        if listeners > self._listeners:  # an actor may have sent before this process was discovered
             for stream in self.ingest.next:
                 self._acknowledge(stream, resend=True)
         self._listeners = listeners
@@ -171,10 +191,11 @@ class Replay(WorkingNode):
         now, (then, before) = time.monotonic(), self._window
         self._window = (now, store.count)
         message = ReplayStatus(capacity=store.capacity, stored=store.stored, valid=store.valid_count)
+        message.intervened = self.interventions.count
         message.header.stamp = self.get_clock().now().to_msg()
         message.received = store.count
         for name in ("duplicates", "refused", "lost", "batches"):
-            setattr(message, name, int(counters[name]))
+            setattr(message, name, counters[name])
         message.received_before, message.lost_before = self.before
         message.ingest_per_s = (store.count - before) / (now - then)
         message.sample_ms = median(self.sample_ms) if self.sample_ms else 0.0

@@ -1,30 +1,30 @@
-"""The reporter: hears every status and writes down what happened; shows the progress on its standard output.
+"""Reporter: writes down what happened in a run, and shows the progress on its standard output.
 
-Hears `episode`, `control_status`, `training_status`, `replay_status`, `safety_status`; says nothing. Writes
-`episodes.csv`, `metrics.csv` (a row a second), `tensorboard/`, `summary.json` (every ten seconds, so that a run that
-was killed has one) and, in children of low priority, `baseline.json`, `learning_curve.png` and at the end `report.html`.
-
-A process of its own so that no disk, no drawing and no terminal is ever in the way of a control tick or an update; it
-starts first and stops last, and nobody waits for it.
+Subscribes  episode, control_status, training_status, replay_status, safety_status
+Writes      `episodes.csv`, `metrics.csv` (a row a second), `tensorboard/`, `summary.json` (every ten seconds, so that a run
+            that was killed has one); in children of low priority `baseline.json`, `learning_curve.png` and `report.html`
+A process because no disk, no drawing and no terminal may delay a control tick or an update; it starts first and stops last.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
 
-from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 
+from jsac_ros import plugins
 from jsac_ros.config import ConfigError
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.replay.format import ROBOT_BYTES
 from jsac_ros.report.display import Display
 from jsac_ros.report.events import Events
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.progress import Progress, closing
-from jsac_ros.report.summary import read_totals, write_summary
+from jsac_ros.report.summary import read_totals, summary_of, write_summary
 from jsac_ros.report.tables import BASELINE, PERCENTILES, Row, Table, flatten, number
 
 STATUSES = {  # topic -> (message, prefix of its columns)
@@ -33,13 +33,17 @@ STATUSES = {  # topic -> (message, prefix of its columns)
     "replay_status": (ReplayStatus, "replay"),
     "safety_status": (SafetyStatus, "safety"),
 }
-ROW_PERIOD_S = 1.0
+ROW_PERIOD_S = 1.0  # of metrics.csv in the first hour, ten seconds later on: a day adds some 20 MB
+LATER_ROW_PERIOD_S = 10.0
+FIRST_HOUR_S = 3600.0
+MOST_EPISODES = 2000  # that are kept in memory
 SUMMARY_PERIOD_S = 10.0
 CURVE_PERIOD_S = 300.0  # two CPU seconds each
 STALE_S = 3.0  # a status older than this is not written down again
 LAST_WORDS_S = 4.0  # at the end: how long to listen while other processes are still ending
 QUIET_S = 0.5
 LAST_DRAWING_S = 30.0
+MOST_ROBOTS, MOST_COLUMNS = 16, 500
 
 
 def _fields(message) -> dict:
@@ -64,6 +68,8 @@ def _child(nice: int, *words: str) -> subprocess.Popen:
 
 
 class Reporter(JsacNode):
+    kinds = ()  # it needs no code of a plug-in
+
     def __init__(self):
         super().__init__("reporter")
         self.folder = run_folder(self.config)
@@ -73,7 +79,7 @@ class Reporter(JsacNode):
         metric_columns = [c for message, prefix in STATUSES.values() for c in _columns(message, prefix)]
         self.episodes_table = Table(self.folder / "episodes.csv", ["time_s", "unix_s", "env_steps", *episode_columns])
         self.metrics_table = Table(self.folder / "metrics.csv", ["time_s", "unix_s", *metric_columns])
-        self.totals = read_totals(self.folder)
+        self.totals = read_totals(self.folder, MOST_EPISODES)
         self.started_unix_s = self._run_began()
         self.latest: Row = {}
         self.events = Events(self.folder / "tensorboard")
@@ -82,21 +88,23 @@ class Reporter(JsacNode):
         self.drawing: subprocess.Popen | None = None
         self.baseline = self._measure_baseline()
         self._heard: dict[str, dict[str, tuple[float, dict]]] = {}  # prefix -> source -> (when, columns)
+        self._columns: set[str] = set()  # of all statuses
         self._summary_due_s = self._curve_due_s = 0.0
         for topic, (message, prefix) in STATUSES.items():
             self.create_subscription(message, topic, lambda m, p=prefix: self._on_status(p, m), QoSProfile(depth=10))
         self.create_subscription(Episode, "episode", self._on_episode, QoSProfile(depth=10))
-        self.create_timer(ROW_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._row_due_s = 0.0
+        self.create_timer(ROW_PERIOD_S, self._on_timer)
 
     def _measure_baseline(self) -> subprocess.Popen | None:
         """What the curve is drawn beside, while the system starts."""
         file = self.folder / BASELINE
-        if self.config.robot.driver != "sim" or self.config.task.name != "ur5_reacher" or file.exists():
+        if self.config.robot.driver != "sim" or not plugins.load("sim", self.config.sim.type).is_light or file.exists():
             return None
         return _child(19, "baseline", str(self.folder / "config.yaml"), "--episodes", "20", "--json", str(file))
 
     def _run_began(self) -> float:
-        """Unix time that `time_s` counts from; a restarted reporter goes on counting."""
+        """Unix time that `time_s` counts from; a restarted reporter continues counting."""
         rows = self.metrics_table.rows or self.episodes_table.rows
         now = time.time()
         return number(rows[0], "unix_s", now) - number(rows[0], "time_s", 0.0) if rows else now
@@ -106,26 +114,38 @@ class Reporter(JsacNode):
         return {"time_s": f"{now - self.started_unix_s:.2f}", "unix_s": f"{now:.3f}"}
 
     def _on_status(self, prefix: str, message) -> None:
+        """Raises ValueError for what is no status of ours, and where there are more robots or columns than a table can have."""
         source = getattr(message, "robot", "")  # several robots, one of all others
-        self._heard.setdefault(prefix, {})[source] = (time.monotonic(), flatten(prefix, _fields(message)))
+        columns, sources = flatten(prefix, _fields(message)), self._heard.setdefault(prefix, {})
+        if len(source) > ROBOT_BYTES or len(sources.keys() | {source}) > MOST_ROBOTS:
+            raise ValueError(f"robot is {source[:ROBOT_BYTES]!r}; expected at most {MOST_ROBOTS} names of {ROBOT_BYTES} bytes")
+        if len(self._columns | columns.keys()) > MOST_COLUMNS:
+            raise ValueError(f"names of {len(columns)} columns; expected at most {MOST_COLUMNS} in all")
+        self._columns |= columns.keys()
+        sources[source] = (time.monotonic(), columns)
 
     def _on_episode(self, message: Episode) -> None:
+        """Raises ValueError where a number is not finite, or far beyond what anything counts to."""
         columns = flatten("", _fields(message))
+        for name in ("episode_return", "duration", "reset_duration"):
+            if not math.isfinite(getattr(message, name)):
+                raise ValueError(f"{name} is {getattr(message, name)}; expected a finite number")
         values = self._times() | {name.removeprefix("."): value for name, value in columns.items()}
         steps = 0 if message.evaluation else message.steps
-        self.totals.add_episode(
-            self.episodes_table.append(values | {"env_steps": self.totals.finished_steps + steps})
-        )
+        self.totals.add_episode(self.episodes_table.append(values | {"env_steps": self.totals.finished_steps + steps}))
         self.events.episode(self.totals.finished_steps, values)
 
     def _on_timer(self) -> None:
         now = time.monotonic()
-        self._write_rows(now)
+        if now >= self._row_due_s:
+            is_later = time.time() - self.started_unix_s > FIRST_HOUR_S
+            self._row_due_s = now + (LATER_ROW_PERIOD_S if is_later else ROW_PERIOD_S) - ROW_PERIOD_S / 2
+            self._write_rows(now)
         if self.baseline is not None:
             self.baseline.poll()  # what has ended leaves no zombie
         if now >= self._summary_due_s:
             self._summary_due_s = now + SUMMARY_PERIOD_S
-            write_summary(self.folder, self.totals)
+            self.written(lambda: write_summary(self.folder, self.totals))
         if self._curve_due_s == 0.0:
             self._curve_due_s = now + CURVE_PERIOD_S
         elif now >= self._curve_due_s:
@@ -133,7 +153,7 @@ class Reporter(JsacNode):
             if self.drawing is None or self.drawing.poll() is not None:  # never two at a time
                 self.drawing = _child(19, "report", str(self.folder), "--curve-only")
         elapsed = self.totals.duration_s if self.totals.started_s is not None else 0.0
-        self.display.show(Progress.of(elapsed, self.config.run.duration_s, self.totals.episodes, self.latest))
+        self.display.show(Progress.of(elapsed, self.config.run.duration_s, self.totals, self.latest))
 
     def _write_rows(self, now: float) -> None:
         """One row of metrics.csv, or one for every robot that was heard."""
@@ -147,6 +167,8 @@ class Reporter(JsacNode):
             self.latest = self.metrics_table.append(self._times() | columns | control)
             self.totals.add_metrics(self.latest)
         self.events.metrics(self.totals, self.latest)
+        for problem in {part.problem for part in (self.episodes_table, self.metrics_table, self.events)} - {""}:
+            self.get_logger().error(f"{problem}; written when there is room", throttle_duration_sec=30.0)
 
     def run(self) -> None:
         """Until asked to end; then listens on until the other processes have said their last words."""
@@ -159,7 +181,8 @@ class Reporter(JsacNode):
 
     def close(self) -> None:
         self._write_rows(time.monotonic())
-        self.display.close(closing(write_summary(self.folder, self.totals)))
+        self.written(lambda: write_summary(self.folder, self.totals))
+        self.display.close(closing(summary_of(self.folder, self.totals)))
         for part in (self.episodes_table, self.metrics_table, self.events):
             part.close()
         for child in (self.drawing, self.baseline):

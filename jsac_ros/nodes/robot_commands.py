@@ -1,10 +1,12 @@
 """How a motion reaches the robot's driver: one class for each command interface.
 
-trajectory  one short JointTrajectory per motion; it ends at rest, so the arm stops by itself when nobody sends more.
-            There is one for each command of the actor (25 a second), not one for each period of the gate: every new
-            message makes the controller start a new spline from where the arm is, and what the two clocks differ by
-            becomes acceleration. Its stamp is zero, "now": the scaled controller's clock runs slower than ours.
-velocity    the motion's velocity, every period of the gate. The controller repeats the last one for ever, so this
+trajectory  one short JointTrajectory per motion; it ends at rest, so the arm stops by itself when no more come.
+            There is one for each command of the actor (25 a second), not one for each period of the gate. One that continues
+            from the motion before says when (its stamp) and from where (a point at time zero): without them the
+            controller starts its spline from the measured state, which lags behind what it was told and, where the
+            speed slider is not at 100 %, has a fraction of the planned speed; the arm would jolt at every message. One
+            from rest has stamp zero, "now".
+velocity    the motion's velocity, every period of the gate. The controller repeats the last one until another comes, so this
             process has to live to stop it; zeros are repeated at rest.
 twist       the same for a mobile base, whose drivers stop by themselves when they hear nothing. Twist or TwistStamped.
 """
@@ -12,6 +14,7 @@ twist       the same for a mobile base, whose drivers stop by themselves when th
 from __future__ import annotations
 
 import array
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -21,7 +24,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from jsac_ros.config import RobotConfig
+from jsac_ros.config import RobotParameters
 from jsac_ros.control.motion import Motion
 
 # Without handlers for QoS events, each of which the executor would look at for every message.
@@ -34,10 +37,15 @@ class TrajectoryCommands:
         self._publisher = node.create_publisher(JointTrajectory, topic, 1, event_callbacks=SAYS_QUIETLY)
         self.topic = self._publisher.topic_name
         self._names, self._with_acceleration = list(names), with_acceleration
+        self._clock = node.get_clock()
 
-    def send(self, motion: Motion) -> None:
-        """A new motion takes the place of what the robot executes."""
-        self._publisher.publish(trajectory_message(motion, self._names, self._with_acceleration))
+    def send(self, motion: Motion, begins_s: float | None) -> None:
+        """A new motion takes the place of what the robot executes; `begins_s` (steady clock): where it continues from that."""
+        stamp = None
+        if begins_s is not None:
+            stamp_ns = self._clock.now().nanoseconds + round((begins_s - time.monotonic()) * 1e9)
+            stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+        self._publisher.publish(trajectory_message(motion, self._names, self._with_acceleration, stamp))
 
     def period(self, velocity: np.ndarray) -> None:
         """Once a period of the gate: what the robot should be doing now. Its trajectory says so already."""
@@ -50,7 +58,7 @@ class VelocityCommands:
         self._message = message
         self._zeros = 0
 
-    def send(self, motion: Motion) -> None:
+    def send(self, motion: Motion, begins_s: float | None) -> None:
         """The next period says it."""
 
     def period(self, velocity: np.ndarray) -> None:
@@ -59,7 +67,7 @@ class VelocityCommands:
             self._publisher.publish(self._message(velocity))
 
 
-def commands_of(node: Node, config: RobotConfig, names: tuple[str, ...], jerk_limited: bool):
+def commands_of(node: Node, config: RobotParameters, names: tuple[str, ...], jerk_limited: bool):
     """The configured interface, its publisher made."""
     if config.interface == "trajectory":
         return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
@@ -70,17 +78,21 @@ def commands_of(node: Node, config: RobotConfig, names: tuple[str, ...], jerk_li
     if not config.twist_stamped:
         return VelocityCommands(node, config.twist_topic, Twist, twist_message)
     clock = node.get_clock()
-    stamped = lambda velocity: twist_stamped_message(velocity, clock.now().to_msg())  # noqa: E731
+    stamped = lambda velocity: twist_stamped_message(velocity, clock.now().to_msg())
     return VelocityCommands(node, config.twist_topic, TwistStamped, stamped)
 
 
-def trajectory_message(motion: Motion, names: list[str], with_acceleration: bool) -> JointTrajectory:
-    """Stamp zero, points at the ends of the segments, the last at rest.
+def trajectory_message(
+    motion: Motion, names: list[str], with_acceleration: bool, begins: Time | None = None
+) -> JointTrajectory:
+    """Points at the ends of the segments, the last at rest; with `begins` stamped so and with a point for the start.
 
     Accelerations only where the motion is smooth: with them the controller's splines are quintic, without cubic.
     """
     message = JointTrajectory(joint_names=names)
-    for after_s, q, qd, qdd in motion.points():
+    if begins is not None:
+        message.header.stamp = begins
+    for after_s, q, qd, qdd in motion.points(with_start=begins is not None):
         point = JointTrajectoryPoint(positions=_doubles(q), velocities=_doubles(qd))
         if with_acceleration:
             point.accelerations = _doubles(qdd)

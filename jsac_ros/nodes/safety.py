@@ -1,13 +1,14 @@
 """The gate between the actor and the robot's driver: nothing of ours reaches the robot but through here.
 
-Hears: policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
-robot's program_running, safety_mode and speed_scaling and a dead man's switch. Serves: `~/emergency_stop`, `~/release`.
-Says: the robot's commands; applied_action in answer to every Action; safety_status ten times a second and when the
-state changes; /diagnostics once a second.
+Subscribes  policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
+            robot's program_running, safety_mode and speed_scaling, the wrench and a dead man's switch
+Publishes   the robot's commands; applied_action in answer to every Action; safety_status ten times a second and when the
+            state changes; /diagnostics once a second
+Serves      `~/emergency_stop`, `~/release`
 
-A process of its own, so that nothing that learns, sees or logs can delay or crash it: it starts before anything can
-command and ends last. Commands are judged in the thread that receives them, at once; a thread of its own, at a fixed
-rate, watches what must not go stale. On the way out, whatever the reason, the robot is brought to rest first.
+A separate process, so that learning, vision and logging can neither delay nor crash it: it starts before any node that
+commands and ends last. The thread that receives a command checks it immediately; a second thread checks at a fixed rate
+that no input has gone stale. On the way out, whatever the reason, the robot is brought to rest first.
 """
 
 from __future__ import annotations
@@ -24,65 +25,58 @@ if __name__ == "__main__":
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64
 from std_srvs.srv import Trigger
 
-from jsac_ros.config import ConfigError
+from jsac_ros import plugins
+from jsac_ros.config import ConfigError, Stamps
 from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate, Tick
 from jsac_ros.control.safety import Decision, gate_of
+from jsac_ros.control.stamps import StampError, taken_ns, why_old
 from jsac_ros.control.timing import SAFETY_FILE, Timing, write_histograms
 from jsac_ros.msg import Action, AppliedAction, SafetyStatus
 from jsac_ros.nodes.diagnostics import safety_diagnostics
-from jsac_ros.nodes.process import JsacNode, claim, run_node
+from jsac_ros.nodes.parameters import PolledParameters
+from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
+from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.robot_commands import SAYS_QUIETLY, commands_of
 from jsac_ros.robots.joint_map import JointError, JointMap
-from jsac_ros.robots.models import arm_of
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# Without handlers for QoS events, each of which the executor would look at for every message.
-_HEARS_QUIETLY = SubscriptionEventCallbacks(use_default_callbacks=False)
+# As many messages as a driver publishes between two looks at them, and some more.
+_WRENCHES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 _STATUS_HZ = 10
 _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
 
-class _Polled(CallbackGroup):
-    """Of a subscription that no executor looks at: whoever needs its messages takes them. Joint states are needed when
-    something is judged, and an executor that wakes for each of them costs 5 % of a core."""
-
-    def can_execute(self, entity) -> bool:
-        return False
-
-    def beginning_execution(self, entity) -> bool:
-        return False
-
-
 class Safety(JsacNode):
+    kinds = ("robot",)  # no code of a task or an algorithm runs in this process
+
     def __init__(self):
-        super().__init__("safety", start_parameter_services=False)  # they cost the executor at every message
+        super().__init__("safety", start_parameter_services=False)
+        self._parameter_services = PolledParameters(self)  # an executor would look at them at every message
         config = self.config
         if config.shadow:
             raise ConfigError("robot.interface is 'none'; the safety node expects 'trajectory', 'velocity' or 'twist'")
-        self._claim = claim(f"jsac_safety_{os.environ.get('ROS_DOMAIN_ID', '0')}_{self.get_fully_qualified_name()}")
-        arm = arm_of(config.robot)
-        self._gate = gate_of(config, arm)
+        robot = plugins.make("robot", config.robot.type, config.robot)
+        self._gate = gate_of(config, robot)
         self._lock = threading.Lock()  # of the gate
-        self._joints = len(arm)
+        self._joints = robot.motion_size
         self._period_s = 1.0 / config.safety.rate_hz
         self._rate = FixedRate(self._period_s)
-        self._joint_map = JointMap(arm.names)
-        self._joint_problem = ""
+        self._joint_map = JointMap(robot.names)
+        self._joint_problem = self._wrench_problem = ""
         self._ending = False
         self._shown = ("waiting", "")
         self._others: tuple[str, ...] = ()
         self._unheard = ""
         self._ticks = 0
         self._timings = {"lateness": Timing(), "done": Timing(), "command": Timing()}
-        self._make_topics(arm.names)
+        self._make_topics(robot.names)
         if why := os.environ.get("JSAC_SAFETY_LATCHED", ""):
             self._gate.emergency_stop(why)
 
@@ -106,13 +100,19 @@ class Safety(JsacNode):
         ]
         for kind, topic, callback, qos in heard:
             if topic:  # empty: not configured
-                self.create_subscription(kind, topic, callback, qos, event_callbacks=_HEARS_QUIETLY)
-        self._joint_states = None
+                self.create_subscription(kind, topic, callback, qos, event_callbacks=HEARS_QUIETLY)
+        # What is needed when something is judged; an executor that wakes for each joint state costs 5 % of a core.
+        polled = {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
+        self._measured: list[Subscription] = []
         if robot.interface != "twist":
-            self._joint_states = self.create_subscription(
-                JointState, robot.joint_states_topic, self._on_joints, sensor,
-                callback_group=_Polled(), event_callbacks=_HEARS_QUIETLY,
-            )  # fmt: skip
+            self._measured.append(
+                self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
+            )
+        if self._gate.judges_wrench:
+            from geometry_msgs.msg import WrenchStamped  # not above: 1 MB of 80
+
+            wrench_topic = self.config.sensors[safety.wrench].topic
+            self._measured.append(self.create_subscription(WrenchStamped, wrench_topic, self._on_wrench, _WRENCHES, **polled))
         self.create_service(Trigger, "~/emergency_stop", self._on_stop_service)
         self.create_service(Trigger, "~/release", self._on_release_service)
         self.create_timer(1.0, self._each_second)
@@ -132,15 +132,22 @@ class Safety(JsacNode):
 
     def _on_action(self, message: Action) -> None:
         came_s = time.monotonic()
-        observed = message.observation_stamp
-        observed_s = self._steady(observed, came_s) if observed.sec or observed.nanosec else None
-        sent_s = self._steady(message.header.stamp, came_s)
+        sent_s, observed_s, velocity = None, None, np.array(message.velocity)
+        try:
+            sent_s = self._steady(message.header.stamp, "header")
+            if message.observation_stamp.sec or message.observation_stamp.nanosec:
+                observed_s = self._steady(message.observation_stamp, "header")
+        except StampError as error:
+            velocity = None
+            self.get_logger().error(f"policy_command: {error}", throttle_duration_sec=1.0)
         self._await_cycle()
         with self._lock:
-            self._take_joints()
-            decision = self._gate.command(time.monotonic(), np.array(message.velocity), sent_s, observed_s)
+            self._take_measured()
+            if message.is_first:
+                self._gate.begin_episode()
+            decision = self._gate.command(time.monotonic(), velocity, sent_s, observed_s)
             if decision.motion is not None:
-                self._commands.send(decision.motion)
+                self._commands.send(decision.motion, decision.begins_s)
         self._timings["command"].add((time.monotonic() - came_s) * 1e3)
         self._answer(message.tick, decision)
 
@@ -157,33 +164,52 @@ class Safety(JsacNode):
         if wait_s > 0:
             time.sleep(wait_s)
 
-    def _take_joints(self) -> None:
+    def _take_measured(self) -> None:
         """What has come since the last look; the lock is held."""
-        if self._joint_states is None:
-            return
-        queue = self._joint_states.handle
-        with queue:
-            while (taken := queue.take_message(JointState, False)) is not None:
-                message, info = taken
-                waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
-                self._on_joints(message, time.monotonic() - waited_s)
+        for subscription in self._measured:
+            take(subscription)
 
-    def _on_joints(self, message: JointState, came_s: float) -> None:
+    def _on_joints(self, message: JointState, info: dict) -> None:
+        robot, now_s = self.config.robot, time.monotonic()
+        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+        number = info.get("publication_sequence_number")
         try:
-            q, _ = self._joint_map(message.name, message.position, message.velocity)
-        except JointError as error:  # as good as none: the limit on their age does the rest
-            self._joint_problem = str(error)
-            self.get_logger().error(str(error), throttle_duration_sec=1.0)
+            taken_s = self._steady(message.header.stamp, robot.stamps, waited_s)
+            joints = self._joint_map(message.name, message.position, message.velocity, round(taken_s * 1e9), number)
+        except (JointError, StampError) as error:  # as good as none: the limit on their age does the rest
+            self._joint_problem = f"{robot.joint_states_topic}: {error}"
+            self.get_logger().error(self._joint_problem, throttle_duration_sec=1.0)
             return
-        self._joint_problem = ""
-        self._gate.joints(q, self._steady(message.header.stamp, came_s))
+        if (second := self._joint_map.sources.second) and not self._gate.stopped:
+            self._gate.second_source(f"{second}; publishers: {', '.join(self._publisher_names(robot.joint_states_topic))}")
+        if joints is None:
+            if lacking := self._joint_map.lacking:  # else another device's message
+                self._joint_problem = f"{robot.joint_states_topic}: {lacking}"
+            return
+        oldest_s = joints.oldest_ns * 1e-9
+        why = why_old(now_s - oldest_s, waited_s, self.config.safety.joint_max_age_s, joints.lacks)
+        self._joint_problem = f"{robot.joint_states_topic} is {now_s - oldest_s:.2f} s old{why}" if why else ""
+        self._gate.joints(joints.position, oldest_s)
 
-    def _steady(self, stamp, came_s: float) -> float:
-        """When a message was true, on the steady clock: its stamp where it has one, never later than it came."""
-        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
-        if stamp_ns == 0:
-            return came_s
-        return min(time.monotonic() - (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9, came_s)
+    def _on_wrench(self, message, info: dict) -> None:
+        """geometry_msgs/WrenchStamped."""
+        sensor, force, torque = self.config.sensors[self.config.safety.wrench], message.wrench.force, message.wrench.torque
+        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+        try:
+            measured_s = self._steady(message.header.stamp, sensor.stamps, waited_s)
+            wrench = np.array((force.x, force.y, force.z, torque.x, torque.y, torque.z))
+            self._gate.wrench(wrench, message.header.frame_id, measured_s)
+        except ValueError as error:  # as good as none: the limit on its age does the rest
+            self._wrench_problem = f"{sensor.topic}: {error}"
+            self.get_logger().error(self._wrench_problem, throttle_duration_sec=1.0)
+        else:
+            self._wrench_problem = ""
+
+    def _steady(self, stamp, stamps: Stamps, waited_s: float = 0.0) -> float:
+        """When a message that came `waited_s` ago was taken, on the steady clock. Raises StampError."""
+        arrived_ns = self.get_clock().now().nanoseconds - round(waited_s * 1e9)
+        taken = taken_ns(stamp.sec * 1_000_000_000 + stamp.nanosec, arrived_ns, stamps)
+        return time.monotonic() - waited_s - (arrived_ns - taken) * 1e-9
 
     def _on_emergency_stop(self, message: Bool) -> None:
         if message.data:
@@ -204,6 +230,7 @@ class Safety(JsacNode):
         with self._lock:
             why, ending = self._gate.stopped, self._ending
             if not ending:
+                self._joint_map.sources.forget()
                 self._gate.release()
         response.success = not ending
         response.message = "the safety node is ending" if ending else f"released ({why or 'it was not stopped'})"
@@ -258,10 +285,10 @@ class Safety(JsacNode):
 
     def _watch(self, now_s: float) -> None:
         """One look at the joints and the rules; the lock is held."""
-        self._take_joints()
-        motion = self._gate.watch(now_s).motion
-        if motion is not None:
-            self._commands.send(motion)
+        self._take_measured()
+        decision = self._gate.watch(now_s)
+        if decision.motion is not None:
+            self._commands.send(decision.motion, decision.begins_s)
         self._commands.period(self._gate.velocity(now_s + self._period_s))
 
     def _come_to_rest(self) -> None:
@@ -295,7 +322,7 @@ class Safety(JsacNode):
     def _state(self) -> tuple[str, str]:
         with self._lock:
             state, reason = self._gate.state(time.monotonic())
-        return state, "; ".join(filter(None, (reason, self._joint_problem, self._unheard, *self._others)))
+        return state, "; ".join(filter(None, (reason, self._joint_problem, self._wrench_problem, self._unheard, *self._others)))
 
     def _status_message(self, state: str, reason: str) -> SafetyStatus:
         with self._lock:
@@ -320,6 +347,7 @@ class Safety(JsacNode):
     def _each_second(self) -> None:
         self._lateness_ms = np.array(self._timings["lateness"].last(), np.float32)
         command_ms = self._timings["command"].last()
+        self._parameter_services.answer()
         self._look_for_others()
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
@@ -332,7 +360,7 @@ class Safety(JsacNode):
         """A second publisher on the robot's command topic: the gate guards nothing then, so a person must know. And
         whether anybody hears us, such as a controller that is not active."""
         topic = self._commands.topic
-        publishers = [p.node_namespace.rstrip("/") + "/" + p.node_name for p in self.get_publishers_info_by_topic(topic)]
+        publishers = self._publisher_names(topic)
         here = self.get_fully_qualified_name()
         if here in publishers:
             publishers.remove(here)  # once: another one of this name is a stranger too
@@ -342,7 +370,11 @@ class Safety(JsacNode):
                 self._gate.counts["second_publisher"] += 1
             self.get_logger().error("; ".join(others) + ": the limits here do not hold for it")
         self._others = others
-        self._unheard = "" if self.count_subscribers(topic) else f"nobody hears {topic}: is the robot's controller active?"
+        self._unheard = "" if self.count_subscribers(topic) else f"no subscriber on {topic}; is the robot's controller active?"
+
+    def _publisher_names(self, topic: str) -> list[str]:
+        """Names of the nodes that publish a topic, with their namespaces."""
+        return [p.node_namespace.rstrip("/") + "/" + p.node_name for p in self.get_publishers_info_by_topic(topic)]
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -356,7 +388,7 @@ class Safety(JsacNode):
         if hasattr(self, "_thread"):
             self._thread.join()
         if folder := os.environ.get("JSAC_RUN_FOLDER", ""):
-            write_histograms(Path(folder) / SAFETY_FILE, self._timings)
+            self.written(lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
 
 
 def main(args=None) -> int:

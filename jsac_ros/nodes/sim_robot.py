@@ -1,10 +1,10 @@
-"""The embedded robot: stands in for the robot's driver, the camera and the monitor, in real time.
+"""The embedded robot: stands in for the robot's driver, its cameras, its sensors and the task's scene, in real time.
 
-Hears: the command topic of the configured interface, `sim_fault` (std_msgs/String, see robots/sim_faults.py).
-Says: joint states, pictures, robot_program_running, speed_scaling; `sim_state` (the true joint state, whatever the
-faults do) to whoever listens; a base's bumper and battery. Serves: `new_target`.
-A process of its own, because the real ones are; two threads with absolute deadlines, because executor timers bunch
-when they are late.
+Subscribes  the command topic of the configured interface, sim_fault (std_msgs/String, see sim/faults.py)
+Publishes   joint states, images, sensors, robot_program_running, speed_scaling; sim_state (the true joint state, whatever
+            the faults do), sim_truth (for a scripted person)
+Serves      new_target
+A process because the real ones are; two threads with absolute deadlines, because executor timers bunch when they are late.
 """
 
 from __future__ import annotations
@@ -12,63 +12,83 @@ from __future__ import annotations
 import array
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 
 import cv2
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from jsac_ros import plugins
 from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate
-from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.messages import to_ns
-from jsac_ros.robots.sim_arm import CommandRefused, Trajectory
-from jsac_ros.robots.sim_base import SimBase
-from jsac_ros.robots.sim_body import make_body
-from jsac_ros.robots.sim_faults import Faults
+from jsac_ros.msg import SimTruth, Vector
+from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.rig import Rig
+from jsac_ros.ros_types import message_class
+from jsac_ros.sim.faults import Faults
+from jsac_ros.sim.sim import Sim
+from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _JOINTS_LATE_S, _CAMERA_LATE_S = 0.2, 0.4
 _JUMP_RAD = 0.5
-_SCALING_PERIOD = 12  # joint states between two messages of the speed scaling
+_SLIDER = 0.5
+_CONTACT_N = 100.0
+_STATUS_PERIOD = 12  # joint states between two messages of what changes slowly
+_TRUTH_PERIOD_S = 0.02  # between two messages to a scripted person
 _LONGEST_STEP_S = 0.1  # after a longer pause of this process the robot has simply stood still
 
 
 class SimRobot(JsacNode):
-    """One robot with its camera."""
+    """One robot with its cameras and sensors."""
+
+    kinds = ("robot", "action", "task", "sim")
 
     def __init__(self):
         super().__init__("sim_robot")
-        self._body = make_body(self.config)
-        self._names = sorted(self._body.names)  # a driver's own order
-        self._lock = threading.Lock()  # of the body
+        config = self.config
+        self.rig = Rig.of(config)
+        self._sim: Sim = plugins.make("sim", config.sim.type, config.sim, self.rig, config.run.seed)
+        self._names = sorted(self._sim.names)  # a driver's own order
+        self._lock = threading.Lock()  # of the simulation
         self._faults = Faults()
+        self._trajectory: JointTrajectory | None = None  # not taken yet
         self._restarting = False
         self._running: bool | None = None
         self._rates: list[FixedRate] = []
+        self._threads: list[threading.Thread] = []
         self._make_topics()
 
     def _make_topics(self) -> None:
-        robot, camera = self.config.robot, self.config.camera
-        self._joint_states = self.create_publisher(JointState, robot.joint_states_topic, qos_profile_sensor_data)
+        robot = self.config.robot
+        self._joint_states = self.create_publisher(JointState, robot.joint_states_topic, 10)  # reliable, as the driver
         self._true_state = self.create_publisher(JointState, "sim_state", qos_profile_sensor_data)
-        image_type = CompressedImage if camera.compressed else Image
-        self._images = self.create_publisher(image_type, camera.topic, qos_profile_sensor_data)
+        self._truth = self.create_publisher(SimTruth, "sim_truth", qos_profile_sensor_data)
+        self._cameras = defaultdict(list)  # topic -> cameras that share it
+        for name in self.rig.images:
+            self._cameras[self.rig.sources[name].topic].append(name)
+        self._images = {
+            topic: self.create_publisher(message_class(self.rig.sources[names[0]].type), topic, qos_profile_sensor_data)
+            for topic, names in self._cameras.items()
+        }
         running = robot.program_running_topic or "io_and_status_controller/robot_program_running"
         scaling = robot.speed_scaling_topic or "speed_scaling_state_broadcaster/speed_scaling"
         self._program_running = self.create_publisher(Bool, running, _LATCHED)
         self._speed_scaling = self.create_publisher(Float64, scaling, 1)
-        self._bumper = self._battery = None
-        if isinstance(self._body, SimBase):
+        self._sensors = {
+            name: self.create_publisher(message_class(sensor.config.type), sensor.config.topic, qos_profile_sensor_data)
+            for name, sensor in self.rig.sensors.items()
+            if name in self._sim.sensors
+        }
+        if self.rig.robot.is_base:
             twist_type = TwistStamped if robot.twist_stamped else Twist
             self.create_subscription(twist_type, robot.twist_topic, self._on_twist, 1)
-            self._bumper = self.create_publisher(Bool, robot.bumper_topic or "bumper", 1)
-            self._battery = self.create_publisher(BatteryState, robot.battery_topic or "battery_state", 1)
         else:
             self.create_subscription(JointTrajectory, robot.trajectory_topic, self._on_trajectory, 1)
             self.create_subscription(Float64MultiArray, robot.velocity_topic, self._on_velocity, 1)
@@ -78,13 +98,17 @@ class SimRobot(JsacNode):
     # -- what is heard -------------------------------------------------------------------------------------------
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
+        self._trajectory = message  # the newest counts: the controller looks once a cycle
+
+    def _take_trajectory(self) -> None:
+        """At the begin of a cycle; the lock is held."""
+        message, self._trajectory = self._trajectory, None
+        if message is None or self._restarting:
+            return
         stamp_ns = to_ns(message.header.stamp)
         starts_in_s = (stamp_ns - time.time_ns()) * 1e-9 if stamp_ns else 0.0
         try:
-            trajectory = _trajectory(message)
-            with self._lock:
-                if not self._restarting:
-                    self._body.command_trajectory(message.joint_names, trajectory, starts_in_s)
+            self._sim.command_trajectory(message.joint_names, _trajectory(message), starts_in_s)
         except ValueError as error:  # CommandRefused, or points of unequal length
             self._refuse(error)
 
@@ -92,7 +116,7 @@ class SimRobot(JsacNode):
         try:
             with self._lock:
                 if not self._restarting:
-                    self._body.command_velocity(message.data)
+                    self._sim.command_velocity(message.data)
         except CommandRefused as error:
             self._refuse(error)
 
@@ -100,7 +124,7 @@ class SimRobot(JsacNode):
         twist = message.twist if isinstance(message, TwistStamped) else message
         with self._lock:
             if not self._restarting:
-                self._body.command_twist(twist.linear.x, twist.angular.z)
+                self._sim.command_twist(twist.linear.x, twist.angular.z)
 
     def _refuse(self, error: ValueError) -> None:
         self.get_logger().error(f"command refused: {error}", throttle_duration_sec=1.0)
@@ -114,29 +138,35 @@ class SimRobot(JsacNode):
 
     def _on_new_target(self, _, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            response.message = self._body.new_target()
+            response.message = self._sim.new_target()
         response.success = True
         return response
 
-    # -- the body -------------------------------------------------------------------------------------------------
+    # -- the robot ------------------------------------------------------------------------------------------------
 
     def _move(self) -> None:
         """Thread of the driver: one step of the robot and one joint state a period."""
         rate = self._rate(1.0 / self.config.sim.joint_rate_hz)
         late: deque[tuple[float, JointState]] = deque()
+        truth_every = max(1, round(_TRUTH_PERIOD_S * self.config.sim.joint_rate_hz))
         before_ns = time.monotonic_ns()
         while (tick := rate.wait()) is not None:
             now_s = tick.begun_ns * 1e-9
             dt, before_ns = (tick.begun_ns - before_ns) * 1e-9, tick.begun_ns
             with self._lock:
                 self._apply_faults(now_s)
-                self._body.step(min(max(dt, 1e-4), _LONGEST_STEP_S))
-                state = self._joint_state(self._names)
+                self._take_trajectory()
+                self._sim.step(min(max(dt, 1e-4), _LONGEST_STEP_S))
+                state, sensors = self._joint_state(self._names), self._sim.sensors if self._sensors else {}
+                truth = self._sim.truth if tick.number % truth_every == 0 and self._truth.get_subscription_count() else {}
             if self._true_state.get_subscription_count():
                 self._true_state.publish(state)
             if self._restarting:
                 continue
-            self._say_status(tick.number)
+            self._publish_status(tick.number)
+            self._publish_sensors(sensors, now_s)
+            if truth:
+                self._publish_truth(truth)
             if not self._faults.active("joints_missing", now_s):
                 delay_s = _JOINTS_LATE_S if self._faults.active("joints_late", now_s) else 0.0
                 late.append((now_s + delay_s, self._spoiled(state, now_s)))
@@ -144,26 +174,27 @@ class SimRobot(JsacNode):
                 self._joint_states.publish(late.popleft()[1])
 
     def _apply_faults(self, now_s: float) -> None:
-        self._body.protective_stop = self._faults.active("protective_stop", now_s)
+        self._sim.protective_stop = self._faults.active("protective_stop", now_s)
+        self._sim.speed_slider = _SLIDER if self._faults.active("slider", now_s) else 1.0
         restarting = self._faults.active("restart", now_s)
         if restarting and not self._restarting:
-            self._body.restart()
+            self._sim.restart()
             self._names = self._names[1:] + self._names[:1]
         self._restarting = restarting
 
     def _joint_state(self, names: list[str]) -> JointState:
-        body, message = self._body, JointState()
-        order = [body.names.index(name) for name in names]
+        sim, message = self._sim, JointState()
+        order = [sim.names.index(name) for name in names]
         message.header.stamp = self.get_clock().now().to_msg()
         message.name = list(names)
-        message.position = array.array("d", body.q[order])
-        message.velocity = array.array("d", body.qd[order])
-        message.effort = array.array("d", body.effort[order])
+        message.position = array.array("d", sim.q[order])
+        message.velocity = array.array("d", sim.qd[order])
+        message.effort = array.array("d", sim.effort[order])
         return message
 
     def _spoiled(self, state: JointState, now_s: float) -> JointState:
         """The joint state with the faults of the moment in it."""
-        first = state.name.index(self._body.names[0])
+        first = state.name.index(self._sim.names[0])
         if self._faults.active("nan_joints", now_s) or self._faults.active("joint_jump", now_s):
             wrong = float("nan") if self._faults.active("nan_joints", now_s) else state.position[first] + _JUMP_RAD
             state.position[first] = wrong
@@ -172,40 +203,64 @@ class SimRobot(JsacNode):
             state.velocity, state.effort = state.velocity[:-1], state.effort[:-1]
         return state
 
-    def _say_status(self, tick: int) -> None:
-        running = self._body.program_running
+    def _publish_status(self, tick: int) -> None:
+        running = self._sim.program_running
         if running != self._running:
             self._running = running
             self._program_running.publish(Bool(data=running))
-        elif tick % _SCALING_PERIOD:
+        elif tick % _STATUS_PERIOD:
             return
-        self._speed_scaling.publish(Float64(data=1.0 if running else 0.0))
-        if self._bumper:
-            self._bumper.publish(Bool(data=self._body.contact))
-            self._battery.publish(BatteryState(percentage=self._body.battery, present=True))
+        self._speed_scaling.publish(Float64(data=self._sim.speed_scaling))
 
-    # -- the camera ----------------------------------------------------------------------------------------------
+    def _publish_sensors(self, measured: dict[str, np.ndarray], now_s: float) -> None:
+        stamp = self.get_clock().now().to_msg()
+        for name, publisher in self._sensors.items():
+            sensor = self.rig.sensors[name]
+            message = sensor.written(message_class(sensor.config.type)(), measured[name])
+            if name == self.config.safety.wrench:
+                if self._faults.active("wrench_missing", now_s):
+                    continue
+                message.wrench.force.z += _CONTACT_N * self._faults.active("contact", now_s)
+            if hasattr(message, "header"):
+                message.header.stamp, message.header.frame_id = stamp, name
+            publisher.publish(message)
+
+    def _publish_truth(self, truth: dict[str, np.ndarray]) -> None:
+        message = SimTruth(values=[Vector(name=name, values=np.asarray(v, np.float32)) for name, v in truth.items()])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._truth.publish(message)
+
+    # -- the cameras ---------------------------------------------------------------------------------------------
+
+    def _render(self) -> None:
+        try:
+            self._film()
+        finally:
+            self._sim.close()  # by the thread that rendered
 
     def _film(self) -> None:
-        """Thread of the camera: exposes at its own rate, publishes after the camera's delay."""
+        """Thread of the cameras: exposes at their rate, publishes after their delay."""
         sim = self.config.sim
         rate = self._rate(1.0 / sim.camera_rate_hz)
-        late: deque[tuple[float, Image | CompressedImage]] = deque()
-        picture = None
+        late: deque[tuple[float, str, Image | CompressedImage]] = deque()
+        images: dict[str, np.ndarray] = {}
         while (tick := rate.wait()) is not None:
             now_s, stamp = tick.begun_ns * 1e-9, self.get_clock().now().to_msg()
-            if picture is None or not self._faults.active("camera_freeze", now_s):
+            if not images or not self._faults.active("camera_freeze", now_s):
                 with self._lock:
-                    snapshot = self._body.snapshot()
-                picture = self._body.render(snapshot)
-            message = _image(picture, self.config.camera.compressed)
-            message.header.stamp, message.header.frame_id = stamp, "camera"
+                    snapshot = self._sim.snapshot()
+                images = {topic: self._sim.render(names[0], snapshot) for topic, names in self._cameras.items()}
             delay_s = _CAMERA_LATE_S if self._faults.active("camera_late", now_s) else sim.camera_delay_s
             if not (self._restarting or self._faults.active("camera_missing", now_s)):
-                late.append((now_s + delay_s, message))
+                for topic, image in images.items():
+                    camera = self._cameras[topic][0]
+                    message = _image(image, self.config.cameras[camera].compressed)
+                    message.header.stamp, message.header.frame_id = stamp, camera
+                    late.append((now_s + delay_s, topic, message))
             time.sleep(max(0.0, now_s + sim.camera_delay_s - time.monotonic()))
             while late and late[0][0] <= time.monotonic():
-                self._images.publish(late.popleft()[1])
+                _, topic, message = late.popleft()
+                self._images[topic].publish(message)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -215,7 +270,7 @@ class SimRobot(JsacNode):
         return rate
 
     def run(self) -> None:
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._move, self._film)]
+        self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._move, self._render)]
         for thread in self._threads:
             thread.start()
         # The robot that this stands for has a computer of its own, which no learner slows down.
@@ -226,8 +281,10 @@ class SimRobot(JsacNode):
     def close(self) -> None:
         for rate in self._rates:
             rate.stop()
-        for thread in getattr(self, "_threads", ()):
+        for thread in self._threads:
             thread.join(timeout=1.0)
+        if not self._threads:
+            self._sim.close()
 
 
 def _trajectory(message: JointTrajectory) -> Trajectory:
@@ -242,13 +299,13 @@ def _trajectory(message: JointTrajectory) -> Trajectory:
     return Trajectory(np.array(times), rows("positions"), rows("velocities"), rows("accelerations"))
 
 
-def _image(picture: np.ndarray, compressed: bool) -> Image | CompressedImage:
+def _image(image: np.ndarray, compressed: bool) -> Image | CompressedImage:
     """RGB uint8 [H, W, 3] -> message without its header."""
     if compressed:
-        _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 95))
+        _, jpeg = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 95))
         return CompressedImage(format="rgb8; jpeg compressed bgr8", data=array.array("B", jpeg.tobytes()))
-    height, width = picture.shape[:2]
-    data = array.array("B", picture.tobytes())
+    height, width = image.shape[:2]
+    data = array.array("B", image.tobytes())
     return Image(height=height, width=width, encoding="rgb8", step=3 * width, data=data)
 
 

@@ -1,6 +1,7 @@
-"""Shows the reacher's red disc on a real monitor, full screen; the monitor stands before the real robot's camera.
+"""Target display: shows the reacher's red disc on a real monitor, full screen, in front of the real robot's camera.
 
-Serves `new_target`. Hears and says nothing else. A process of its own because a window needs a main loop of its own.
+Serves  new_target
+A process because a window needs a main loop.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from jsac_ros.config import ConfigError
 from jsac_ros.nodes.process import JsacNode, run_node
-from jsac_ros.robots.reacher_screen import DISC_RADIUS, SCREEN, random_disc
+from jsac_ros.tasks.ur5_reacher.screen import DISC_RADIUS, SCREEN, random_disc
 
 _POLL_MS = 20
 

@@ -1,87 +1,72 @@
-"""`types.Step` to `msg/Transition` and on its way to replay; `jsac_ros.messages` has the way back."""
+"""Transitions on their way to replay: sent in order, held until they are acknowledged, sent again on request."""
 
 from __future__ import annotations
 
 import array
+import threading
 import time
 
-import cv2
-import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
+from std_msgs.msg import Header
 
-from jsac_ros.msg import Transition, TransitionAck
+from jsac_ros import types
+from jsac_ros.messages import Classes, to_message
+from jsac_ros.msg import Frame, Output, SourceStamp, Transition, TransitionAck, Vector
 from jsac_ros.replay.outbox import Outbox
-from jsac_ros.types import Step
+from jsac_ros.run_key import RunKey
 
-JPEG_QUALITY = 95
-HELD_TRANSITIONS = 2000  # 80 s at 25 Hz; what replay may miss while it is restarted
-_DRAIN_S = 3.0  # at the end: for the last acknowledgements
+# At the end, for the last acknowledgements: while they come, less than an actor has for its end.
+_DRAIN_S, _LONGEST_DRAIN_S = 3.0, 8.0
 
-
-def to_time(stamp_ns: int) -> Time:
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)
-
-
-def _floats(values: np.ndarray) -> array.array:
-    """The one type that a generated message takes over without looking at every element."""
-    return array.array("f", np.asarray(values, np.float32).tobytes())
-
-
-def to_message(step: Step, jpeg: bool = False) -> Transition:
-    """The wire form of a step. `jpeg` (lossy, colour or grey) saves bandwidth between two hosts."""
-    message = Transition()
-    message.header.stamp = to_time(step.stamp_ns)
-    message.robot, message.session, message.sequence = step.robot, step.session, step.sequence
-    message.episode, message.step = step.episode, step.step
-    message.is_first, message.is_last = step.is_first, step.is_last
-    message.intervened, message.success = step.intervened, step.success
-    message.height, message.width, message.channels = step.frame.shape
-    if jpeg and step.frame.size:
-        coded = cv2.imencode(".jpg", step.frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        message.encoding, message.frame = "jpeg", array.array("B", coded.tobytes())
-    else:
-        message.encoding, message.frame = "raw", array.array("B", step.frame.tobytes())
-    message.proprioception = _floats(step.proprioception)
-    message.action, message.executed = _floats(step.action), _floats(step.executed)
-    message.reward, message.mask = float(step.reward), float(step.mask)
-    message.frame_stamp, message.joint_stamp = to_time(step.frame_stamp_ns), to_time(step.joint_stamp_ns)
-    message.policy_version, message.lateness = step.policy_version, float(step.lateness_s)
-    return message
+# An array.array is the one type that a generated message takes over without looking at every element.
+CLASSES = Classes(
+    {f"jsac_ros/msg/{kind.__name__}": kind for kind in (Frame, Output, SourceStamp, Transition, Vector)}
+    | {"builtin_interfaces/msg/Time": Time, "std_msgs/msg/Header": Header},
+    lambda values: array.array(values.dtype.char, values.tobytes()),
+)
+to_time = CLASSES.time  # nanoseconds -> Time
 
 
 class TransitionSender:
-    """Sends the steps of one session: at once, held until replay acknowledges them, again when it asks.
+    """Sends the transitions of one session.
 
     `send` is one thread's, everything else happens in the executor.
     """
 
-    def __init__(self, node: Node, robot: str, session: int):
-        self._robot, self._session = robot, session
-        self.outbox: Outbox[Transition] = Outbox(HELD_TRANSITIONS)
+    def __init__(self, node: Node, robot: str, session: int, key: RunKey):
+        self._node, self._robot, self._session, self._key = node, robot, session, key
+        self.outbox: Outbox[Transition] = Outbox()
+        self._publishing = threading.Lock()
         self._publisher = node.create_publisher(Transition, "transitions", 200)
         node.create_subscription(TransitionAck, "transition_ack", self._on_ack, 10)
-        node.create_timer(1.0, lambda: self._send_again(self.outbox.stalled()))
+        node.create_timer(1.0, lambda: self._publish(self.outbox.stalled()))
 
-    def send(self, step: Step) -> None:
-        message = to_message(step)
-        message.sequence = self.outbox.sent
-        self.outbox.add(message)
-        message.oldest_sequence = self.outbox.oldest
-        self._publisher.publish(message)
+    def send(self, transition: types.Transition) -> None:
+        self._publish(self.outbox.add(to_message(transition, CLASSES)))
 
     def drain(self) -> None:
-        """Waits until replay has it all, at most a few seconds."""
-        deadline = time.monotonic() + _DRAIN_S
-        while len(self.outbox) and time.monotonic() < deadline:
+        """Waits until replay has it all, or acknowledges nothing any more; then warns."""
+        begun_s = heard_s = time.monotonic()
+        least = len(self.outbox)
+        while held := len(self.outbox):
+            now_s = time.monotonic()
+            if held < least:
+                least, heard_s = held, now_s
+            if now_s - heard_s > _DRAIN_S or now_s - begun_s > _LONGEST_DRAIN_S:
+                self._node.get_logger().warning(f"{held} transitions were not acknowledged by replay and are lost")
+                return
             time.sleep(0.02)
 
     def _on_ack(self, message: TransitionAck) -> None:
+        """Raises ValueError where it is not replay's, or of what was never sent."""
         if (message.robot, message.session) == (self._robot, self._session):
-            self._send_again(self.outbox.acknowledge(message.next_sequence, message.resend))
+            self._key.check(message)
+            self._publish(self.outbox.acknowledge(message.next_sequence, message.resend))
 
-    def _send_again(self, messages: list[Transition]) -> None:
-        for held in messages:
-            held.oldest_sequence = self.outbox.oldest
-            self._publisher.publish(held)
+    def _publish(self, held: list[tuple[int, Transition]]) -> None:
+        for sequence, message in held:
+            with self._publishing:  # the other thread may send the same message again
+                message.sequence, message.oldest_sequence = sequence, self.outbox.oldest
+                self._key.sign(message)
+                self._publisher.publish(message)

@@ -1,7 +1,8 @@
 """A replay buffer as a pure value: it lives inside the compiled training loop.
 
 Uniform, or prioritised (Schaul et al., 2016). The store of the live system (`jsac_ros.replay`) keeps frames on disk and
-serves another process; nothing of that can run inside a compiled loop. Axes: N capacity, E environments, B batch.
+serves another process; nothing of that can run inside a compiled loop. Axes: N capacity, E environments, B batch,
+V values of the observation, A of the action.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jsac_ros.config import ReplayConfig
-from jsac_ros.types import Batch, Spec
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Batch
 
 COLUMNS = 64  # priorities are kept in rows of so many, so that drawing one looks at one row only
 PRIORITY_FLOOR = 1e-3  # added to |TD error|: what was predicted perfectly is still drawn now and then
@@ -21,14 +23,14 @@ PRIORITY_FLOOR = 1e-3  # added to |TD error|: what was predicted perfectly is st
 class Buffer(NamedTuple):
     """A transition is one row: observation, action, reward, mask, next observation."""
 
-    rows: jax.Array  # float32 [N, P + A + 2 + P]
+    rows: jax.Array  # float32 [N, V + A + 2 + V]
     added: jax.Array  # int32 [], ever
     priority: jax.Array  # float32 [N / COLUMNS, COLUMNS], (|TD error| + floor)^alpha; [0, 0] where uniform
     priority_sum: jax.Array  # float32 [N / COLUMNS], of each row
     priority_max: jax.Array  # float32 [], ever; what a new transition gets
 
 
-def create(config: ReplayConfig, spec: Spec, environments: int) -> Buffer:
+def create(config: ReplayConfig, spaces: Spaces, environments: int) -> Buffer:
     """An empty buffer. Raises ValueError where the capacity cannot be divided as it must be."""
     unit = COLUMNS if config.sampler == "prioritised" else 1
     if config.capacity % environments or config.capacity % unit:
@@ -38,7 +40,7 @@ def create(config: ReplayConfig, spec: Spec, environments: int) -> Buffer:
     columns = COLUMNS if config.sampler == "prioritised" else 0
     lines = config.capacity // COLUMNS if columns else 0
     return Buffer(
-        rows=jnp.zeros((config.capacity, 2 * spec.proprioception + spec.action + 2)),
+        rows=jnp.zeros((config.capacity, 2 * spaces.vector_size + spaces.action_size + 2)),
         added=jnp.int32(0),
         priority=jnp.zeros((lines, columns)),
         priority_sum=jnp.zeros(lines),
@@ -49,41 +51,36 @@ def create(config: ReplayConfig, spec: Spec, environments: int) -> Buffer:
 def add(buffer: Buffer, observation, action, reward, mask, next_observation) -> Buffer:
     """Adds E transitions, over the oldest ones where the buffer is full.
 
-    observation, next_observation: float32 [E, P]; action: [E, A]; reward, mask: [E]; mask is 0 at a terminal state.
+    observation, next_observation: float32 [E, V]; action: [E, A]; reward, mask: [E]; mask is 0 at a terminal state.
     """
     rows = jnp.concatenate([observation, action, reward[:, None], mask[:, None], next_observation], axis=1)
     at = buffer.added % len(buffer.rows)
     index = at + jnp.arange(len(rows))
-    buffer = buffer._replace(
-        rows=jax.lax.dynamic_update_slice(buffer.rows, rows, (at, 0)), added=buffer.added + len(rows)
-    )
+    buffer = buffer._replace(rows=jax.lax.dynamic_update_slice(buffer.rows, rows, (at, 0)), added=buffer.added + len(rows))
     if buffer.priority.size == 0:
         return buffer
     return _set_priority(buffer, index, jnp.full(len(rows), buffer.priority_max))
 
 
-def sample(
-    buffer: Buffer, key: jax.Array, config: ReplayConfig, spec: Spec, discount: float, drawn: jax.Array
-) -> Batch:
+def sample(buffer: Buffer, key: jax.Array, config: ReplayConfig, spaces: Spaces, discount: float, drawn: jax.Array) -> Batch:
     """A batch from what was added. drawn: int32 [], samples drawn before; beta grows with it to 1."""
     filled = jnp.minimum(buffer.added, len(buffer.rows))
     if buffer.priority.size:
-        beta = jnp.minimum(
-            1.0, config.priority_beta + (1.0 - config.priority_beta) * drawn / config.priority_beta_steps
-        )
+        beta = jnp.minimum(1.0, config.priority_beta + (1.0 - config.priority_beta) * drawn / config.priority_beta_steps)
         index, weight = _draw_by_priority(buffer, key, config.batch_size, filled, beta)
     else:
         index = jnp.floor(jax.random.uniform(key, (config.batch_size,)) * filled).astype(jnp.int32)
         weight = jnp.ones(config.batch_size)
-    p, a = spec.proprioception, spec.action
+    v, a = spaces.vector_size, spaces.action_size
     observation, action, reward, mask, next_observation = jnp.split(
-        buffer.rows[index], [p, p + a, p + a + 1, p + a + 2], axis=1
+        buffer.rows[index], [v, v + a, v + a + 1, v + a + 2], axis=1
     )
+    (vector,) = spaces.vectors
     return Batch(
-        frames=jnp.zeros((config.batch_size, spec.stack + 1, *spec.frame_shape), jnp.uint8),
-        proprioception=observation,
-        next_proprioception=next_observation,
-        action=action,
+        frames={},
+        vectors={vector.name: observation},
+        next_vectors={vector.name: next_observation},
+        action=spaces.split_action(action),
         reward=reward[:, 0],
         discount=discount * mask[:, 0],
         weight=weight,

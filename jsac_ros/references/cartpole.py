@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jsac_ros.config import SystemConfig
-from jsac_ros.references.loop import Episodes, Trained
+from jsac_ros.references.loop import Episodes, Reference, Trained
 from jsac_ros.report.style import BLUE, GREEN, MUTED, PALE_BLUE, plt
 
 HELD = 200.0  # steps: what the document calls solved
@@ -56,6 +55,6 @@ def plot(trained: Trained, path: Path) -> None:
     plt.close(figure)
 
 
-def report(config: SystemConfig, trained: Trained, folder: Path) -> dict:
+def report(reference: Reference, trained: Trained, folder: Path) -> dict:
     plot(trained, folder / "learning.png")
     return summarise(trained)

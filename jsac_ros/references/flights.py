@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jsac_ros.agent.algorithm import algorithm_of
-from jsac_ros.config import SystemConfig
-from jsac_ros.envs import ENVIRONMENTS
-from jsac_ros.references.loop import make_act_many
+from jsac_ros.agent.agent import TrainState
+from jsac_ros.references.loop import Reference
 
 
 class Flights(NamedTuple):
@@ -24,17 +22,15 @@ class Flights(NamedTuple):
     success: jax.Array  # bool [N]
 
 
-def fly(config: SystemConfig, agent: Any, seed: int, count: int) -> Flights:
-    """`count` episodes from random starts. agent: the state of the algorithm after learning."""
-    environment = ENVIRONMENTS[config.train.environment]
-    act = make_act_many(config)
-    parameters = algorithm_of(config.agent).policy_parameters(agent)
+def fly(reference: Reference, learned: TrainState, seed: int, count: int) -> Flights:
+    """`count` episodes from random starts."""
+    environment, params = reference.environment, reference.agent.policy_params(learned)
     key, reset_key = jax.random.split(jax.random.PRNGKey(seed))
     start = jax.vmap(environment.reset)(jax.random.split(reset_key, count))
 
     def step(running, _):
         states, over, episode_return, success = running
-        actions = act(parameters, jax.vmap(environment.observe)(states), jax.random.split(key, count), True)
+        actions = reference.act(params, jax.vmap(environment.observe)(states), key, True)
         outcome = jax.vmap(environment.step)(states, actions)
         states = jax.tree.map(lambda old, new: jnp.where(over, old, new), states, outcome.state)
         episode_return += jnp.where(over, 0.0, outcome.reward)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import gymnasium
 import numpy as np
 
-from jsac_ros.agent.algorithm import algorithm_of
-from jsac_ros.config import SystemConfig
-from jsac_ros.envs import ENVIRONMENTS
-from jsac_ros.envs.pendulum import TIME_STEP
-from jsac_ros.references import video
-from jsac_ros.references.loop import Trained, one
-from jsac_ros.references.python_loop import GYMNASIUM, to_gymnasium
+from jsac_ros.agent.agent import TrainState
+from jsac_ros.agent.policy import make_act
+from jsac_ros.references.environments.pendulum import MAX_TORQUE, TIME_STEP
+from jsac_ros.references.loop import Reference, Trained, one
+from jsac_ros.references.python_loop import GYMNASIUM
+from jsac_ros.report import film
 from jsac_ros.report.style import BLUE, PALE_BLUE, plt
+from jsac_ros.training.environment import Environment
+from jsac_ros.training.evaluation import evaluate
+from jsac_ros.training.spaces import ACTION
+from jsac_ros.types import Action, Observation
 
 TEST_EPISODES = 10
 TEST_SEED = 10_000  # starts that training did not see
@@ -27,27 +31,21 @@ SMOOTHED = 100  # updates
 SIZE = 320  # pixels of the video
 
 
-def test_scores(config: SystemConfig, agent, on_step: Callable[[gymnasium.Env, float], None] | None = None):
+def test_scores(reference: Reference, learned: TrainState, seen: Callable[[Any, float], None]) -> np.ndarray:
     """Returns of TEST_EPISODES episodes of the deterministic policy on Gymnasium's environment, float64 [episodes].
 
-    on_step: called with the environment and the torque after each step of the first episode.
+    seen: called with the environment and the torque (N m) before each step.
     """
-    spec = ENVIRONMENTS[config.train.environment].spec
-    algorithm, environment = algorithm_of(config.agent), gymnasium.make(GYMNASIUM[config.train.environment])
-    act, parameters = algorithm.make_act(config.agent, spec), algorithm.policy_parameters(agent)
-    image, key = np.zeros(spec.image_shape, np.uint8), np.zeros(2, np.uint32)
-    scores = np.zeros(TEST_EPISODES)
-    for episode in range(TEST_EPISODES):
-        observation, _ = environment.reset(seed=TEST_SEED + episode)
-        over = False
-        while not over:
-            action = to_gymnasium(environment, np.asarray(act(parameters, image, observation, key, True)), spec)
-            observation, reward, terminated, truncated, _ = environment.step(action)
-            scores[episode] += reward
-            over = terminated or truncated
-            if on_step and episode == 0:
-                on_step(environment, float(action[0]))
-    return scores
+    act, params = make_act(reference.agent), reference.agent.policy_params(learned)
+    env = gymnasium.make(GYMNASIUM[reference.config.train.environment])
+    environment = Environment(env, reference.environment.spaces, TEST_SEED)
+
+    def choose(observation: Observation) -> Action:
+        action = act(params, observation, np.zeros(2, np.uint32), True)
+        seen(env, MAX_TORQUE * float(action[ACTION][0]))
+        return action
+
+    return np.array([episode.episode_return for episode in evaluate(environment, choose, TEST_EPISODES)])
 
 
 def draw(angle: float, torque: float) -> np.ndarray:
@@ -79,21 +77,19 @@ def plot(trained: Trained, path: Path) -> None:
     plt.close(figure)
 
 
-def report(config: SystemConfig, trained: Trained, folder: Path) -> dict:
+def report(reference: Reference, trained: Trained, folder: Path) -> dict:
     """Tests every seed, draws the panels of the first and films its first test episode."""
     plot(trained, folder / "learning.png")
     frames: list[np.ndarray] = []
 
-    def film(environment: gymnasium.Env, torque: float) -> None:
-        frames.append(draw(float(environment.unwrapped.state[0]), torque))
+    def film_first(env: Any, torque: float) -> None:
+        if len(frames) < reference.environment.time_limit:
+            frames.append(draw(float(env.unwrapped.state[0]), torque))
 
-    scores = []
-    for seed in range(len(trained.episodes.ended)):
-        agent = one(trained.agent, seed)
-        scores.append(test_scores(config, agent, film if seed == 0 else None))
-    video.write(folder / "test_episode.mp4", frames, 1.0 / TIME_STEP)
+    scores = [test_scores(reference, one(trained.state, n), film_first) for n in range(len(trained.episodes.ended))]
+    film.write(folder / "video.mp4", frames, 1.0 / TIME_STEP)
     return {
-        "frames": int(config.train.steps),
+        "frames": int(reference.config.train.steps),
         "test_episodes": TEST_EPISODES,
         "mean_test_score": [round(float(s.mean()), 1) for s in scores],
         "test_scores": [s.round(1).tolist() for s in scores],

@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jsac_ros.config import SystemConfig
-from jsac_ros.envs import rocket, rocket_phases
-from jsac_ros.envs.rocket import LENGTH, Rocket
-from jsac_ros.references import video
+from jsac_ros.references.environments import rocket, rocket_phases
+from jsac_ros.references.environments.rocket import LENGTH, Rocket
 from jsac_ros.references.flights import Flights, fly
-from jsac_ros.references.loop import Trained, one
+from jsac_ros.references.loop import Reference, Trained, one
+from jsac_ros.report import film
 from jsac_ros.report.style import BLUE, GREEN, RED, plt
 
 STARTS = 100
@@ -38,9 +37,8 @@ def path_of(flights: Flights, index: int) -> tuple[Rocket, np.ndarray]:
     return states, np.asarray(flights.actions)[:steps, index]
 
 
-def plot(config: SystemConfig, flights: Flights, path: Path) -> None:
-    """Trajectories of all starts; and of the first one speed, attitude, controls and dynamic pressure."""
-    name = config.train.environment
+def plot(name: str, flights: Flights, path: Path) -> None:
+    """name: of the phase. Trajectories of all starts; and of the first one speed, attitude, controls and dynamic pressure."""
     figure, axes = plt.subplots(2, 3, figsize=(14, 7), layout="constrained")
     success = np.asarray(flights.success)
     for index in range(len(success)):
@@ -119,42 +117,21 @@ def _draw_map(picture: np.ndarray, states: Rocket, at: int) -> None:
     cv2.putText(picture, text, (20, SIZE[0] - 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (31, 41, 51), 1, cv2.LINE_AA)
 
 
-def write_scalars(trained: Trained, folder: Path) -> None:
-    """TensorBoard scalars of the first seed: every metric, and each finished episode."""
-    from jsac_ros.report.events import summary_writer
-
-    writer = summary_writer(folder)
-    metrics = {name: np.asarray(values)[0] for name, values in trained.metrics.items()}
-    steps = len(next(iter(metrics.values())))
-    every = max(1, steps // 1000)
-    for step in range(0, steps, every):
-        for name, values in metrics.items():
-            if np.isfinite(values[step]):
-                writer.add_scalar(f"learner/{name}", values[step], step)
-    episodes = one(trained.episodes)
-    for step, environment in np.argwhere(np.asarray(episodes.ended)):
-        for name in ("episode_return", "length", "success"):
-            writer.add_scalar(f"episode/{name}", float(getattr(episodes, name)[step, environment]), step)
-    writer.close()
-
-
-def report(config: SystemConfig, trained: Trained, folder: Path) -> dict:
+def report(reference: Reference, trained: Trained, folder: Path) -> dict:
     """Flies every seed from STARTS random starts; draws and films the first seed."""
-    write_scalars(trained, folder / "tensorboard")
+    name = reference.config.train.environment
     plot_learning(trained, folder / "learning.png")
     succeeded, pressure = [], []
     for seed in range(len(trained.episodes.ended)):
-        agent = one(trained.agent, seed)
-        flights = fly(config, agent, TEST_SEED, STARTS)
+        flights = fly(reference, one(trained.state, seed), TEST_SEED, STARTS)
         succeeded.append(int(flights.success.sum()))
-        pressure.append(float(rocket.dynamic_pressure(flights.states).max() / MAX_PRESSURE[config.train.environment]))
+        pressure.append(float(rocket.dynamic_pressure(flights.states).max() / MAX_PRESSURE[name]))
         if seed == 0:
-            plot(config, flights, folder / "trajectories.png")
+            plot(name, flights, folder / "trajectories.png")
             states, actions = path_of(flights, 0)
-            frames = (draw(states, actions, at) for at in range(len(actions)))
-            video.write(folder / "flight.mp4", frames, 1.0 / PERIOD_S[config.train.environment])
+            film.write(folder / "video.mp4", (draw(states, actions, at) for at in range(len(actions))), 1.0 / PERIOD_S[name])
     return {
-        "steps": int(config.train.steps),
+        "steps": int(reference.config.train.steps),
         "starts": STARTS,
         "succeeded": succeeded,
         "highest_pressure_over_limit": [round(p, 2) for p in pressure],

@@ -6,8 +6,7 @@ import time
 
 import jax
 
-from jsac_ros.config import SystemConfig
-from jsac_ros.references.loop import fresh_agents, make_train, one
+from jsac_ros.references.loop import Reference, fresh_states, make_train, one
 from jsac_ros.references.python_loop import steps_per_second
 
 DOCUMENT_RATE = 15_807.0  # steps/s of DQN on the cart-pole on one CPU, as the document reports
@@ -15,12 +14,12 @@ REPEATS = 5  # the fastest counts: what other processes take away is no property
 PYTHON_STEPS = 1_000
 
 
-def compare_speed(config: SystemConfig, seeds: int) -> dict:
+def compare_speed(reference: Reference, seeds: int) -> dict:
     """One run: the Python loop, the compiled loop for one seed, and for `seeds` at once; steps/s of all seeds."""
-    train, started = make_train(config), fresh_agents(config, seeds)
-    python = steps_per_second(config, REPEATS, PYTHON_STEPS)
-    single = _rate(jax.jit(train), one(started), config.train.steps)
-    many = _rate(jax.jit(jax.vmap(train)), started, config.train.steps * seeds)
+    train, started, steps = make_train(reference), fresh_states(reference, seeds), reference.config.train.steps
+    python = steps_per_second(reference, REPEATS, PYTHON_STEPS)
+    single = _rate(jax.jit(train), one(started), steps)
+    many = _rate(jax.jit(jax.vmap(train)), started, steps * seeds)
     return {
         "python_loop_steps_per_s": round(python),
         "one_seed_steps_per_s": round(single),

@@ -1,8 +1,12 @@
-"""jsac-ros replay info STORE | verify STORE | snapshot STORE NEW | merge STORE... NEW | export STORE NEW --to FORMAT
+"""Reads, checks, copies and merges replay stores; or judges a recording (`jsac-ros replay BAG --help`).
 
-STORE is the `replay/` folder of a run. `info`, `snapshot` and `verify` may be used while replay writes to it. A
-snapshot is a store itself: put its path into `replay.folder` to go on from it, or into `replay.demonstrations` to learn
-from it.
+  jsac-ros replay info runs/NAME/replay
+  jsac-ros replay verify runs/NAME/replay
+  jsac-ros replay snapshot runs/NAME/replay saved
+  jsac-ros replay merge monday tuesday both
+
+A store is the `replay/` folder of a run. `info`, `snapshot` and `verify` work while replay writes to it. A snapshot is a
+store: put its path into `replay.folder` to continue from it, or into `replay.demonstrations` to learn from it.
 """
 
 from __future__ import annotations
@@ -12,15 +16,16 @@ import json
 import os
 from pathlib import Path
 
+from jsac_ros.replay import counters
 from jsac_ros.replay import format as files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="replay_verb", required=True, metavar="info|verify|snapshot|merge|export")
+    verbs = parser.add_subparsers(dest="replay_verb", required=True, metavar="info|verify|snapshot|merge")
     info = verbs.add_parser("info", help="what is in a store")
     info.add_argument("store")
     info.add_argument("--json", action="store_true", help="for programs")
-    verify = verbs.add_parser("verify", help="read everything; say what is damaged; exit status 1 if anything is")
+    verify = verbs.add_parser("verify", help="read everything and list what is damaged; exit status 1 if anything is")
     verify.add_argument("store")
     snapshot = verbs.add_parser("snapshot", help="copy a store, also while replay writes to it")
     snapshot.add_argument("store")
@@ -28,52 +33,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge = verbs.add_parser("merge", help="one new store from several; what is in two of them comes once")
     merge.add_argument("store", nargs="+")
     merge.add_argument("new")
-    merge.add_argument("--capacity", type=int, default=0, help="steps; default: as many as there are")
-    export = verbs.add_parser("export", help="write a store in another format")
-    export.add_argument("store")
-    export.add_argument("new")
-    export.add_argument("--to", choices=("rlds", "lerobot", "rosbag2"), default="rlds")
-    export.add_argument("--rate", type=float, default=25.0, help="lerobot: control rate, Hz")
-    export.add_argument("--task", default="", help="lerobot: what the robot does, in words")
+    merge.add_argument("--capacity", type=int, default=0, help="transitions; default: as many as there are")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    verbs = {"info": _info, "verify": _verify, "snapshot": _snapshot, "merge": _merge, "export": _export}
+    verbs = {"info": _info, "verify": _verify, "snapshot": _snapshot, "merge": _merge}
     return verbs[arguments.replay_verb](arguments)
 
 
-def _info(arguments) -> int:
+def _info(arguments: argparse.Namespace) -> int:
     found = describe(arguments.store)
     if arguments.json:
         print(json.dumps(found, indent=1))
         return 0
-    streams = found.pop("streams")
+    spaces, streams = found.pop("spaces"), found.pop("streams")
     for name, value in found.items():
         print(f"{name:<12} {value}")
+    for image in spaces["images"]:
+        print("image        {name}: {height} x {width} x {channels}, stack {stack}".format(**image))
+    for kind in ("vectors", "actions"):
+        for part in spaces[kind]:
+            print(f"{kind[:-1]:<12} {part['name']}: {part['size']} {part['unit']}".rstrip())
+    print(f"sources      {', '.join(spaces['sources'])}")
     for stream in streams:
-        line = "{robot}, session {session}: {steps} steps of {episodes} episodes, up to sequence {sequence}"
+        line = "{robot}, session {session}: {transitions} transitions of {episodes} episodes, up to sequence {sequence}"
         print(line.format(**stream))
     return 0
 
 
 def describe(folder: str | Path) -> dict:
     """What is in a store, for people and programs. Raises StoreError."""
+    from jsac_ros.replay.records import robot_of
     from jsac_ros.replay.store import FrameStore
 
     store = FrameStore.read(folder)
     slots = store.live_slots()
     streams: dict[tuple, dict] = {}
     for row in store.records[slots]:
-        key = files.robot_of(row), int(row["session"])
-        stream = streams.setdefault(key, {"steps": 0, "episodes": set(), "sequence": 0})
-        stream["steps"] += 1
+        key = robot_of(row), int(row["session"])
+        stream = streams.setdefault(key, {"transitions": 0, "episodes": set(), "sequence": 0})
+        stream["transitions"] += 1
         stream["episodes"].add(int(row["episode"]))
         stream["sequence"] = max(stream["sequence"], int(row["sequence"]))
-    used = sum(os.stat(Path(folder) / name).st_blocks * 512 for name in (files.ROWS, files.FRAMES))
+    arrays = [files.ROWS, *map(files.frames_file, store.frames)]
     return {
-        "format": f"{files.FORMAT} {files.VERSION}", "spec": store.spec._asdict(), "capacity": store.capacity,
-        "stored": len(slots), "valid": store.valid_count, "received": store.count,
-        **{name: int(store.counters[name]) for name in files.COUNTER_TYPE.names}, "disk_bytes": used,
+        "format": f"{files.FORMAT} {files.VERSION}", "capacity": store.capacity, "stored": len(slots),
+        "valid": store.valid_count, "intervened": int(store.rows["intervened"][slots].sum()), "received": store.count,
+        **{name: store.counters[name] for name in counters.NAMES},
+        "disk_bytes": sum(os.stat(Path(folder) / name).st_blocks * 512 for name in arrays),
+        "spaces": store.spaces.to_json(),
         "streams": [
             {"robot": robot, "session": session, **stream, "episodes": len(stream["episodes"])}
             for (robot, session), stream in streams.items()
@@ -81,7 +89,7 @@ def describe(folder: str | Path) -> dict:
     }  # fmt: skip
 
 
-def _verify(arguments) -> int:
+def _verify(arguments: argparse.Namespace) -> int:
     from jsac_ros.replay.copies import problems
 
     found = problems(arguments.store)
@@ -91,30 +99,19 @@ def _verify(arguments) -> int:
     return 1 if found else 0
 
 
-def _snapshot(arguments) -> int:
+def _snapshot(arguments: argparse.Namespace) -> int:
     from jsac_ros.replay.copies import snapshot
 
-    print(f"{arguments.new}: {snapshot(arguments.store, arguments.new)} steps")
+    print(f"{arguments.new}: {snapshot(arguments.store, arguments.new)} transitions")
     return 0
 
 
-def _merge(arguments) -> int:
+def _merge(arguments: argparse.Namespace) -> int:
     from jsac_ros.replay.copies import merge
 
-    stored, duplicates = merge(arguments.store, arguments.new, arguments.capacity)
-    print(f"{arguments.new}: {stored} steps, {duplicates} were in more than one store")
-    return 0
-
-
-def _export(arguments) -> int:
-    from jsac_ros.replay import export
-    from jsac_ros.replay.store import FrameStore
-
-    store = FrameStore.read(arguments.store)
-    if arguments.to == "rlds":
-        print(f"{arguments.new}: {export.to_rlds(store, arguments.new)} episodes")
-    elif arguments.to == "lerobot":
-        print(f"{arguments.new}: {export.to_lerobot(store, arguments.new, arguments.rate, arguments.task)} episodes")
-    else:
-        print(f"{arguments.new}: {export.to_bag(store, arguments.new)} messages")
+    merged = merge(arguments.store, arguments.new, arguments.capacity)
+    print(
+        f"{arguments.new}: {merged.stored} transitions, {merged.duplicates} were in more than one store, "
+        f"{merged.damaged} were damaged"
+    )
     return 0

@@ -3,65 +3,82 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.replay import counters, folders, records
 from jsac_ros.replay import format as files
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
 
 
+class Merged(NamedTuple):
+    """How many transitions a merge has stored and left out."""
+
+    stored: int
+    duplicates: int  # in more than one store
+    damaged: int  # or overwritten while they were read
+
+
 def snapshot(source: str | Path, target: str | Path) -> int:
     """Copies every complete row to the same place of a new store; returns how many.
 
-    The source may be in use. A row that is overwritten while it is copied is left out, like every row older than it.
-    Restoring is the same the other way round. Raises StoreError where `target` has a store already.
+    The source may be in use. A row that is damaged, or overwritten while it is copied, is left out. Restoring is the same
+    the other way round. Raises StoreError where `target` has a store already.
     """
-    if (Path(target) / files.HEADER).exists():
-        raise StoreError(f"{target}: has a replay store already; expected a new folder")
+    _expect_new(target)
     live = FrameStore.read(source)
-    copy = FrameStore.open(target, live.spec, live.capacity)
+    copy = FrameStore.open(target, live.spaces, live.capacity)
+    count = 0
     for slot in live.live_slots():
-        row, frame = live.record(slot)
-        number = int(row["number"][0])
-        if live.rows["number"][slot] == number and row["checksum"][0] == files.checksum(row, frame, number):
-            copy.put(slot, row, frame)
-    for name in files.COUNTER_TYPE.names:
+        found = live.whole(slot)
+        if found is not None:
+            copy.put(slot, *found)
+            count += 1
+    for name in counters.NAMES:
         copy.counters[name] = live.counters[name]
     copy.close()
-    return len(FrameStore.read(target).live_slots())
+    return count
 
 
-def merge(sources: list[str | Path], target: str | Path, capacity: int = 0) -> tuple[int, int]:
-    """Appends the steps of all sources to a new store; returns (steps stored, steps that were there twice).
+def merge(sources: list[str | Path], target: str | Path, capacity: int = 0) -> Merged:
+    """Appends the transitions of all sources to a new store.
 
-    One trajectory after the other, each in order. `capacity` 0: as many as there are. Raises StoreError where shapes
+    One trajectory after the other, each in order. `capacity` 0: as many as there are. Raises StoreError where parts
     differ or `target` has a store already.
     """
-    if (Path(target) / files.HEADER).exists():
-        raise StoreError(f"{target}: has a replay store already; expected a new folder")
+    _expect_new(target)
     stores = [FrameStore.read(source) for source in sources]
-    spec = stores[0].spec
+    spaces = stores[0].spaces
     for source, store in zip(sources, stores):
-        if store.spec != spec:
-            raise StoreError(f"{source}: holds {store.spec}; expected {spec} as in {sources[0]}")
+        folders.compare(Path(source), store.spaces, spaces)
     places = sorted(
         (store.rows["robot"][slot], int(store.rows["session"][slot]), int(store.rows["sequence"][slot]), which, slot)
         for which, store in enumerate(stores)
         for slot in store.live_slots()
     )
-    merged = FrameStore.open(target, spec, capacity or max(len(places), spec.stack + 2))
-    duplicates, before = 0, None
+    merged = FrameStore.open(target, spaces, capacity or max(len(places), spaces.stack + 2))
+    duplicates = damaged = 0
+    before = None
     for *identity, which, slot in places:
         if identity == before:
             duplicates += 1
+        elif (found := stores[which].whole(slot)) is None:
+            damaged += 1
         else:
-            number = merged.append(stores[which].step(slot))
-            merged.rows["priority"][number % merged.capacity] = stores[which].rows["priority"][slot]
-        before = identity
+            row, frames = found
+            at = merged.append(records.transition_of(row[0], frames, spaces)) % merged.capacity
+            records.set_priority(merged.records, np.array([at]), records.priorities(row))
+            before = identity
     stored = merged.stored
     merged.close()
-    return stored, duplicates
+    return Merged(stored, duplicates, damaged)
+
+
+def _expect_new(target: str | Path) -> None:
+    if (Path(target) / files.HEADER).exists():
+        raise StoreError(f"{target}: has a replay store already; expected a new folder")
 
 
 def problems(folder: str | Path) -> list[str]:
@@ -73,16 +90,13 @@ def problems(folder: str | Path) -> list[str]:
     expected = np.arange(max(1, store.count - store.capacity + 1), store.count + 1)
     next_to_write = store.count % store.capacity  # the one slot that a kill may have left without a row
     found += [
-        f"row {number}: missing"
-        for number in np.setdiff1d(expected, numbers)
-        if (number - 1) % store.capacity != next_to_write
+        f"row {number}: missing" for number in np.setdiff1d(expected, numbers) if (number - 1) % store.capacity != next_to_write
     ]
-    priority = store.rows["priority"][live]
-    found += [f"slot {slot}: priority is {p}" for slot, p in zip(live, priority) if p < 0 or np.isinf(p)]
+    found += [f"slot {slot}: priority is damaged" for slot in live[~records.priority_fits(store.records[live])]]
     for slot in live:
         before = store.links.previous[slot]
         if before >= 0 and not _follows(store.records[before], store.records[slot]):
-            found.append(f"slot {slot}: its previous step is none of its episode")
+            found.append(f"slot {slot}: the row linked as its previous step is not of its episode")
     return found
 
 

@@ -6,13 +6,15 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from jsac_ros.replay import counters
 from jsac_ros.replay import format as files
 from jsac_ros.replay.format import StoreError
-from jsac_ros.types import Spec
+from jsac_ros.spaces import Spaces
 
 
 @contextmanager
@@ -22,6 +24,8 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"replay store {folder}: {error.strerror}; expected a folder that can be written") from None
+    except MemoryError:
+        raise StoreError(f"replay store {folder}: does not fit into memory") from None
 
 
 def lock(folder: Path) -> int:
@@ -39,46 +43,92 @@ def lock(folder: Path) -> int:
     return held
 
 
-def prepare(folder: Path, spec: Spec, capacity: int) -> None:
-    """Makes the files of a new store, or sees that those that are there fit. Raises StoreError."""
-    is_new = not (folder / files.HEADER).exists()
-    if is_new:
-        _create(folder, spec, capacity)
-    else:
-        found = files.read_header(folder)
-        if found != (spec, capacity):
-            raise StoreError(
-                f"replay store {folder}: holds {found[0]} with capacity {found[1]}; expected {spec} with {capacity}"
-            )
-    _check_room(folder)
-    if is_new:
-        files.write_header(folder, spec, capacity)
+def lock_out_writers(folder: Path) -> int | None:
+    """Holds a finished store, also together with other readers, until the descriptor is closed or its process dies.
 
-
-def _create(folder: Path, spec: Spec, capacity: int) -> None:
-    """Rows are allocated at once, so that writing them through the mapping cannot fail; frames are sparse."""
-    arrays = (
-        (files.ROWS, files.row_type(spec), (capacity,)),
-        (files.COUNTERS, files.COUNTER_TYPE, (1,)),
-        (files.FRAMES, np.dtype("u1"), (capacity, *spec.frame_shape)),
-    )
+    None where it has no lock file, as in a copy of some files. Raises StoreError when a process is writing to it.
+    """
     try:
-        for name, dtype, shape in arrays:
+        held = os.open(folder / files.LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise StoreError(f"replay store {folder}: a process is writing to it; expected a snapshot of it") from None
+    return held
+
+
+def prepare(folder: Path, spaces: Spaces, capacity: int) -> None:
+    """Makes the files of a new store, or sees that those that are there fit; a damaged header that the other files
+    contradict in nothing is written again. Raises StoreError."""
+    if not (folder / files.HEADER).exists():
+        needs_header = True
+        _create(folder, spaces, capacity)
+    else:
+        needs_header = _is_damaged(folder, spaces, capacity)
+    _check_room(folder, spaces)
+    if needs_header:
+        files.write_header(folder, spaces, capacity)
+
+
+def _is_damaged(folder: Path, spaces: Spaces, capacity: int) -> bool:
+    """Whether the header has to be written again. Raises StoreError where the store is another one."""
+    try:
+        found, found_capacity = files.read_header(folder)
+    except files.HeaderDamaged:
+        for name, dtype, shape in _arrays(spaces, capacity):
+            files.open_array(folder / name, dtype, shape, "r")
+            with open(folder / name, "rb") as file:
+                if not file.read(files.HEADER_BYTES).startswith(files.array_header(dtype, shape)):
+                    raise
+        return True
+    compare(folder, found, spaces)
+    if found_capacity != capacity:
+        raise StoreError(f"replay store {folder}: capacity is {found_capacity}; expected {capacity}")
+    return False
+
+
+def compare(folder: Path, found: Spaces, expected: Spaces) -> None:
+    """Raises StoreError naming every part that the store holds differently. Stacks are made when they are sampled."""
+    differs = _as_stored(found).difference(_as_stored(expected))
+    if differs:
+        raise StoreError(f"replay store {folder}: {differs}")
+
+
+def _as_stored(spaces: Spaces) -> Spaces:
+    return replace(spaces, images=tuple(replace(image, stack=1) for image in spaces.images))
+
+
+def _arrays(spaces: Spaces, capacity: int) -> list[tuple[str, np.dtype, tuple[int, ...]]]:
+    """Name, type and shape of every array of a store."""
+    frames = [(files.frames_file(i.name), np.dtype("u1"), (capacity, *i.frame_shape)) for i in spaces.images]
+    return [(files.ROWS, files.row_type(spaces), (capacity,)), (files.COUNTERS, counters.RECORD, (2,)), *frames]
+
+
+def _create(folder: Path, spaces: Spaces, capacity: int) -> None:
+    """Rows are allocated at once, so that writing them through the mapping cannot fail; frames are sparse."""
+    try:
+        for name, dtype, shape in _arrays(spaces, capacity):
             (folder / name).unlink(missing_ok=True)  # of a store that was being made when its maker died
             np.lib.format.open_memmap(folder / name, "w+", dtype, shape)
         for name in (files.ROWS, files.COUNTERS):
             with open(folder / name, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     except OSError as error:
+        frames = ", ".join(f"{image.name} {list(image.frame_shape)}" for image in spaces.images) or "none"
         raise StoreError(
-            f"replay store {folder}: no room for {capacity} steps with frames {spec.frame_shape} ({error.strerror})"
+            f"replay store {folder}: no room for {capacity} transitions with frames {frames} ({error.strerror})"
         ) from None
 
 
-def _check_room(folder: Path) -> None:
+def _check_room(folder: Path, spaces: Spaces) -> None:
     """Does what the frames may still grow to fit on the file system? Raises StoreError."""
-    at, disk = os.stat(folder / files.FRAMES), os.statvfs(folder)
-    needed, free = at.st_size - 512 * at.st_blocks, disk.f_bavail * disk.f_frsize
+    paths = [folder / files.frames_file(image.name) for image in spaces.images]
+    at = [os.stat(path) for path in paths if path.is_file()]
+    disk = os.statvfs(folder)
+    needed, free = sum(file.st_size - 512 * file.st_blocks for file in at), disk.f_bavail * disk.f_frsize
     if needed > free:
         raise StoreError(
             f"replay store {folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free; "

@@ -85,7 +85,7 @@ class ValidSet:
         self._slots = np.empty(capacity, np.int64)
         self._place = np.full(capacity, NONE, np.int64)
         self._count = 0
-        self.changed: set[int] | None = None  # slots that came or went, where somebody keeps account of them
+        self.changed: set[int] | None = None  # slots that came or went, where account is kept of them
 
     def __len__(self) -> int:
         return self._count

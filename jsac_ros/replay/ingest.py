@@ -2,14 +2,21 @@
 
 The protocol is go-back-N. An actor numbers what it sends (robot, session, sequence) and keeps it until it is
 acknowledged; replay writes only what comes next and acknowledges cumulatively. What comes twice is dropped, what comes
-too early is asked for again, and a gap is final only when the actor says that it no longer holds what is missing.
+too early is asked for again, and a gap is final only when the actor no longer holds what is missing.
+
+Two messages in a row have to state that: one message of a stranger skips nothing that the living
+actor still holds. And no message skips more than an outbox can hold; a longer gap is passed in as many messages.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from jsac_ros.replay.format import ROBOT_BYTES
+from jsac_ros.replay.outbox import HELD, MOST_SEQUENCES
+
 Stream = tuple[str, int]  # robot, session
+MOST_STREAMS = 1000  # that are remembered; a stranger can make up any number of them
 
 
 class Verdict(NamedTuple):
@@ -26,24 +33,45 @@ class Ingest:
 
     def __init__(self, next_sequences: dict[Stream, int]):
         self.next = dict(next_sequences)
-        self._heard: set[Stream] = set()
+        self._heard: dict[Stream, None] = {}  # the latest is the last
+        self._gaps: set[Stream] = set()  # streams whose last message said that what is missing is gone
 
     def judge(self, stream: Stream, sequence: int, oldest_sequence: int) -> Verdict:
         """A transition has come, whose actor can still send `oldest_sequence` and later ones.
 
         What comes next stays the same until `accept` says that the transition is written; only a final gap is left
-        behind at once, so that it is counted once.
+        behind at once, so that it is counted once. Raises ValueError where no actor sends such numbers.
         """
-        first_heard = stream not in self._heard
-        self._heard.add(stream)
+        if len(stream[0]) > ROBOT_BYTES:
+            raise ValueError(f"robot's name of {len(stream[0])} characters; expected at most {ROBOT_BYTES} bytes")
+        if not (oldest_sequence <= sequence < min(oldest_sequence + HELD, MOST_SEQUENCES)):
+            raise ValueError(f"sequence {sequence} with {oldest_sequence} the oldest held; expected at most {HELD} held")
+        first_heard = self._hear(stream)
         expected = self.next.get(stream, 0)
+        if oldest_sequence <= expected:
+            self._gaps.discard(stream)
+        elif stream not in self._gaps:
+            self._gaps.add(stream)
+            return Verdict(store=False, resend=True)
         if sequence < expected:
             return Verdict(store=False, duplicate=True, resend=first_heard)
-        lost = max(0, min(oldest_sequence, sequence) - expected)
+        lost = max(0, min(oldest_sequence - expected, HELD))
         self.next[stream] = expected + lost
         if sequence > expected + lost:
             return Verdict(store=False, lost=lost, resend=True)
         return Verdict(store=True, lost=lost)
+
+    def _hear(self, stream: Stream) -> bool:
+        """Whether for the first time. Of too many streams, the one that has been silent for longest is forgotten."""
+        first_heard = stream not in self._heard
+        self._heard.pop(stream, None)
+        self._heard[stream] = None
+        if len(self._heard) > MOST_STREAMS:
+            silent = next(iter(self._heard))
+            del self._heard[silent]
+            self._gaps.discard(silent)
+            self.next.pop(silent, None)
+        return first_heard
 
     def accept(self, stream: Stream, sequence: int) -> None:
         """The transition is in the store (or refused for good): the next one may come."""

@@ -1,8 +1,8 @@
 """The newest policy from learner to actors through POSIX shared memory: latest wins, never torn.
 
-Two buffers: the writer fills the one that is not the latest, then says in one store that it is. A writer that dies
+Two buffers: the writer fills the one that is not the latest, then marks it as the latest in one store. A writer that dies
 half-way leaves the latest one whole. A reader that was overtaken twice during its copy sees it in the sequence number
-and the checksum, and reads again. Each reader has a bell of its own.
+and the checksum, and reads again. Each reader has its own bell.
 
 Header (little-endian uint64 words): magic, layout hash, float32 values, generation, number of the latest policy
 (its parity is its buffer), pid of the writer; then for each buffer number, version, session, stamp, checksum.
@@ -59,7 +59,7 @@ class PolicyMailbox:
 
     @classmethod
     def create(cls, name: str, count: int, layout_hash: int) -> PolicyMailbox:
-        """The writer's end, of `count` float32 values. Goes on with the mailbox of a writer that died.
+        """The writer's end, of `count` float32 values. Takes over the mailbox of a writer that died.
 
         Raises ConfigError when a writer lives under this name or /dev/shm is too small.
         """

@@ -1,33 +1,22 @@
-"""Names of shared memory: one batch ring and one policy mailbox for every (ROS domain, run name) on a host."""
+"""Names of shared memory: a batch ring and a policy mailbox for every (ROS domain, namespace, run name) on a host."""
 
 from __future__ import annotations
 
-import os
-
+from jsac_ros import domain
 from jsac_ros.replay.segment import remove
 
 
-def _name(run_name: str, what: str) -> str:
-    domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
-    return f"/jsac_{domain}_{run_name}_{what}"
-
-
-def system(run_name: str) -> str:
-    """Of everything that may exist once for a run of this name on a host."""
-    return _name(run_name, "")[1:-1]
-
-
-def batches(run_name: str) -> str:
+def batches(run_name: str, namespace: str = domain.ROOT) -> str:
     """Of the batch ring, replay to learner."""
-    return _name(run_name, "batches")
+    return f"/{domain.key(namespace)}{run_name}_batches"
 
 
-def policy(run_name: str) -> str:
+def policy(run_name: str, namespace: str = domain.ROOT) -> str:
     """Of the policy mailbox, learner to actor."""
-    return _name(run_name, "policy")
+    return f"/{domain.key(namespace)}{run_name}_policy"
 
 
-def remove_leftovers(run_name: str) -> None:
+def remove_leftovers(run_name: str, namespace: str = domain.ROOT) -> None:
     """Unlinks what a run of this name left behind; what a living process holds stays."""
-    for name in (batches(run_name), policy(run_name)):
+    for name in (batches(run_name, namespace), policy(run_name, namespace)):
         remove(name)

@@ -1,7 +1,10 @@
-"""What an actor has sent and replay has not acknowledged yet: bounded, in order, resent on request.
+"""What an actor holds until replay has acknowledged it: bounded, sent in order, resent on request.
 
-What is sent again goes out window by window, as acknowledgements come: everything at once would be more than the
-topic's history holds, and what fell out of it would be asked for again, for ever.
+No more than a window beyond what is acknowledged is on its way: more than the topic's history holds would fall out of it,
+and whatever arrives too early is dropped and asked for again, so that a replay that is behind would never catch up.
+
+An acknowledgement of what was never sent is refused. If nothing else comes any more, whatever is sent again, replay has
+taken a stranger's messages for this actor's: what is held gets the numbers that replay expects, and none of it is lost.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 Message = TypeVar("Message")
-WINDOW = 100  # sent again beyond what is acknowledged; half the history of the topic
+HELD = 2000  # messages, at most: 80 s at 25 Hz; what replay may miss while it is restarted
+WINDOW = 100  # on their way beyond what is acknowledged; half the history of the topic
+MOST_SEQUENCES = 1 << 62  # of one actor session
 
 
 class Outbox(Generic[Message]):
@@ -20,13 +25,17 @@ class Outbox(Generic[Message]):
     `add` is the control thread's, `acknowledge` the executor's; the lock is held for microseconds.
     """
 
-    def __init__(self, limit: int):
-        self._limit = limit
+    def __init__(self, limit: int = HELD, window: int = WINDOW):
+        self._limit, self._window = limit, window
         self._held: deque[tuple[int, Message]] = deque()
         self._lock = Lock()
-        self._resend_from: int | None = None  # next one to send again; None: all has been
+        self._send_from: int | None = None  # next one to send, or to send again; None: all are on their way
         self._acknowledged_at_last_look = 0
-        self.sent = 0  # sequence numbers given out
+        self._next = 0  # sequence number
+        self._unsent = 0  # lowest sequence number that has never been sent
+        self._expected: int | None = None  # what replay expects, where that was never sent; heard since the last look
+        self._expected_at_last_look: int | None = None
+        self.sent = 0  # messages that were added
         self.dropped = 0  # given up before they were acknowledged, because `limit` were held
 
     def __len__(self) -> int:
@@ -36,42 +45,64 @@ class Outbox(Generic[Message]):
     def oldest(self) -> int:
         """Oldest sequence number that can still be resent; the next one to be sent when nothing is held."""
         with self._lock:
-            return self._held[0][0] if self._held else self.sent
+            return self._oldest()
 
-    def add(self, message: Message) -> int:
-        """Keeps the message and returns its sequence number; forgets the oldest one when full."""
+    def add(self, message: Message) -> list[tuple[int, Message]]:
+        """Keeps the message and returns what has to be sent now: it alone with its sequence number, or nothing while
+        others are to be sent before it. Forgets the oldest one when full."""
         with self._lock:
             if len(self._held) >= self._limit:
                 self._held.popleft()
                 self.dropped += 1
-            sequence = self.sent
+            sequence = self._next
             self._held.append((sequence, message))
+            self._next += 1
             self.sent += 1
-            return sequence
+            if self._send_from is not None:
+                return []
+            self._send_from = sequence
+            return self._next_window()
 
-    def acknowledge(self, next_sequence: int, resend: bool) -> list[Message]:
-        """Forgets everything below `next_sequence`; returns what has to be sent again now, oldest first."""
+    def acknowledge(self, next_sequence: int, resend: bool) -> list[tuple[int, Message]]:
+        """Forgets everything below `next_sequence`; returns what has to be sent now, oldest first.
+
+        Raises ValueError with one line where that was never sent.
+        """
         with self._lock:
+            if next_sequence > self._unsent:
+                self._expected = next_sequence
+                raise ValueError(f"acknowledges everything below {next_sequence}; expected at most {self._unsent}, as was sent")
+            self._expected = self._expected_at_last_look = None
             while self._held and self._held[0][0] < next_sequence:
                 self._held.popleft()
             if resend:
-                self._resend_from = next_sequence
+                self._send_from = next_sequence
             return self._next_window()
 
-    def stalled(self) -> list[Message]:
+    def stalled(self) -> list[tuple[int, Message]]:
         """What has to be sent again because nothing was acknowledged since the last call; ask once a second."""
         with self._lock:
-            oldest = self._held[0][0] if self._held else self.sent
-            if self._held and oldest == self._acknowledged_at_last_look:
-                self._resend_from = oldest
-            self._acknowledged_at_last_look = oldest
+            if self._held and self._oldest() == self._acknowledged_at_last_look:
+                expected = self._expected
+                if expected is not None and expected == self._expected_at_last_look and expected < MOST_SEQUENCES:
+                    self._renumber(expected)
+                self._send_from = self._oldest()
+            self._expected_at_last_look, self._expected = self._expected, None
+            self._acknowledged_at_last_look = self._oldest()
             return self._next_window()
 
-    def _next_window(self) -> list[Message]:
-        if self._resend_from is None or not self._held:
-            self._resend_from = None
+    def _oldest(self) -> int:
+        return self._held[0][0] if self._held else self._next
+
+    def _renumber(self, first: int) -> None:
+        self._held = deque((first + i, message) for i, (_, message) in enumerate(self._held))
+        self._next, self._unsent = first + len(self._held), first
+
+    def _next_window(self) -> list[tuple[int, Message]]:
+        if self._send_from is None or not self._held:
+            self._send_from = None
             return []
         oldest, newest = self._held[0][0], self._held[-1][0]
-        begin, end = max(self._resend_from, oldest), min(oldest + WINDOW, newest + 1)
-        self._resend_from = end if end <= newest else None
-        return [message for sequence, message in self._held if begin <= sequence < end]
+        begin, end = max(self._send_from, oldest), min(oldest + self._window, newest + 1)
+        self._send_from, self._unsent = end if end <= newest else None, max(self._unsent, end)
+        return [(sequence, message) for sequence, message in self._held if begin <= sequence < end]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jsac_ros.replay import records
 from jsac_ros.replay.store import FrameStore
 
 EPSILON = 1e-6  # so that a transition without any TD error is still seen again
@@ -81,13 +82,13 @@ class Priorities:
             return
         slots = np.fromiter(valid.changed, np.int64, len(valid.changed))
         valid.changed.clear()
-        priority = self._store.rows["priority"][slots].astype(np.float64)
-        known = np.isfinite(priority)
+        priority = records.priorities(self._store.records[slots]).astype(np.float64)
+        known = ~np.isnan(priority)
         self._largest = max(self._largest, priority[known].max(initial=0.0))
         values = np.where(known, priority, self._largest) ** self._alpha
         self._tree.update(slots, np.where(valid.contains(slots), values, 0.0))
 
     def _beta_now(self) -> float:
         """From beta to 1 over the first `beta_batches` batches, linearly (Schaul et al., section 3.4)."""
-        share = min(1.0, int(self._store.counters["batches"]) / self._beta_batches)
+        share = min(1.0, self._store.counters["batches"] / self._beta_batches)
         return self._beta + (1.0 - self._beta) * share

@@ -25,7 +25,7 @@ import numpy as np
 
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.segment import Segment
-from jsac_ros.types import Batch
+from jsac_ros.types import Batch, Layout
 
 FREE, FILLING, READY, TAKEN, RETURNED = range(5)
 _MAGIC = int.from_bytes(b"JSACRNG1", "little")
@@ -35,8 +35,6 @@ _STATE, _SLOT_SEQUENCE, _HAS_TD, _ROW = 0, 1, 2, 3
 _PRODUCER, _CONSUMER = 0, 1  # roles
 _BELLS = ("free", "ready")
 _PAGE = mmap.PAGESIZE
-
-Layout = dict[str, tuple[tuple[int, ...], str]]
 
 
 class Taken(NamedTuple):
@@ -95,10 +93,9 @@ class BatchRing:
         for slot in range(slots):
             base = first + slot * slot_bytes
             views = {
-                name: np.ndarray(shape, dtype, segment.memory, base + offsets[name])
-                for name, (shape, dtype) in layout.items()
+                name: np.ndarray(shape, dtype, segment.memory, base + offsets[name]) for name, (shape, dtype) in layout.items()
             }
-            self._batches.append(Batch(**views))
+            self._batches.append(Batch.of(views))
             td_shape = layout["index"][0]
             self._td_errors.append(np.ndarray(td_shape, np.float32, segment.memory, base + offsets["td_error"]))
         self._filling: int | None = None
@@ -107,7 +104,7 @@ class BatchRing:
 
     @classmethod
     def create(cls, name: str, layout: Layout, slots: int) -> BatchRing:
-        """The producer's end. Goes on with the ring of a producer that died while its consumer lives.
+        """The producer's end. Takes over the ring of a producer that died while its consumer lives.
 
         Raises ConfigError when a producer lives under this name or /dev/shm is too small.
         """
@@ -147,7 +144,7 @@ class BatchRing:
             words = np.frombuffer(segment.memory, np.uint64, _TABLE)
             if [int(w) for w in words[:_SLOTS]] != [_MAGIC, layout_hash(layout)]:
                 raise ConfigError(
-                    f"shared memory {name}: holds batches of another layout; expected the sizes of this configuration"
+                    f"shared memory {name}: holds batches of another layout; expected the parts and sizes of this configuration"
                 )
             segment.hold(_CONSUMER)
             ring = cls(segment, layout, int(words[_SLOTS]))
@@ -260,7 +257,7 @@ class BatchRing:
                 return None
 
     def _ring_all(self) -> None:
-        """After coming back: whoever waits, we included, looks at the states once a slot."""
+        """After coming back: all that wait, this process included, look at the states once a slot."""
         for bell in _BELLS:
             for _ in range(len(self._table)):
                 self._segment.ring(bell)

@@ -8,42 +8,59 @@ import numpy as np
 
 from jsac_ros.config import ReplayConfig
 from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.interventions import Interventions
 from jsac_ros.replay.priorities import Priorities
 from jsac_ros.replay.ring import Returned
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.spaces import Spaces
 from jsac_ros.types import Batch
 
 
 class Sampler:
-    """Fills batches from a store that grows and, where `replay.demonstrations` names one, from a store that does not.
+    """Fills batches from a store and, where there is anything that a person did, a share of every batch from that: from
+    demonstrations and interventions, each of whose steps is equally likely.
 
-    Rows of the demonstrations have a negative `index`, so that no TD error is mistaken for one of a row of ours.
+    All stores may grow meanwhile; as long as nothing that a person did can be sampled, its share is the other store's.
+    Rows of demonstrations and interventions have a negative `index`, so that no TD error is mistaken for one of a row of
+    ours.
     """
 
-    def __init__(self, config: ReplayConfig, store: FrameStore, n_step: int, discount: float):
+    def __init__(
+        self, config: ReplayConfig, store: FrameStore, n_step: int, discount: float,
+        demonstrations: FrameStore | None = None, interventions: Interventions | None = None,
+    ):  # fmt: skip
         self._store, self._n_step, self._discount = store, n_step, discount
+        self._demonstrations, self._interventions = demonstrations, interventions
+        self._demonstrated = round(config.demonstration_share * config.batch_size)
         self._priorities = (
             Priorities(store, config.priority_alpha, config.priority_beta, config.priority_beta_steps)
             if config.sampler == "prioritised"
             else None
         )
-        self._demonstrations = _open_demonstrations(config.demonstrations, store)
-        self._demonstration_count = (
-            round(config.demonstration_share * config.batch_size) if self._demonstrations is not None else 0
-        )
 
     def sample_into(self, rng: np.random.Generator, batch: Batch) -> bool:
         """Fills `batch` in place. False when nothing can be sampled yet."""
-        count = self._demonstration_count
-        if count:
-            demonstrated = Batch(*(field[:count] for field in batch))
-            self._demonstrations.sample_into(rng, demonstrated, self._n_step, self._discount)
-            np.negative(demonstrated.index, out=demonstrated.index)
-        if count == len(batch.index):
+        batch = self._fill_share(rng, batch)
+        if not len(batch.index):
             return True
         draw = self._priorities.draw if self._priorities else None
-        ours = Batch(*(field[count:] for field in batch))
-        return self._store.sample_into(rng, ours, self._n_step, self._discount, draw)
+        return self._store.sample_into(rng, batch, self._n_step, self._discount, draw)
+
+    def _fill_share(self, rng: np.random.Generator, batch: Batch) -> Batch:
+        """Fills the first samples with what a person did; -> the others."""
+        shown = self._demonstrations.valid_count if self._demonstrations else 0
+        helped = self._interventions.count if self._interventions else 0
+        if not (self._demonstrated and shown + helped):
+            return batch
+        begin, middle = 0, int(rng.binomial(self._demonstrated, helped / (shown + helped)))
+        for source, end in ((self._interventions, middle), (self._demonstrations, self._demonstrated)):
+            if end > begin:
+                part = batch.rows(slice(begin, end))
+                if not source.sample_into(rng, part, self._n_step, self._discount):
+                    break
+                np.negative(part.index, out=part.index)
+                begin = end
+        return batch.rows(slice(begin, None))
 
     def feedback(self, returned: Returned) -> None:
         """Takes the TD errors that came back with a slot."""
@@ -51,13 +68,15 @@ class Sampler:
             self._priorities.feedback(returned.index, returned.td_error)
 
 
-def _open_demonstrations(folder: str, store: FrameStore) -> FrameStore | None:
-    """Raises StoreError where it cannot be sampled or its shapes differ from ours."""
+def open_demonstrations(folder: str, spaces: Spaces) -> FrameStore | None:
+    """The store that `replay.demonstrations` names, None where it names none; nothing may write to it meanwhile.
+
+    Raises StoreError where it holds other parts, is being written to, or has nothing that can be sampled.
+    """
     if not folder:
         return None
-    demonstrations = FrameStore.read(Path(folder).expanduser())
-    if demonstrations.spec != store.spec:
-        raise StoreError(f"replay.demonstrations {folder}: holds {demonstrations.spec}; expected {store.spec}")
+    demonstrations = FrameStore.read(Path(folder).expanduser(), spaces, exclude_writers=True)
     if not demonstrations.valid_count:
+        demonstrations.close()
         raise StoreError(f"replay.demonstrations {folder}: no transition in it can be sampled; expected some")
     return demonstrations

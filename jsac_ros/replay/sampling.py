@@ -5,48 +5,53 @@ from __future__ import annotations
 import numpy as np
 
 from jsac_ros.replay.index import NONE, Links
-from jsac_ros.types import Batch
+from jsac_ros.types import Arrays, Batch
 
 
 def n_step_returns(
-    links: Links, rewards: np.ndarray, masks: np.ndarray, slots: np.ndarray, n_step: int, gamma: float
+    links: Links, rows: Arrays, slots: np.ndarray, n_step: int, gamma: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns over up to n steps from `slots` int64 [B], cut where the episode ends or is not known further.
+    """Returns over up to n steps from `slots` int64 [B], cut where the episode ends, is not known further, or the hand
+    changes: what a person earns is no return of the policy's action before it, and the other way round.
 
     With m <= n steps: sum over k < m of gamma^k r_k, float32 [B]; gamma^m times the product of the masks,
-    float32 [B]; the slot of the observation to bootstrap from, int64 [B]. `rewards` and `masks` float32 [N].
+    float32 [B]; the slot of the observation to bootstrap from, int64 [B]. `rows` are columns [N] of the store: reward,
+    mask, intervened.
     """
-    returns = np.zeros(len(slots))
-    discounts = np.ones(len(slots))
+    rewards, masks, intervened = rows["reward"], rows["mask"], rows["intervened"]
+    returns, discounts = np.zeros(len(slots)), np.ones(len(slots))
     last = slots.copy()
     for _ in range(n_step):
         following = links.next[last]
-        known = (following != NONE) & (discounts > 0)
-        returns += np.where(known, discounts * rewards[last], 0.0)
-        discounts *= np.where(known, gamma * masks[last].astype(np.float64), 1.0)
-        last = np.where(known, following, last)
+        counts = (following != NONE) & (discounts > 0) & (intervened[last] == intervened[slots])
+        returns += np.where(counts, discounts * rewards[last], 0.0)
+        discounts *= np.where(counts, gamma * masks[last].astype(np.float64), 1.0)
+        last = np.where(counts, following, last)
     return returns.astype(np.float32), discounts.astype(np.float32), last
 
 
-def gather(
-    links: Links, rows: dict[str, np.ndarray], frames: np.ndarray, slots: np.ndarray, batch: Batch,
-    n_step: int, gamma: float,
-) -> None:  # fmt: skip
+def gather(links: Links, rows: Arrays, frames: Arrays, slots: np.ndarray, batch: Batch, n_step: int, gamma: float) -> None:
     """Fills `batch` (all but `weight`) in place with the transitions at `slots`, int64 [B], every one of them valid.
 
-    `rows` are columns [N, ...] of the store, `frames` uint8 [N, H*W*C]. Each frame is copied once, in one call that
-    leaves the interpreter to other threads.
+    `rows` are columns [N, ...] of the store, `frames` uint8 [N, H*W*C] by image. Each frame is copied once, in one call
+    an image that leaves the interpreter to other threads.
     """
-    returns, discounts, last = n_step_returns(links, rows["reward"], rows["mask"], slots, n_step, gamma)
+    returns, discounts, last = n_step_returns(links, rows, slots, n_step, gamma)
     batch.reward[...] = returns
     batch.discount[...] = discounts
     batch.index[...] = rows["number"][slots]
-    batch.action[...] = rows["action"][slots]
-    batch.proprioception[...] = rows["proprioception"][slots]
-    batch.next_proprioception[...] = rows["proprioception"][last]
-    if batch.frames.size:
-        stacks = links.walk_back(slots)
-        following = last[:, None] if n_step == 1 else links.walk_back(last)
-        positions = np.concatenate([stacks, following], axis=1)
-        out = batch.frames.reshape(positions.size, -1)
-        np.take(frames, positions.reshape(-1), axis=0, out=out, mode="clip")  # other modes copy `out` first
+    for name, out in batch.action.items():
+        out[...] = rows[f"action/{name}"][slots]
+    for name, out in batch.vectors.items():
+        out[...] = rows[f"observation/{name}"][slots]
+    for name, out in batch.next_vectors.items():
+        out[...] = rows[f"observation/{name}"][last]
+    if not batch.frames:
+        return
+    stacks = links.walk_back(slots)  # [B, S] of the longest stack, oldest first
+    following = last[:, None] if n_step == 1 else links.walk_back(last)
+    for name, out in batch.frames.items():
+        stack = out.shape[1] - 1 if n_step == 1 else out.shape[1] // 2
+        positions = np.concatenate([stacks[:, -stack:], following[:, -stack:]], axis=1)
+        flat = out.reshape(positions.size, -1)
+        np.take(frames[name], positions.reshape(-1), axis=0, out=flat, mode="clip")  # other modes copy `out` first

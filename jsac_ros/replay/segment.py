@@ -19,7 +19,7 @@ from jsac_ros.config import ConfigError
 
 _MODE = 0o600
 _LOCK_BASE = 1 << 40  # bytes that are locked need not exist: far behind any segment
-_CREATION = 255  # role of whoever creates or removes the segment
+_CREATION = 255  # role of the process that creates or removes the segment
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid (must be 0)
 
 
@@ -73,8 +73,8 @@ class Segment:
     def create(cls, name: str, size: int, role: int, bells: tuple[str, ...], usable) -> tuple[Segment, bool]:
         """Opens or makes the segment and holds `role` in it. Returns it and whether it was already there.
 
-        `usable(bytes)` judges the first 4096 bytes of a segment that somebody left: False makes it be replaced.
-        So does a segment that nobody holds: its run is dead. Raises ConfigError when another process holds `role`
+        `usable(bytes)` judges the first 4096 bytes of a segment that was left behind: False makes it be replaced.
+        So does a segment that no process holds: its run is dead. Raises ConfigError when another process holds `role`
         or /dev/shm is too small.
         """
         while True:
@@ -124,7 +124,7 @@ class Segment:
             raise
 
     def created(self) -> None:
-        """The header is complete: those who wait to attach may read it."""
+        """The header is complete: processes that wait to attach may read it."""
         _lock(self.fd, _CREATION, fcntl.F_UNLCK)
 
     def hold(self, role: int) -> None:
@@ -140,7 +140,7 @@ class Segment:
         return _held(self.fd, role, 1)
 
     def ring(self, bell: str) -> None:
-        if self.bells[bell].value < 64:  # a bell that nobody answers must not count for ever
+        if self.bells[bell].value < 64:  # a bell without a listener must not count without bound
             self.bells[bell].release()
 
     def wait(self, bell: str, timeout_s: float) -> bool:
@@ -156,7 +156,7 @@ class Segment:
         return not _linked(self.fd)
 
     def unlink(self) -> None:
-        """Removes the names; those who have it open keep what they see."""
+        """Removes the names; processes that have it open keep what they see."""
         if _linked(self.fd):
             posix_ipc.unlink_shared_memory(self.name)
             _unlink_bells(self.name, tuple(self.bells))
@@ -187,7 +187,7 @@ def _allocate(name: str, fd: int, size: int) -> None:
 
 
 def remove(name: str) -> bool:
-    """Unlinks a segment that nobody holds, and its semaphores. Returns whether nothing of it is left."""
+    """Unlinks a segment that no process holds, and its semaphores. Returns whether nothing of it is left."""
     try:
         memory = posix_ipc.SharedMemory(name)
     except posix_ipc.ExistentialError:

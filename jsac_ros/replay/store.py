@@ -1,9 +1,8 @@
-"""The frame store: a ring of steps on disk, each frame once, that `kill -9` at any instant leaves whole.
+"""The frame store: a ring of transitions on disk, each frame once, that `kill -9` at any instant leaves whole.
 
-A step is complete when its row's `number` is written, which happens last; before its slot is touched the number of the
-row that it replaces is set to 0. So a crash leaves complete rows and at most one slot without a number. Frames are
-written with pwrite, not through the mapping: a full disk is then an error to handle and not a SIGBUS, and a slow disk
-holds up the writer without holding the interpreter or the sampler.
+A transition is complete when its row's `number` is written, which happens last; before its slot is touched the number of
+the row that it replaces is set to 0. So a crash leaves complete rows and at most one slot without a number. What is
+opened is believed only where its checksum fits: a record's covers everything in it, with the checksum of every frame.
 """
 
 from __future__ import annotations
@@ -16,15 +15,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jsac_ros.replay import folders
+from jsac_ros.replay import folders, records
 from jsac_ros.replay import format as files
+from jsac_ros.replay.counters import RECORD, Counters
 from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.frames import Frames
 from jsac_ros.replay.index import NONE, Links
 from jsac_ros.replay.sampling import gather
-from jsac_ros.types import Batch, Spec, Step
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Arrays, Batch, Transition
 
 Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    with open(file, "rb") as opened:
+        return opened.read(len(content) + 1) == content
 
 
 class _Newest(NamedTuple):
@@ -42,47 +49,44 @@ class _Newest(NamedTuple):
 class FrameStore:
     """One writer (`append`) and one sampler (`sample_into`) may run in two threads.
 
-    `records` is the structured array [N] of the rows, `rows` maps a column's name to its array [N, ...]; `frames` is
-    uint8 [N, H, W, C], to be read only.
+    `records` is the structured array [N] of the rows, `rows` maps a column's name ("reward", "observation/wrench") to its
+    array [N, ...], `frames` the name of an image to uint8 [N, H, W, C]; all to be read only. Of a store that was opened
+    with `read` the records are a copy of what was whole then.
     """
 
-    def __init__(self, folder: Path, spec: Spec, capacity: int, read_only: bool):
-        self.folder, self.spec, self.capacity = folder, spec, capacity
+    def __init__(self, folder: Path, spaces: Spaces, capacity: int, lock_file: int | None, read_only: bool):
+        self.folder, self.spaces, self.capacity = folder, spaces, capacity
         self.read_only = read_only
+        self._lock_file = lock_file
         self._lock = threading.Lock()  # links and rows; held for one sample or one row, never for a frame's write
-        self._type = files.row_type(spec)
+        self._type = files.row_type(spaces)
         mode = "r" if read_only else "r+"
-        mapped = files.open_array(folder / files.ROWS, self._type, (capacity,), mode)
-        self.records = np.asarray(mapped)
+        self._on_disk = np.asarray(files.open_array(folder / files.ROWS, self._type, (capacity,), mode))
+        self.records = self._on_disk.copy() if read_only else self._on_disk
         self.rows = {name: self.records[name] for name in self._type.names}
-        frames = files.open_array(folder / files.FRAMES, np.dtype("u1"), (capacity, *spec.frame_shape), "r")
-        self.frames = np.asarray(frames)
-        self._frames = self.frames.reshape(capacity, -1)
-        self._frame_file = NONE if read_only else os.open(folder / files.FRAMES, os.O_WRONLY | os.O_CLOEXEC)
-        self._frame_offset = frames.offset
-        counters = files.open_array(folder / files.COUNTERS, files.COUNTER_TYPE, (1,), mode)
-        self.counters = np.asarray(counters)[0]  # kept across restarts: lost, duplicates, refused, batches
-        self._rebuild()
+        self.counters = Counters(np.asarray(files.open_array(folder / files.COUNTERS, RECORD, (2,), mode)))
+        self._frames = Frames(folder, spaces, capacity, read_only)
+        self.frames = self._frames.arrays
+        self.left_out = self._drop(self.rows["number"].astype(bool) & ~records.complete(self.records))
 
     # -- opening -------------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, folder: str | Path, spec: Spec, capacity: int) -> FrameStore:
-        """Creates the store in `folder`, or goes on with the one that is there.
+    def open(cls, folder: str | Path, spaces: Spaces, capacity: int) -> FrameStore:
+        """Creates the store in `folder`, or continues the one that is there; `left_out` is how many rows were damaged.
 
-        Raises StoreError when another process has it open, when it is of another shape, capacity or version or is
+        Raises StoreError when another process has it open, when it is of other spaces, capacity or version or is
         damaged, and when the file system is read-only or has no room for it.
         """
         folder = Path(folder)
-        if capacity < spec.stack + 2:
-            least = spec.stack + 2
-            raise StoreError(f"replay.capacity is {capacity}; expected at least {least} for a stack of {spec.stack}")
+        least = spaces.stack + 2
+        if capacity < least:
+            raise StoreError(f"replay.capacity is {capacity}; expected at least {least} for a stack of {spaces.stack}")
         with folders.errors_in_one_line(folder):
             lock = folders.lock(folder)
             try:
-                folders.prepare(folder, spec, capacity)
-                store = cls(folder, spec, capacity, read_only=False)
-                store._lock_file = lock
+                folders.prepare(folder, spaces, capacity)
+                store = cls(folder, spaces, capacity, lock, read_only=False)
                 store._verify_after_reboot()
             except BaseException:
                 os.close(lock)
@@ -90,101 +94,118 @@ class FrameStore:
         return store
 
     @classmethod
-    def read(cls, folder: str | Path) -> FrameStore:
-        """Opens what is there to look at it, also while a replay writes to it. Raises StoreError."""
-        folder = Path(folder)
-        return cls(folder, *files.read_header(folder), read_only=True)
+    def read(cls, folder: str | Path, spaces: Spaces | None = None, exclude_writers: bool = False) -> FrameStore:
+        """Opens what is there to look at it, also while a process writes to it. Raises StoreError.
 
-    def _rebuild(self) -> None:
-        """Everything that is kept in memory, from the rows on disk."""
-        live = files.number_slots(self.rows["number"])
-        self.count = int(self.rows["number"][live].max(initial=0))  # rows written since the store was made
-        previous = files.previous_slots(self.records, live)
-        self.links = Links.rebuild(previous, live, self.rows["is_first"], self.spec.stack)
+        spaces: what it must hold, and with which stacks it is sampled; None: as it was made. exclude_writers: nothing may
+        write to it until it is closed, so that no frame changes while it is sampled.
+        """
+        folder = Path(folder)
+        found, capacity = files.read_header(folder)
+        if spaces is not None:
+            folders.compare(folder, found, spaces)
+        with folders.errors_in_one_line(folder):
+            lock = folders.lock_out_writers(folder) if exclude_writers else None
+            try:
+                return cls(folder, spaces or found, capacity, lock, read_only=True)
+            except BaseException:
+                if lock is not None:
+                    os.close(lock)
+                raise
+
+    def _drop(self, broken: np.ndarray) -> int:
+        """Takes rows out, bool [N], and indexes the others; returns how many were taken out."""
+        self.rows["number"][broken] = 0
+        live = self.rows["number"] > 0
+        self.count = int(self.rows["number"].max(initial=0))  # rows written since the store was made
+        previous = records.previous_slots(self.records, live)
+        self.links = Links.rebuild(previous, live, self.rows["is_first"], self.spaces.stack)
         newest_first = self.live_slots()[::-1]
         _, at = np.unique(self.records[["robot", "session"]][newest_first], return_index=True)
         self._newest = {newest.stream: newest for newest in map(self._as_newest, newest_first[at])}
+        return int(broken.sum())
 
     def _as_newest(self, slot: int) -> _Newest:
         row = self.records[slot]
         names = ("session", "number", "sequence", "episode", "step", "is_last")
         session, *place = (row[name].item() for name in names)
-        return _Newest((files.robot_of(row), session), int(slot), *place)
+        return _Newest((records.robot_of(row), session), int(slot), *place)
 
     def _verify_after_reboot(self) -> None:
-        """A crash of the machine, unlike one of a process, may leave a row's number without its frame: look at all.
+        """A crash of the machine, unlike one of a process, may leave a row without its frame: look at all.
 
         The file `boot` names the boot in which the store was last opened. The alternative, fsync at every close, can
-        take a minute on a busy disk, and whoever stops the process does not wait so long.
+        take a minute on a busy disk, longer than a process that is asked to stop is given.
         """
-        marker, boot = self.folder / files.BOOT, _BOOT_ID.read_text().strip()
-        last_boot = marker.read_text().strip() if marker.exists() else boot
-        if last_boot != boot:
-            for slot in self.damaged():
-                self.rows["number"][slot] = 0
-            self._rebuild()
-        marker.write_text(boot + "\n")
+        marker, boot = self.folder / files.BOOT, _BOOT_ID.read_bytes()
+        if marker.exists() and not _holds(marker, boot):
+            broken = np.zeros(self.capacity, bool)
+            broken[self.damaged()] = True
+            self.left_out += self._drop(broken)
+        marker.write_bytes(boot)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def append(self, step: Step) -> int:
-        """Writes a step over the oldest one and returns its row number (0, 1, 2, ... since the store was made).
+    def append(self, transition: Transition) -> int:
+        """Writes a transition over the oldest one; returns how many were written before it since the store was made.
 
-        When this returns, the step survives `kill -9`. Raises ValueError with one line when the step must not be
-        stored (sizes, NaN, order), OSError when the disk is full or fails; the latter may be appended again.
+        When this returns, the transition survives `kill -9`. Raises ValueError with one line when it must not be stored
+        (parts, sizes, NaN, order), OSError when the disk is full or fails; the latter may be appended again.
         """
-        files.check_step(step, self.spec)
-        self._check_order(step)
+        records.check(transition, self.spaces, self._type)
+        self._check_order(transition)
         number, slot = self.count + 1, self.count % self.capacity
         with self._lock:
             if self.rows["number"][slot]:
                 self.rows["number"][slot] = 0
                 self.links.remove(slot)
-        frame = np.ascontiguousarray(step.frame)
-        previous = self._previous_of(step)
-        row = files.row_of(step, self._type, number, int(self.rows["number"][previous]) if previous != NONE else 0)
-        self._write_frame(slot, frame)
+        previous = self.previous_of(transition)
+        previous_number = int(self.rows["number"][previous]) if previous != NONE else 0
+        row = records.record_of(transition, self._type, number, previous_number)
+        self._frames.write(slot, transition.frames)
         with self._lock:
             self.records[slot] = row[0]
             self.rows["number"][slot] = number
-            self.links.add(slot, previous, step.is_first)
+            self.links.add(slot, previous, transition.is_first)
             self.count = number
-            self._newest[step.robot, step.session] = self._as_newest(slot)
+            self._newest[transition.robot, transition.session] = self._as_newest(slot)
         return number - 1
 
-    def put(self, slot: int, row: np.ndarray, frame: np.ndarray) -> None:
-        """Writes another store's record [1] and frame to the same slot; seen when the store is opened again."""
+    def put(self, slot: int, row: np.ndarray, frames: Arrays) -> None:
+        """Writes another store's record [1] and frames to the same slot; seen when the store is opened again."""
         self.rows["number"][slot] = 0
-        self._write_frame(slot, frame)
-        number = row["number"].copy()
+        self._frames.write(slot, frames)
+        number = int(row["number"][0])
+        row = row.copy()
         row["number"] = 0
         self.records[slot] = row[0]
-        self.rows["number"][slot] = number[0]
+        self.rows["number"][slot] = number
 
-    def _previous_of(self, step: Step) -> int:
+    def newest_of(self, t: Transition) -> _Newest | None:
+        """The newest row of the stream of a transition; None where it has none."""
+        return self._newest.get((t.robot, t.session))
+
+    def previous_of(self, t: Transition) -> int:
         """Slot of the step before this one in its episode, or NONE: it is lost or overwritten, or this is the first."""
-        newest = self._newest.get((step.robot, step.session))
-        follows = newest and (newest.episode, newest.step + 1) == (step.episode, step.step) and not newest.is_last
+        newest = self.newest_of(t)
+        follows = newest and (newest.episode, newest.step + 1) == (t.episode, t.step) and not newest.is_last
         return newest.slot if follows and self.rows["number"][newest.slot] == newest.number else NONE
 
-    def _check_order(self, step: Step) -> None:
-        """Raises ValueError for a step that goes back in its stream."""
-        newest = self._newest.get((step.robot, step.session))
+    def _check_order(self, t: Transition) -> None:
+        """Raises ValueError for a transition that goes back in its stream or in its episode.
+
+        Another episode's number may be any: one wrong transition with a far number must not keep out all that follow.
+        """
+        newest = self.newest_of(t)
         if newest is None:
             return
-        closed = newest.is_last and step.episode == newest.episode
-        behind = (step.episode, step.step) <= (newest.episode, newest.step) or step.sequence <= newest.sequence
-        if behind or closed:
+        same_episode = t.episode == newest.episode
+        closed = newest.is_last and same_episode
+        if closed or (same_episode and t.step <= newest.step) or t.sequence <= newest.sequence:
             raise ValueError(
-                f"step {step.step} of episode {step.episode} of {step.robot!r} comes after step {newest.step} of "
+                f"step {t.step} of episode {t.episode} of {t.robot!r} comes after step {newest.step} of "
                 f"episode {newest.episode}{', its last' if closed else ''}; expected a later one"
             )
-
-    def _write_frame(self, slot: int, frame: np.ndarray) -> None:
-        data, at = memoryview(frame.reshape(-1)), self._frame_offset + slot * frame.size
-        while len(data):
-            written = os.pwrite(self._frame_file, data, at)
-            data, at = data[written:], at + written
 
     def set_priorities(self, index: np.ndarray, priority: np.ndarray) -> None:
         """Keeps priorities (float32 [B]) for the rows that a batch's `index` (int64 [B]) names.
@@ -195,7 +216,7 @@ class FrameStore:
         with self._lock:
             ours = (index > 0) & (self.rows["number"][slots] == np.maximum(index, 0).astype(np.uint64))
             ours &= np.isfinite(priority)
-            self.rows["priority"][slots[ours]] = priority[ours]
+            records.set_priority(self.records, slots[ours], priority[ours])
             if self.links.valid.changed is not None:
                 self.links.valid.changed.update(slots[ours].tolist())
 
@@ -204,7 +225,7 @@ class FrameStore:
     @property
     def stored(self) -> int:
         """Rows in the store."""
-        return min(self.count, self.capacity)
+        return int(np.count_nonzero(self.rows["number"]))
 
     @property
     def valid_count(self) -> int:
@@ -235,35 +256,39 @@ class FrameStore:
 
     def gather(self, slots: np.ndarray, batch: Batch, n_step: int, gamma: float) -> None:
         """Fills `batch` with the transitions at `slots`, int64 [B], all valid; the caller keeps writers away."""
-        gather(self.links, self.rows, self._frames, slots, batch, n_step, gamma)
+        gather(self.links, self.rows, self._frames.flat, slots, batch, n_step, gamma)
 
     def live_slots(self) -> np.ndarray:
         """Slots of all complete rows, oldest first, int64."""
-        slots = np.flatnonzero(files.number_slots(self.rows["number"]))
+        slots = np.flatnonzero(self.rows["number"])
         return slots[np.argsort(self.rows["number"][slots])]
 
-    def step(self, slot: int) -> Step:
-        """A copy of what one slot holds."""
-        return files.step_of(self.records[slot], self.frames[slot])
+    def whole(self, slot: int) -> tuple[np.ndarray, Arrays] | None:
+        """Copies of one slot's record [1] and frames; None where they are damaged, or overwritten since `read`."""
+        row, frames = self.records[slot : slot + 1].copy(), self._frames.copy(slot)
+        return (row, frames) if records.fits(row, frames) else None
 
-    def record(self, slot: int) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of one slot's record [1] and frame, as they are on disk."""
-        return self.records[slot : slot + 1].copy(), self.frames[slot].copy()
+    def transition(self, slot: int) -> Transition:
+        """A copy of what one slot holds. Raises StoreError where it is damaged, or overwritten since `read`."""
+        found = self.whole(slot)
+        if found is None:
+            raise StoreError(f"replay store {self.folder}: slot {slot} is damaged, or overwritten meanwhile")
+        return records.transition_of(found[0][0], found[1], self.spaces)
 
     def damaged(self) -> list[int]:
-        """Slots whose checksum does not fit what they hold. Reads everything."""
+        """Slots on disk whose checksums do not fit what they hold. Reads everything."""
         bad = []
-        for slot in np.flatnonzero(self.rows["number"]):
-            row, frame = self.record(slot)
+        for slot in np.flatnonzero(self._on_disk["number"]):
+            row, frames = self._on_disk[slot : slot + 1].copy(), self._frames.copy(slot)
             number = int(row["number"][0])
-            fits = (number - 1) % self.capacity == slot and row["checksum"][0] == files.checksum(row, frame, number)
-            if not fits and self.rows["number"][slot] == number:  # not overwritten while we looked
+            fits = (number - 1) % self.capacity == slot and records.fits(row, frames)
+            if not fits and self._on_disk["number"][slot] == number:  # not overwritten while it was looked at
                 bad.append(int(slot))
         return bad
 
     def close(self) -> None:
         """Lets go of the folder; the kernel writes out what is not on disk yet."""
-        if not self.read_only:
-            os.close(self._frame_file)
+        self._frames.close()
+        if self._lock_file is not None:
             os.close(self._lock_file)
-            self.read_only = True
+            self._lock_file = None

@@ -1,4 +1,10 @@
-"""Rebuild the report of a run folder from its tables: summary.json, learning_curve.png and report.html."""
+"""Rebuilds the report of a run folder: summary.json, learning_curve.png and report.html.
+
+  jsac-ros report runs/NAME
+  jsac-ros report runs/NAME --baseline baseline.json --curve-only
+
+It reads the folder's tables alone, so a run that crashed has a report too.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,27 +9,34 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jsac_ros import documents
 from jsac_ros.config import ConfigError
-from jsac_ros.report.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, plt
+from jsac_ros.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PALE_BLUE, plt
 from jsac_ros.report.summary import WINDOW, Totals, is_complete
-from jsac_ros.report.tables import number
+from jsac_ros.report.tables import Row, number
 
 LABELS = {"random": "random", "still": "standing still", "servo": "visual servo"}
 
 
 class Curve(NamedTuple):
-    """Episodes that ran their course, in order; arrays [N]."""
+    """Episodes that ran their course, in order; arrays [N], [M] of the evaluations."""
 
     minutes: np.ndarray  # at their end, since the first control tick, resets included
     returns: np.ndarray
     successes: np.ndarray  # 0 or 1
+    evaluation_minutes: np.ndarray
+    evaluation_returns: np.ndarray
 
 
 def curve_of(totals: Totals) -> Curve:
-    rows = [row for row in totals.episodes if is_complete(row)]
-    columns = [[number(row, name) for row in rows] for name in ("time_s", "episode_return", "success")]
-    time_s, returns, successes = (np.asarray(column, np.float64) for column in columns)
-    return Curve((time_s - (totals.started_s or 0.0)) / 60, returns, successes)
+    def columns(episodes: list[Row], *names: str) -> list[np.ndarray]:
+        rows = [row for row in episodes if is_complete(row)]
+        return [np.array([number(row, name) for row in rows], np.float64) for name in names]
+
+    time_s, returns, successes = columns(totals.episodes, "time_s", "episode_return", "success")
+    evaluation_s, evaluation_returns = columns(totals.evaluations, "time_s", "episode_return")
+    start_s = totals.started_s or 0.0
+    return Curve((time_s - start_s) / 60, returns, successes, (evaluation_s - start_s) / 60, evaluation_returns)
 
 
 def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
@@ -44,10 +50,8 @@ def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
 def read_baselines(path: Path) -> dict[str, float]:
     """Mean return by name; empty where there is no file. Raises ConfigError where it is no baseline file."""
     try:
-        document = json.loads(path.read_text())
+        document = documents.json_of(documents.read(path, documents.JSON_BYTES)) if path.exists() else {}
         return {name: float(entry["return_mean"]) for name, entry in document.items() if name in LABELS}
-    except FileNotFoundError:
-        return {}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f'{path}: expected {{"random": {{"return_mean": 40.0}}, ...}}') from None
 
@@ -59,7 +63,10 @@ def draw_returns(axes: Axes, curve: Curve, baselines: dict[str, float]) -> None:
         curve.minutes, running_mean(curve.returns), color=BLUE, lw=2.6, solid_capstyle="round",
         label=f"mean of {WINDOW}",
     )  # fmt: skip
-    top, bottom = max([*baselines.values(), *curve.returns], default=1.0), min([0.0, *curve.returns])
+    if len(curve.evaluation_minutes):
+        axes.plot(curve.evaluation_minutes, curve.evaluation_returns, "D", color=ORANGE, ms=4, label="evaluation")
+    drawn = [*curve.returns, *curve.evaluation_returns]
+    top, bottom = max([*baselines.values(), *drawn], default=1.0), min([0.0, *drawn])
     span = (top - bottom) or 1.0
     axes.set_ylim(bottom, bottom + 1.2 * span)  # room for the legend
     for name, value in baselines.items():
@@ -71,7 +78,7 @@ def draw_returns(axes: Axes, curve: Curve, baselines: dict[str, float]) -> None:
             bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.0},
         )  # fmt: skip
     if len(curve.minutes):
-        axes.legend(loc="upper left", ncols=2, handlelength=1.4, columnspacing=1.4)
+        axes.legend(loc="upper left", ncols=3, handlelength=1.4, columnspacing=1.4)
 
 
 def draw_success(axes: Axes, curve: Curve) -> None:
@@ -86,12 +93,10 @@ def draw_success(axes: Axes, curve: Curve) -> None:
 def learning_curve(totals: Totals, baselines: dict[str, float], title: str) -> Figure:
     """The figure of `learning_curve.png`."""
     curve = curve_of(totals)
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(9, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
-    )
+    figure, (above, below) = plt.subplots(2, 1, figsize=(9, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained")
     draw_returns(above, curve, baselines)
     draw_success(below, curve)
-    below.set_xlabel("robot time in minutes, resets included")
+    below.set_xlabel("minutes since the first step, resets included")
     end = max(totals.duration_s / 60, curve.minutes[-1] if len(curve.minutes) else 0.0)
     below.set_xlim(0, end or 1.0)
     above.set_title(title)

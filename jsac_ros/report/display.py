@@ -17,7 +17,7 @@ class Display:
         if sys.stdout.isatty():
             from rich.live import Live
 
-            self._live = Live(auto_refresh=False)  # drawn when we say so, not by a thread of its own
+            self._live = Live(auto_refresh=False)  # drawn when we say so, not by its own thread
             self._live.start()
 
     def show(self, progress: Progress) -> None:

@@ -42,9 +42,7 @@ def names_under(rows: Sequence[Row], prefix: str) -> list[str]:
 def _grid(count: int, height: float = 2.5) -> tuple[Figure, list[Axes]]:
     columns = min(count, _COLUMNS)
     rows = -(-count // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.7 * columns, height * rows), squeeze=False, layout="constrained"
-    )
+    figure, axes = plt.subplots(rows, columns, figsize=(3.7 * columns, height * rows), squeeze=False, layout="constrained")
     for spare in axes.flat[count:]:
         spare.set_visible(False)
     return figure, list(axes.flat[:count])
@@ -167,4 +165,23 @@ def interventions(counts: Mapping[str, int]) -> Figure | None:
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
+    return figure
+
+
+def help_of_a_person(episodes: Sequence[Row]) -> Figure | None:
+    """Which share of the steps a person chose, and for how many at a time, over the run; None where no person did."""
+    steps, chosen, times = (series(episodes, name) for name in ("steps", "intervened_steps", "interventions"))
+    if not np.nansum(chosen):
+        return None
+    minutes = series(episodes, "time_s") / 60
+    with np.errstate(divide="ignore", invalid="ignore"):
+        panels = ((100 * chosen / steps, "steps that a person chose, %"), (chosen / times, "steps of an intervention"))
+    figure, grid = _grid(len(panels), height=1.9)
+    for axes, (values, title) in zip(grid, panels):
+        axes.plot(minutes, values, ".", ms=4, color=BLUE, alpha=0.35)
+        axes.plot(minutes, smooth(values, 0.2), lw=1.6, color=BLUE)
+        axes.set_title(title)
+        axes.title.set_fontsize(9.5)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("minutes")
     return figure

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from jsac_ros import documents
 
 FILE = "control_histograms.json"
 
@@ -34,9 +35,9 @@ class Histogram(NamedTuple):
 def read_histograms(folder: Path, file: str = FILE) -> dict[str, Histogram]:
     """Name -> Histogram; empty where the control loop has written none, or where the file is not what it should be."""
     try:
-        document = json.loads((folder / file).read_text())
+        document = documents.json_of(documents.read(folder / file, documents.JSON_BYTES))
         return {name: _histogram(entry) for name, entry in document.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
 
 

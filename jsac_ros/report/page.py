@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,8 +14,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from jsac_ros import documents
 from jsac_ros.report import figures
+from jsac_ros.report.advice import Advice, advise
 from jsac_ros.report.curve import learning_curve
+from jsac_ros.report.evidence import evidence_of
 from jsac_ros.report.histograms import read_histograms
 from jsac_ros.report.style import plt
 from jsac_ros.report.summary import Totals
@@ -42,6 +46,8 @@ th { color: var(--muted); font-weight: 500; font-size: 13px; }
 th:first-child, td:first-child { text-align: left; }
 .wide { overflow-x: auto; }
 pre { background: #f5f7fa; border-radius: 8px; padding: 14px; overflow-x: auto; font-size: 12.5px; line-height: 1.45; }
+ol { margin: 0; padding-left: 22px; }
+li { margin-bottom: 10px; max-width: 90ch; }
 summary { cursor: pointer; color: var(--blue); }
 """
 
@@ -57,6 +63,11 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
             _image(learning_curve(totals, baselines, "")),
         ),
         _section(
+            "What limits this run",
+            "From what was measured, most important first; `jsac-ros why` says the same.",
+            _advice(advise(evidence_of(folder, totals, summary, baselines))),
+        ),
+        _section(
             "Control timing",
             "All ticks of the run, both axes logarithmic: what is far to the right happened, however rarely.",
             _timing_table(summary) + _image(figures.timing(histograms)),
@@ -67,6 +78,7 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
             _safety_words(rows, rules),
             _image(figures.interventions(rules)),
         ),
+        *_person(totals),
         _section("Learner", "What the learner reports of its updates.", _image(figures.losses(rows))),
         _section(
             "Processes",
@@ -86,9 +98,33 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
     )
 
 
+def _person(totals: Totals) -> list[str]:
+    """Nothing where no person took over."""
+    times, chosen, steps = (
+        sum(int(number(row, name, 0)) for row in totals.episodes) for name in ("interventions", "intervened_steps", "steps")
+    )
+    if not times:
+        return []
+    share = chosen / max(steps, 1)
+    words = f"A person took over {times:,} times, for {chosen / times:.1f} steps each: {share:.0%} of the steps."
+    return [_section("A person's help", words, _image(figures.help_of_a_person(totals.episodes)))]
+
+
 def _section(title: str, words: str, body: str) -> str:
-    text = f"<p>{html.escape(words)}</p>" if words else ""
+    text = f"<p>{_words(words)}</p>" if words else ""
     return f"<section><h2>{title}</h2>{text}{body or '<p>Nothing was measured.</p>'}</section>"
+
+
+def _advice(found: list[Advice]) -> str:
+    if not found:
+        return "<p>No rule finds anything that limits it.</p>"
+    items = (f"<li><b>{_words(advice.finding)}</b><br>{_words(advice.cure)}</li>" for advice in found)
+    return f"<ol>{''.join(items)}</ol>"
+
+
+def _words(text: str) -> str:
+    """A sentence as HTML, what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _image(figure: Figure | None) -> str:
@@ -157,8 +193,8 @@ def _when(rows: list[Row], summary: Mapping[str, Any]) -> str:
 
 def _configuration(folder: Path) -> str:
     try:
-        text = (folder / "config.yaml").read_text()
-    except OSError:
+        text = documents.read(folder / "config.yaml", documents.YAML_BYTES)
+    except ValueError:
         return ""
     return f"<details><summary>config.yaml</summary><pre>{html.escape(text)}</pre></details>"
 

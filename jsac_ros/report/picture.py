@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jsac_ros.config import ConfigError
+from jsac_ros.files import replaced
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report.curve import curve_of, draw_returns, draw_success, read_baselines
 from jsac_ros.report.style import GRID, INK, MUTED, plt
 from jsac_ros.report.summary import WINDOW, Totals, is_complete, read_totals
-from jsac_ros.report.tables import Row, number
-from jsac_ros.report.tables import BASELINE
+from jsac_ros.report.tables import BASELINE, Row, number
 
 FRAMES = 5  # of an episode
 
@@ -32,8 +33,8 @@ class Strip(NamedTuple):
     seconds: np.ndarray  # [FRAMES], since its first
 
 
-def strips_of(totals: Totals, store: FrameStore) -> list[Strip]:
-    """A typical one of the first episodes and one of the last that the store still holds whole."""
+def strips_of(totals: Totals, store: FrameStore, image: str) -> list[Strip]:
+    """What one camera saw in a typical one of the first episodes and one of the last that the store still holds whole."""
     slots = store.live_slots()
     sessions, numbers = store.rows["session"][slots], store.rows["episode"][slots]
     held = []
@@ -42,7 +43,7 @@ def strips_of(totals: Totals, store: FrameStore) -> list[Strip]:
         if len(of_episode) == int(row["steps"]) + 1:
             held.append((row, of_episode))
     groups = [held] if len(held) < 2 else [held[:WINDOW], held[-WINDOW:]]
-    return [_strip(store, *_typical(group)) for group in groups if group]
+    return [_strip(store, image, *_typical(group)) for group in groups if group]
 
 
 def _typical(group: list[tuple[Row, np.ndarray]]) -> tuple[Row, np.ndarray]:
@@ -51,10 +52,10 @@ def _typical(group: list[tuple[Row, np.ndarray]]) -> tuple[Row, np.ndarray]:
     return group[int(np.abs(returns - returns.mean()).argmin())]
 
 
-def _strip(store: FrameStore, row: Row, slots: np.ndarray) -> Strip:
+def _strip(store: FrameStore, image: str, row: Row, slots: np.ndarray) -> Strip:
     chosen = slots[np.linspace(0, len(slots) - 1, FRAMES).round().astype(int)]
     stamps = store.rows["stamp_ns"][chosen].astype(np.float64) * 1e-9
-    return Strip(row, store.frames[chosen], stamps - stamps[0])
+    return Strip(row, store.frames[image][chosen], stamps - stamps[0])
 
 
 def picture(totals: Totals, strips: list[Strip], baselines: dict[str, float]) -> Figure:
@@ -87,25 +88,33 @@ def _draw_strips(figure, totals: Totals, strips: list[Strip]) -> None:
                 spine.set(visible=True, color=GRID)
 
 
-def draw(folder: Path, out: Path, baseline: Path | None = None) -> None:
-    """Raises ConfigError where the run folder holds no store, or no whole episode with frames."""
-    totals = read_totals(folder)
-    strips = strips_of(totals, FrameStore.read(folder / "replay"))
-    if not strips or not strips[0].frames[0].size:
-        raise ConfigError(f"run folder {folder}: the store holds no whole episode with frames; expected one at least")
+def draw(folder: Path, out: Path, baseline: Path | None = None, image: str = "") -> None:
+    """image: of which camera; "": the first.
+
+    Raises ConfigError where the run folder holds no store, the store no such image, or no whole episode.
+    """
+    totals, store = read_totals(folder), FrameStore.read(folder / "replay")
+    images = list(store.frames)
+    if not images or (image and image not in images):
+        raise ConfigError(f"image is {image!r}; expected one of the store's: {', '.join(images) or 'it has none'}")
+    strips = strips_of(totals, store, image or images[0])
+    if not strips:
+        raise ConfigError(f"run folder {folder}: the store holds no whole episode; expected one at least")
     figure = picture(totals, strips, read_baselines(baseline or folder / BASELINE))
-    figure.savefig(out, dpi=120)
+    with replaced(out) as beside:
+        figure.savefig(beside, dpi=120, format=out.suffix[1:] or "png")
     plt.close(figure)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
-    arguments = parser.parse_args()
+    parser.add_argument("--image", default="", metavar="NAME", help="of the camera to show; default: the first")
+    arguments = parser.parse_args(words)
     try:
-        draw(arguments.run_folder, arguments.out, arguments.baseline)
+        draw(arguments.run_folder, arguments.out, arguments.baseline, arguments.image)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-FILE = "processes.json"  # name -> pid, written by whoever starts the processes
+FILE = "processes.json"  # name -> pid, written by the starter
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

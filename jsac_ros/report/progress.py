@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jsac_ros.report.summary import WINDOW, is_complete
+from jsac_ros.report.summary import WINDOW, Totals, is_complete
 from jsac_ros.report.tables import Row, number
 
 
@@ -23,15 +23,14 @@ class Progress(NamedTuple):
     latest: Row
 
     @classmethod
-    def of(cls, elapsed_s: float, duration_s: float, episodes: Sequence[Row], latest: Row) -> Progress:
-        """`episodes`: rows of the training episodes so far."""
-        complete = [row for row in episodes[-5 * WINDOW :] if is_complete(row)][-WINDOW:]
+    def of(cls, elapsed_s: float, duration_s: float, totals: Totals, latest: Row) -> Progress:
+        complete = [row for row in totals.episodes[-5 * WINDOW :] if is_complete(row)][-WINDOW:]
         returns = [number(row, "episode_return") for row in complete]
         successes = [number(row, "success") for row in complete]
         return cls(
             elapsed_s=elapsed_s,
             duration_s=duration_s,
-            episodes=len(episodes),
+            episodes=totals.episode_count,
             last_return=returns[-1] if returns else float("nan"),
             mean_return=float(np.mean(returns)) if returns else float("nan"),
             success=float(np.mean(successes)) if successes else float("nan"),
@@ -64,7 +63,7 @@ class Progress(NamedTuple):
 
     @property
     def clock(self) -> str:
-        return _clock(self.elapsed_s) + (f" / {_clock(self.duration_s)}" if self.duration_s else "")
+        return clock(self.elapsed_s) + (f" / {clock(self.duration_s)}" if self.duration_s else "")
 
 
 def line(p: Progress) -> str:
@@ -90,7 +89,7 @@ def line(p: Progress) -> str:
 
 def closing(summary: Mapping[str, Any]) -> str:
     """The last line of a run, from its summary."""
-    text = f"{_clock(summary['duration_s'])} of control: {summary['episodes']} episodes, {summary['env_steps']:,} steps, "
+    text = f"{clock(summary['duration_s'])} of control: {summary['episodes']} episodes, {summary['env_steps']:,} steps, "
     text += f"{summary['updates']:,} updates"
     if summary["return_last10_mean"] is not None:
         text += (
@@ -102,6 +101,7 @@ def closing(summary: Mapping[str, Any]) -> str:
 
 def panel(p: Progress):
     """The same as a rich renderable for a terminal."""
+    from rich.markup import escape
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -111,8 +111,9 @@ def panel(p: Progress):
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(no_wrap=True, min_width=22)
     stop = p.text("safety.emergency_stop") == "1"
-    safety = f"[bold red]{p.text('safety.state')}[/]" if stop else p.text("safety.state") or "–"
-    grid.add_row("state", f"[bold]{p.state}[/]", "control", f"{p.value('control.rate_hz', '.1f')} Hz")
+    safety = escape(p.text("safety.state")) or "–"
+    safety = f"[bold red]{safety}[/]" if stop else safety
+    grid.add_row("state", f"[bold]{escape(p.state)}[/]", "control", f"{p.value('control.rate_hz', '.1f')} Hz")
     grid.add_row("episode", str(p.episodes), "missed ticks", p.value("control.missed"))
     late = p.value("control.lateness_ms.p99", ".1f")
     grid.add_row("return", _shown(p.last_return, ".1f"), "late (p99)", f"{late} ms")
@@ -124,7 +125,8 @@ def panel(p: Progress):
     if p.duration_s:
         outer.add_row(ProgressBar(total=p.duration_s, completed=min(p.elapsed_s, p.duration_s), width=72))
     for wait in p.waits:
-        outer.add_row(f"[bold red]{wait}[/]" if wait.startswith("EMERGENCY") else f"[yellow]{wait}[/]")
+        colour = "bold red" if wait.startswith("EMERGENCY") else "yellow"
+        outer.add_row(f"[{colour}]{escape(wait)}[/]")
     return Panel(outer, title=f"jsac_ros  {p.clock}", title_align="left", expand=False, border_style="blue")
 
 
@@ -132,7 +134,8 @@ def _shown(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else "–"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """75 -> '1:15', 3675 -> '1:01:15'."""
     minutes, seconds = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib
 
 matplotlib.use("Agg")  # no display is needed or looked for
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 INK, MUTED, GRID = "#1f2933", "#697586", "#e4e7eb"
 BLUE, PALE_BLUE, GREEN, ORANGE, RED, PURPLE, TEAL = (

@@ -7,14 +7,17 @@ Counters of a process start at zero again when it is restarted; they are summed 
 from __future__ import annotations
 
 import json
+import math
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jsac_ros.files import write_text
 from jsac_ros.report.histograms import Histogram, read_histograms
-from jsac_ros.report.tables import PERCENTILES, Row, number, read_rows, write_atomically
+from jsac_ros.report.tables import PERCENTILES, Row, number, read_rows
 
 WINDOW = 10  # episodes in "first" and "last"
 ENDS = ("time limit", "goal")  # reasons of episodes that ran their course
@@ -29,36 +32,70 @@ _SERIES = (
 )
 
 
-def is_training(episode: Row) -> bool:
-    return number(episode, "evaluation", 0) == 0
-
-
 def is_complete(episode: Row) -> bool:
     """Ended by its task, not by a fault, an operator or the end of the run: its return can be compared."""
     return number(episode, "terminated", 0) == 1 or episode.get("reason") in ENDS
 
 
+class Series:
+    """A value a second of a run of any length: exact mean and largest, quantiles of at most `most` values evenly in time."""
+
+    def __init__(self, most: int = 8192):
+        self._most, self._every, self._count, self._sum, self._largest = most, 1, 0, 0.0, -math.inf
+        self._kept = array("d")
+
+    def add(self, value: float) -> None:
+        if self._count % self._every == 0:
+            self._kept.append(value)
+            if len(self._kept) == self._most:
+                self._kept, self._every = self._kept[::2], 2 * self._every
+        self._count += 1
+        self._sum += value
+        self._largest = max(self._largest, value)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def mean(self) -> float:
+        return self._sum / self._count
+
+    def quantile(self, q: float) -> float:
+        return self._largest if q == 1.0 else float(np.quantile(self._kept, q))
+
+
 class Totals:
     """What the rows add up to. Add rows in the order they were written."""
 
-    def __init__(self):
-        self.episodes: list[Row] = []  # training only
+    def __init__(self, most_episodes: int | None = None):
+        """most_episodes: of `episodes` and of `evaluations` that are kept, the first ones and the last; None: all."""
+        self.episodes: list[Row] = []  # of training
+        self.evaluations: list[Row] = []  # episodes that acted deterministically and were not stored
+        self.episode_count = 0  # of training
+        self._most_episodes = most_episodes
         self.finished_steps = 0  # in them
         self.started_s: float | None = None  # `time_s` of the first control tick
         self.duration_s = 0.0  # from the first control tick to the last one that was heard of
         self.updates = 0
         self.peak_rss_mb: dict[str, float] = {}
         self._learned = False  # in the row before
-        self._series: dict[str, list[float]] = {name: [] for name in _SERIES}
+        self._series = {name: Series() for name in _SERIES}
         self._of_session: dict[str, dict[str, float]] = {"ticks": {}, "missed": {}, "sent": {}}
         self._replay: dict[str, float] = {"received": 0.0, "lost": 0.0}
         self._replay_before: dict[str, float] = {}  # what a resumed store held when the run began
-        self._open_steps: tuple[str, str, float] = ("", "", 0.0)  # session, episode, steps of the one going on
+        self._open_steps: tuple[str, str, float] = ("", "", 0.0)  # session, episode, steps of the open one
 
     def add_episode(self, row: Row) -> None:
-        if is_training(row):
-            self.episodes.append(row)
-            self.finished_steps += int(number(row, "steps", 0))
+        if number(row, "evaluation", 0):
+            self._keep(self.evaluations, row)
+            return
+        self._keep(self.episodes, row)
+        self.episode_count += 1
+        self.finished_steps += int(number(row, "steps", 0))
+
+    def _keep(self, rows: list[Row], row: Row) -> None:
+        rows.append(row)
+        if self._most_episodes and len(rows) > self._most_episodes:
+            del rows[self._most_episodes // 2]
 
     def add_metrics(self, row: Row) -> None:
         self._add_control(row)
@@ -100,13 +137,13 @@ class Totals:
         for column in columns:
             value = number(row, column)
             if np.isfinite(value):
-                self._series[column].append(value)
+                self._series[column].add(value)
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
 
     @property
     def env_steps(self) -> int:
-        """Actions taken in training episodes, the one going on included."""
+        """Actions taken in training episodes, the open one included."""
         session, episode, open_steps = self._open_steps
         last = self.episodes[-1] if self.episodes else {}
         is_open = (last.get("session"), last.get("episode")) != (session, episode)
@@ -122,11 +159,11 @@ class Totals:
 
     def mean(self, column: str) -> float | None:
         values = self._series[column]
-        return _rounded(np.mean(values)) if values else None
+        return _rounded(values.mean()) if values else None
 
     def quantile(self, column: str, q: float) -> float | None:
         values = self._series[column]
-        return _rounded(np.quantile(values, q)) if values else None
+        return _rounded(values.quantile(q)) if values else None
 
     def control_quantile(self, name: str, q: float) -> float | None:
         """An estimate from the percentiles of every second, for a run without `control_histograms.json`.
@@ -155,7 +192,7 @@ def summarise(totals: Totals, histograms: Mapping[str, Histogram]) -> dict[str, 
 
     return {
         "env_steps": totals.env_steps,
-        "episodes": len(totals.episodes),
+        "episodes": totals.episode_count,
         "updates": totals.updates,
         "duration_s": _rounded(totals.duration_s),
         "return_first10_mean": mean("episode_return", complete[:WINDOW]),
@@ -187,9 +224,9 @@ def summarise(totals: Totals, histograms: Mapping[str, Histogram]) -> dict[str, 
     }
 
 
-def read_totals(folder: Path) -> Totals:
+def read_totals(folder: Path, most_episodes: int | None = None) -> Totals:
     """The totals of a run folder, live or long ended."""
-    totals = Totals()
+    totals = Totals(most_episodes)
     for row in read_rows(folder / "episodes.csv"):
         totals.add_episode(row)
     for row in read_rows(folder / "metrics.csv"):
@@ -197,11 +234,20 @@ def read_totals(folder: Path) -> Totals:
     return totals
 
 
+def summary_of(folder: Path, totals: Totals) -> dict[str, Any]:
+    """What `summary.json` of the run folder says."""
+    return summarise(totals, read_histograms(folder))
+
+
 def write_summary(folder: Path, totals: Totals) -> dict[str, Any]:
     """Writes `summary.json` in one step and returns what is in it."""
-    summary = summarise(totals, read_histograms(folder))
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    summary = summary_of(folder, totals)
+    write_text(folder / "summary.json", as_text(summary))
     return summary
+
+
+def as_text(summary: Mapping[str, Any]) -> str:
+    return json.dumps(summary, indent=2) + "\n"
 
 
 def _rounded(value: float) -> float:

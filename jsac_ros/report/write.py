@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import yaml
+from matplotlib.figure import Figure
 
+from jsac_ros import documents
+from jsac_ros.files import replaced
 from jsac_ros.report.curve import learning_curve, read_baselines
 from jsac_ros.report.page import page
 from jsac_ros.report.style import plt
-from jsac_ros.report.summary import Totals, read_totals, write_summary
-from jsac_ros.report.tables import BASELINE, write_atomically
+from jsac_ros.report.summary import as_text, read_totals, summary_of
+from jsac_ros.report.tables import BASELINE
 
-CURVE = "learning_curve.png"
-PAGE = "report.html"
+CURVE, PAGE = "learning_curve.png", "report.html"
 
 
 def write(folder: Path, baseline: Path | None = None) -> list[Path]:
@@ -24,30 +24,33 @@ def write(folder: Path, baseline: Path | None = None) -> list[Path]:
     """
     totals = read_totals(folder)
     baselines = read_baselines(baseline or folder / BASELINE)
-    summary = write_summary(folder, totals)
-    curve = _draw_curve(folder, totals, baselines)
-    write_atomically(folder / PAGE, page(folder, summary, totals, baselines))
-    return [folder / "summary.json", curve, folder / PAGE]
+    summary = summary_of(folder, totals)
+    paths = [folder / "summary.json", folder / CURVE, folder / PAGE]
+    with replaced(paths[0]) as numbers, replaced(paths[1]) as curve, replaced(paths[2]) as document:
+        numbers.write_text(as_text(summary))
+        _draw(learning_curve(totals, baselines, f"{title_of(folder)}: learning curve"), curve)
+        document.write_text(page(folder, summary, totals, baselines))
+    return paths
 
 
 def write_curve(folder: Path, baseline: Path | None = None) -> Path:
     """Only learning_curve.png."""
-    return _draw_curve(folder, read_totals(folder), read_baselines(baseline or folder / BASELINE))
-
-
-def _draw_curve(folder: Path, totals: Totals, baselines: dict[str, float]) -> Path:
-    figure = learning_curve(totals, baselines, f"{title_of(folder)}: learning curve")
-    beside = folder / f".{CURVE}.{os.getpid()}"
-    figure.savefig(beside, dpi=144, format="png")
-    plt.close(figure)
-    os.replace(beside, folder / CURVE)
+    totals, baselines = read_totals(folder), read_baselines(baseline or folder / BASELINE)
+    with replaced(folder / CURVE) as curve:
+        _draw(learning_curve(totals, baselines, f"{title_of(folder)}: learning curve"), curve)
     return folder / CURVE
 
 
+def _draw(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=144, format="png")
+    plt.close(figure)
+
+
 def title_of(folder: Path) -> str:
-    """The task's name, or the folder's where there is no configuration."""
+    """The name of the environment or of the task, or the folder's where there is no configuration."""
     try:
-        (node,) = yaml.safe_load((folder / "config.yaml").read_text()).values()
-        return str(node["ros__parameters"]["task"]["name"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        (node,) = documents.yaml_of(documents.read(folder / "config.yaml", documents.YAML_BYTES)).values()
+        tree = node["ros__parameters"]
+        return str(tree.get("train", {}).get("environment") or tree["task"]["type"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return folder.name

@@ -1,22 +1,44 @@
-"""Any arm of revolute joints in a row, from its URDF (read by urdfdom_py, the ROS package of the same name)."""
+"""Any arm of revolute and prismatic joints in a row, from its URDF (read by urdfdom_py, the ROS package of that name)."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from urdf_parser_py.urdf import URDF, Joint, Robot
 
-from jsac_ros.config import ConfigError
-from jsac_ros.robots.arm import Arm
+from jsac_ros.config import ConfigError, RobotParameters
+from jsac_ros.robots.robot import Robot
 
 
-def urdf_arm(path: str, base_link: str, tool_link: str) -> Arm:
-    """The joints between two links of the URDF at `path`; fixed joints on the way become part of the links.
+class UrdfArm(Robot):
+    """The joints between two links of a URDF; fixed joints on the way become part of the links."""
 
-    Positions are in `base_link`. Raises ConfigError with one line where the file, the chain or a joint is wrong.
-    """
+    class Parameters(RobotParameters):
+        urdf: str  # path of the file
+        base_link: str  # the chain from here; positions are in it
+        tool_link: str  # to here
+
+    def __init__(self, parameters: UrdfArm.Parameters):
+        """Raises ConfigError with one line where the file, the chain or a joint is wrong."""
+        path = parameters.urdf
+        chain = _chain(path, parameters.base_link, parameters.tool_link)
+        moving = [joint for joint in chain if joint.type != "fixed"]
+        limits = np.array([_limits(path, joint) for joint in moving])
+        super().__init__(
+            parameters,
+            names=[parameters.joint_prefix + joint.name for joint in moving],
+            lower=limits[:, 0],
+            upper=limits[:, 1],
+            max_velocity=limits[:, 2],
+            links=_links(path, chain),
+            prismatic=np.array([joint.type == "prismatic" for joint in moving]),
+        )
+
+
+def _chain(path: str, base_link: str, tool_link: str) -> list[Any]:
+    """urdf_parser_py's joints from one link to the other, at least one of which moves."""
     robot = _read(path)
     for name, link in (("robot.base_link", base_link), ("robot.tool_link", tool_link)):
         if link not in robot.link_map:
@@ -25,21 +47,14 @@ def urdf_arm(path: str, base_link: str, tool_link: str) -> Arm:
         chain = [robot.joint_map[name] for name in robot.get_chain(base_link, tool_link, joints=True, links=False)]
     except KeyError:
         raise ConfigError(f"{path}: {tool_link!r} does not hang on {base_link!r}") from None
-    moving = [joint for joint in chain if joint.type != "fixed"]
-    if not moving:
+    if all(joint.type == "fixed" for joint in chain):
         raise ConfigError(f"{path}: no joint moves between {base_link!r} and {tool_link!r}")
-    limits = np.array([_limits(path, joint) for joint in moving])
-    return Arm(
-        model="urdf",
-        names=tuple(joint.name for joint in moving),
-        lower=limits[:, 0],
-        upper=limits[:, 1],
-        max_velocity=limits[:, 2],
-        links=_links(path, chain),
-    )
+    return chain
 
 
-def _read(path: str) -> Robot:
+def _read(path: str) -> Any:
+    from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that a UR's safety process does without
+
     try:
         return URDF.from_xml_string(Path(path).expanduser().read_bytes())
     except OSError as error:
@@ -48,10 +63,10 @@ def _read(path: str) -> Robot:
         raise ConfigError(f"robot.urdf {path!r}: {' '.join(str(error).split())}; expected a URDF") from None
 
 
-def _limits(path: str, joint: Joint) -> tuple[float, float, float]:
-    """Lower and upper in rad, speed in rad/s."""
-    if joint.type not in ("revolute", "continuous"):
-        raise ConfigError(f"{path}: joint {joint.name} is {joint.type}; expected revolute or continuous")
+def _limits(path: str, joint: Any) -> tuple[float, float, float]:
+    """Lower and upper in rad (m where prismatic), speed per second."""
+    if joint.type not in ("revolute", "continuous", "prismatic"):
+        raise ConfigError(f"{path}: joint {joint.name} is {joint.type}; expected revolute, continuous or prismatic")
     if joint.mimic is not None:
         raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected one that moves by itself")
     limit = joint.limit
@@ -66,8 +81,8 @@ def _limits(path: str, joint: Joint) -> tuple[float, float, float]:
     return limit.lower, limit.upper, limit.velocity
 
 
-def _links(path: str, chain: list[Joint]) -> np.ndarray:
-    """[N + 1, 4, 4] of `Arm`: each joint's axis is turned onto z before it and back after it."""
+def _links(path: str, chain: list[Any]) -> np.ndarray:
+    """[N + 1, 4, 4] of `Robot`: each joint's axis is turned onto z before it and back after it."""
     links, link = [], np.eye(4)
     for joint in chain:
         link = link @ _origin(path, joint)
@@ -78,7 +93,7 @@ def _links(path: str, chain: list[Joint]) -> np.ndarray:
     return np.array([*links, link])
 
 
-def _origin(path: str, joint: Joint) -> np.ndarray:
+def _origin(path: str, joint: Any) -> np.ndarray:
     pose = np.eye(4)
     if joint.origin is not None:
         xyz, rpy = joint.origin.xyz or (0.0, 0.0, 0.0), joint.origin.rpy or (0.0, 0.0, 0.0)
@@ -90,7 +105,7 @@ def _origin(path: str, joint: Joint) -> np.ndarray:
     return pose
 
 
-def _axis(path: str, joint: Joint) -> tuple[float, float, float]:
+def _axis(path: str, joint: Any) -> tuple[float, float, float]:
     axis = joint.axis or (1.0, 0.0, 0.0)
     if not 0 < np.linalg.norm(axis) < math.inf:  # NaN too
         raise ConfigError(f"{path}: joint {joint.name} has <axis xyz> {axis}; expected a direction, such as 0 0 1")

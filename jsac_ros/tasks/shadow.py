@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from jsac_ros.config import SystemConfig
-from jsac_ros.robots.arm import Arm
-from jsac_ros.tasks.proprioception import JointProprioception
-from jsac_ros.tasks.task import Score, episode_steps
+from jsac_ros.tasks.reset import ResetPart, Then
+from jsac_ros.tasks.task import Task
+from jsac_ros.types import Action, Score, Sensed
 
 
-class Shadow:
-    """`tasks.task.Task` that never resets, ends by its time limit alone, and rewards nothing."""
+class Shadow(Task):
+    """It never resets, ends by its time limit alone, and rewards nothing."""
 
-    needs_new_target = False
-    waits_for = ""
-    settle_s = 0.0
+    moves_robot = False
 
-    def __init__(self, config: SystemConfig, arm: Arm):
-        self.episode_steps = episode_steps(config.task)
-        self.proprioception = JointProprioception(config.task)
+    def reset(self) -> ResetPart:
+        return Then()
 
-    def begin_reset(self, position: np.ndarray, now_s: float) -> None:
-        pass
-
-    def reset_velocity(self, position: np.ndarray, velocity: np.ndarray, now_s: float) -> np.ndarray | None:
-        return None
-
-    def begin_episode(self) -> None:
-        pass
-
-    def score(self, frame: np.ndarray) -> Score:
-        return Score(0.0, False, False)
+    def score(self, before: Sensed, action: Action, after: Sensed) -> Score:
+        return Score(0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jsac_ros.config import ConfigError, SafetyConfig
-from jsac_ros.robots.arm import Arm, Frame
+from jsac_ros.robots.robot import Frame, Robot
 
 # Kept free inside every limit, for what the judgement leaves out: noise and age of the joint states, and the tool's
 # path between the poses that are looked at.
@@ -20,7 +20,7 @@ _ROUNDING = 1e-9
 class Bounds:
     """Joint ranges [N] in rad and the tool's box [3] in m; a robot that starts outside may only move back inside."""
 
-    arm: Arm
+    arm: Robot
     joint_lower: np.ndarray
     joint_upper: np.ndarray
     box: tuple[np.ndarray, np.ndarray] | None
@@ -31,9 +31,7 @@ class Bounds:
         highest, lowest = starts.max(axis=0), starts.min(axis=0)
         upper = np.maximum(self.joint_upper - JOINT_MARGIN_RAD, highest)
         lower = np.minimum(self.joint_lower + JOINT_MARGIN_RAD, lowest)
-        return (highest + offsets.max(axis=0) <= upper + _ROUNDING) & (
-            lowest + offsets.min(axis=0) >= lower - _ROUNDING
-        )
+        return (highest + offsets.max(axis=0) <= upper + _ROUNDING) & (lowest + offsets.min(axis=0) >= lower - _ROUNDING)
 
     def tool_stays_inside(self, starts: np.ndarray, offsets: np.ndarray) -> bool:
         """As above, for the tool of the configured arm, by its forward kinematics."""
@@ -59,7 +57,7 @@ class Bounds:
         return None
 
 
-def bounds_of(config: SafetyConfig, arm: Arm) -> Bounds:
+def bounds_of(config: SafetyConfig, arm: Robot) -> Bounds:
     """The arm's own joint ranges, narrowed by the configured ones. Raises ConfigError."""
     lower = np.maximum(arm.lower, _row("safety.joint_lower", config.joint_lower, len(arm), arm.lower))
     upper = np.minimum(arm.upper, _row("safety.joint_upper", config.joint_upper, len(arm), arm.upper))
@@ -77,7 +75,7 @@ def _row(name: str, values: tuple[float, ...], n: int, default: np.ndarray) -> n
     return np.array(values, np.float64)
 
 
-def _box(config: SafetyConfig, arm: Arm) -> tuple[np.ndarray, np.ndarray] | None:
+def _box(config: SafetyConfig, arm: Robot) -> tuple[np.ndarray, np.ndarray] | None:
     if not config.box_lower and not config.box_upper:
         return None
     none = np.empty(0)

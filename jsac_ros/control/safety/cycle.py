@@ -38,6 +38,10 @@ class ControllerCycle:
         expected_s = self._cycle_s + cycles * self._period_s
         self._cycle_s = expected_s + _SMOOTHING * (stamp_s - expected_s)
 
+    @property
+    def known(self) -> bool:
+        return self._period_s > 0
+
     def next_s(self, now_s: float) -> float:
         """When what is sent now will begin; `now_s` while the controller's clock is not known."""
         return self._cycle_after(now_s + _TRANSPORT_S) if self._period_s else now_s

@@ -1,13 +1,12 @@
 """The gate: what a command becomes before the robot may have it.
 
 Every command becomes one motion that ends at rest (`control.motion`), judged whole before it is sent: from where the
-robot is measured to be and from where it was told to be, along the motion and along the brake from any instant of it.
+robot is measured to be and from where it was commanded to be, along the motion and along the brake from any instant of it.
 So the braking distance is always there, and a robot that hears nothing more comes to rest inside its limits.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import NamedTuple
 
@@ -16,45 +15,29 @@ import numpy as np
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.control.motion import Limits, Motion, brake_time, stop
 from jsac_ros.control.safety.bounds import Bounds, bounds_of
+from jsac_ros.control.safety.contact import Contact, contact_of
 from jsac_ros.control.safety.cycle import ControllerCycle
-from jsac_ros.control.safety.rules import Seen, Watched, applying, refused, watched_of
+from jsac_ros.control.safety.rules import GateInputs, RuleLimits, applying, refused, rule_limits_of, usable
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
-from jsac_ros.robots.arm import Arm
+from jsac_ros.control.safety.travel import Travel
+from jsac_ros.robots.robot import Robot
+from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 
 _NOT_FOLLOWING_HOLD_S = 1.0
+_LONGEST_REST_S = 8.0  # a safety node that ends is given ten seconds (nodes/safety.py)
+# How far a robot that follows may be behind: its controller's lag, at its speed.
+_LAG_RAD, _LAG_S = 0.005, 0.15
 # The commanded position drifts to the measured one this slowly: fast enough to forget a lag, slow enough that a
 # motion stays smooth.
 _FORGET_S = 1.0
 
 
 class Decision(NamedTuple):
-    velocity: np.ndarray  # [N], what the robot was told to work towards
+    velocity: np.ndarray  # [N], what the robot was commanded to work towards
     rules: tuple[str, ...]  # that had a say
     intervened: bool
     motion: Motion | None  # to be sent now; None: what was sent before stays right
-
-
-class Ways:
-    """How far each joint was told to go of late and how far it went; what is longer ago fades.
-
-    The commanded place drifts to the measured one, so an arm that stands while it is told to move slowly, or to and fro,
-    is never far from where it was told to be. This is what it is noticed by.
-    """
-
-    _FADES_S = 2.0
-    _STANDS = 0.1  # went less than this share of the way
-
-    def __init__(self, joints: int):
-        self.told, self.went = np.zeros(joints), np.zeros(joints)  # rad
-
-    def passed(self, told: np.ndarray, went: np.ndarray, seconds: float) -> None:
-        """In `seconds`; rad [N], not negative."""
-        kept = math.exp(-seconds / self._FADES_S)
-        self.told, self.went = kept * self.told + told, kept * self.went + went
-
-    def stands(self, far_rad: float) -> bool:
-        """Whether a joint that was told to go further than `far_rad` hardly did."""
-        return bool(np.any((self.told > far_rad) & (self.went < self._STANDS * self.told)))
+    begins_s: float | None = None  # when it continues what the robot does; None: it begins where and when it arrives
 
 
 class Gate:
@@ -64,94 +47,129 @@ class Gate:
         self,
         bounds: Bounds | None,
         limits: Limits,
-        watched: Watched,
+        rule_limits: RuleLimits,
         joint_jump_rad: float = np.inf,
         following_rad: float = np.inf,
         cycle: ControllerCycle | None = None,
+        same_clock: bool = True,
+        contact: Contact | None = None,
     ):
-        """`cycle` None: the robot is given velocities, which it follows at once."""
-        self.bounds, self.limits, self.watched = bounds, limits, watched
-        self._cycle = cycle
+        """`cycle` None: the robot is given velocities, which it follows at once. `same_clock`: the stamps of the robot's
+        controller are on this computer's clock, or close."""
+        self.bounds, self.limits, self.rule_limits = bounds, limits, rule_limits
+        self._cycle, self._same_clock, self._contact = cycle, same_clock, contact
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}  # of the rules that ask for rest now
         self._joint_jump_rad, self._following_rad = joint_jump_rad, following_rad
         self._n = len(limits.speed)
         self._at_rest = np.zeros(self._n)
-        self._seen = Seen(now_s=0.0)
+        self._inputs = GateInputs(now_s=0.0)
+        self._speed_share = 1.0  # of what is commanded, that the robot does
         self._q: np.ndarray | None = None  # as measured
-        self._told: np.ndarray | None = None  # where it was told to be then
-        self._ways = Ways(self._n)
+        self._commanded: np.ndarray | None = None  # where it was commanded to be then
+        self._travel = Travel(self._n)
         self._motion: Motion | None = None  # as sent
+        self._begins_s: float | None = None  # of that motion; see Decision
         self._motion_s = 0.0  # time on the motion's own clock, which the robot's speed scaling slows
         self._stepped_s: float | None = None
         self._released = False  # the next joint state is believed whatever it says
-        self._standing = False  # the robot has stopped by itself and was given nothing to resume
+        self._holds_position = False  # the robot has stopped by itself and was given nothing to resume
 
     # -- what is heard -------------------------------------------------------------------------------------------
 
     def emergency_stop(self, why: str) -> None:
-        if not self._seen.stopped:
-            self._see(stopped=why)
+        if not self._inputs.stopped:
+            self._update(stopped=why)
+
+    def second_source(self, why: str) -> None:
+        """Joint states of two sources: where the robot is, is not known until a person has looked."""
+        if not self._inputs.stopped:
+            self.counts["second_source"] += 1
+            self.emergency_stop(why)
 
     def release(self) -> None:
         """By a person, who has looked at the robot: also that it is where its joint states say."""
-        self._see(stopped="")
-        self._released, self._ways = True, Ways(self._n)
+        self._update(stopped="")
+        if self._contact:
+            self._contact.release()
+        self._released, self._travel = True, Travel(self._n)
 
     def program_running(self, running: bool) -> None:
-        self._see(program_running=running)
+        self._update(program_running=running)
 
     def safety_mode(self, mode: int) -> None:
         """Of `robots.ur.SAFETY_MODES`."""
-        self._see(safety_mode=mode)
+        self._update(safety_mode=mode)
 
-    def speed_scaling(self, share: float) -> None:
-        self._see(speed_scaling=share if np.isfinite(share) else 0.0)
+    def speed_scaling(self, percent: float) -> None:
+        """0 to 100, as the robot's driver says it. Anything else holds the robot; the last usable one stays in force."""
+        self._update(speed_scaling=percent)
+        if usable(percent):
+            self._speed_share = min(percent / FULL_SPEED_PERCENT, 1.0)
 
     def dead_man_held(self, now_s: float, held: bool) -> None:
-        self._see(dead_man_s=now_s if held else None)
+        self._update(dead_man_s=now_s if held else None)
+
+    @property
+    def judges_wrench(self) -> bool:
+        return self._contact is not None
+
+    def wrench(self, wrench: np.ndarray, frame: str, measured_s: float) -> None:
+        """N and Nm [6] at the tool, in the frame of that name. Raises ValueError where it cannot be judged."""
+        if self._contact is None:
+            return
+        try:
+            self._contact.heard(wrench, frame, measured_s)
+        except ValueError:
+            self.counts["wrench_refused"] += 1
+            raise
+
+    def begin_episode(self) -> None:
+        """From here on the wrench counts from what it reads now."""
+        if self._contact:
+            self._contact.tare()
 
     def joints(self, q: np.ndarray, measured_s: float) -> None:
         """A joint state: rad [N], and when it was true."""
         if not np.isfinite(q).all():
             self.counts["joints_not_finite"] += 1
             return
-        before_s = self._seen.joints_s
+        before_s = self._inputs.joints_s
         if before_s is not None and not self._released:
             if measured_s < before_s:  # out of order
                 return
-            told = np.zeros(self._n) if self._told is None else np.abs(self._told_now(measured_s) - self._told)
-            if np.any(np.abs(q - self._q) > self._joint_jump_rad + told):
-                self._see(jumped=True)
+            before = self._commanded
+            way = np.zeros(self._n) if before is None else np.abs(self._commanded_at(measured_s) - before)
+            if np.any(np.abs(q - self._q) > self._joint_jump_rad + way):
+                self._update(jumped=True)
                 return
-            self._ways.passed(told, np.abs(q - self._q), measured_s - before_s)
+            expected = way * self._speed_share if self._slowed else way
+            self._travel.passed(expected, np.abs(q - self._q), measured_s - before_s)
         self._q, self._released = q, False
-        self._told = self._told_now(measured_s)
-        self._see(joints_s=measured_s, jumped=False)
+        self._commanded = self._commanded_at(measured_s)
+        self._update(joints_s=measured_s, jumped=False)
         if self._cycle:
             self._cycle.heard(measured_s)
+        if self._contact:
+            self._contact.passed(q)
 
     # -- what is decided -----------------------------------------------------------------------------------------
 
     def command(
-        self, now_s: float, velocity: np.ndarray, sent_s: float | None = None, observed_s: float | None = None
+        self, now_s: float, velocity: np.ndarray | None, sent_s: float | None = None, observed_s: float | None = None
     ) -> Decision:
         """A command, as it comes in. `sent_s`: when it was sent (None: now); `observed_s`: when the image behind it
-        was taken, if there was one."""
-        self._see(command_s=now_s if sent_s is None else sent_s, observed_s=observed_s)
+        was taken, if there was one. `velocity` None: neither can be told."""
+        self._update(command_s=now_s if sent_s is None else sent_s, observed_s=observed_s)
         refusal = refused(velocity, self._n)
-        resting = self._rules(now_s, moves=bool(np.any(velocity)))
+        moves = velocity is not None and bool(np.any(velocity))
+        resting = self._rules(now_s, moves)
         if refusal:
             self.counts[refusal] += 1
         if refusal or resting:
             rules = (*resting, refusal) if refusal else tuple(resting)
-            return Decision(self._at_rest, rules, bool(refusal) or bool(np.any(velocity)), self._rest(now_s))
-        start, starts = self._state_now(now_s)
-        motion, rules = shape(np.asarray(velocity, np.float64), start, starts, self.watched.command_max_age_s, self.limits, self.bounds)
-        self.counts.update(rules)
-        sent = None if motion is None else self._send(motion)
-        told = self._at_rest if motion is None else motion.cruise
-        return Decision(told, rules, bool(np.abs(told - velocity).max(initial=0.0) > CHANGED), sent)
+            return Decision(self._at_rest, rules, bool(refusal) or moves, self._yield(now_s), self._begins_s)
+        return self._shaped(now_s, np.asarray(velocity, np.float64))
 
     def wait_s(self, now_s: float) -> float:
         """How long a decision had better wait, so that it is known when the robot's controller begins what is sent."""
@@ -160,8 +178,8 @@ class Gate:
     def watch(self, now_s: float) -> Decision:
         """Without a command: whether a rule asks for rest now."""
         resting = self._rules(now_s)
-        motion = self._rest(now_s) if resting else None
-        return Decision(self.velocity(now_s), tuple(resting), motion is not None, motion)
+        motion = self._yield(now_s) if resting else None
+        return Decision(self.velocity(now_s), tuple(resting), motion is not None, motion, self._begins_s)
 
     def velocity(self, now_s: float) -> np.ndarray:
         """[N]: what the last motion asks for at `now_s`, for interfaces that take velocities."""
@@ -174,42 +192,55 @@ class Gate:
     def rest_s(self) -> float:
         """Seconds from the last command, at full speed, to rest: without anybody's help, as long as it takes."""
         full = self.limits.speed
-        return self.watched.command_max_age_s + float(brake_time(full, np.zeros_like(full), self.limits))
+        return self.rule_limits.command_max_age_s + float(brake_time(full, np.zeros_like(full), self.limits))
 
     @property
     def stopped(self) -> str:
         """Why the emergency stop is latched; "" when it is not."""
-        return self._seen.stopped
+        return self._inputs.stopped
 
     def state(self, now_s: float) -> tuple[str, str]:
         """For SafetyStatus: one of waiting, ready, moving, holding, stopped; and the reason."""
         reasons = "; ".join(self.reasons.values())
-        if self._seen.stopped:
+        if self._inputs.stopped:
             return "stopped", reasons
-        if np.isfinite(self.watched.joint_max_age_s) and self._seen.joints_s is None:
+        if np.isfinite(self.rule_limits.joint_max_age_s) and self._inputs.joints_s is None:
             return "waiting", reasons
         if self.reasons.keys() - {"stale_command"}:  # that one is the actor's silence, not something in its way
             return "holding", reasons
         if self.moving(now_s):
             return "moving", reasons
-        return "ready", "" if self._seen.command_s is not None else "no command yet"
+        return "ready", "" if self._inputs.command_s is not None else "no command yet"
 
     # -- how -----------------------------------------------------------------------------------------------------
 
-    def _told_now(self, now_s: float) -> np.ndarray | None:
-        """[N]: where the robot was told to be at `now_s`; None before the first motion."""
+    def _shaped(self, now_s: float, velocity: np.ndarray) -> Decision:
+        """As much of the command as is allowed; where nothing is, the brake that was judged before continues."""
+        start, starts = self._state_now(now_s)
+        motion, rules = shape(velocity, start, starts, self.rule_limits.command_max_age_s, self.limits, self.bounds)
+        self.counts.update(rules)
+        if motion is None:
+            return Decision(self._at_rest, rules, bool(np.any(velocity)), self._rest(now_s), self._begins_s)
+        changed = bool(np.abs(motion.cruise - velocity).max(initial=0.0) > CHANGED)
+        return Decision(motion.cruise, rules, changed, self._send(motion, now_s), self._begins_s)
+
+    def _commanded_at(self, now_s: float) -> np.ndarray | None:
+        """[N]: where the robot was commanded to be at `now_s`; None before the first motion."""
         return None if self._motion is None else self._motion.at(self._motion_time(now_s))[0]
 
-    def _see(self, **what) -> None:
-        self._seen = self._seen._replace(**what)
+    def _update(self, **what) -> None:
+        self._inputs = self._inputs._replace(**what)
 
     def _motion_time(self, now_s: float) -> float:
         """Where the robot is on the motion's clock. The trajectory controller slows it with the robot's speed; a
         velocity is followed as it is, and a clock that stood still would repeat it for ever."""
-        scales = self._cycle is not None and self._seen.speed_scaling is not None
-        scaling = min(max(self._seen.speed_scaling, 0.0), 1.0) if scales else 1.0
         passed = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
-        return self._motion_s + passed * scaling
+        return self._motion_s + passed * (self._speed_share if self._cycle else 1.0)
+
+    @property
+    def _slowed(self) -> bool:
+        """Whether the robot does less than its velocity commands say: they are not slowed with it as trajectories are."""
+        return self._cycle is None and self._speed_share < 0.99
 
     def _begin(self, now_s: float) -> float:
         """Where the motion's clock will be when the robot begins what is sent now."""
@@ -223,22 +254,26 @@ class Gate:
         """Name -> reason of what asks for rest now; counts each rule when it begins to."""
         self._advance(now_s)
         self._check_following(now_s)
-        self._see(now_s=now_s, moving=moves or self.moving(now_s))
-        reasons = applying(self._seen, self.watched)
+        moving = moves or self.moving(now_s)
+        if contact := self._contact:
+            moving &= contact.stage != "retreating"  # which is ours: no command and no image is behind it
+            self._update(wrench_s=contact.measured_s, wrench_changed_s=contact.changed_s, contact=contact.reason)
+        self._update(now_s=now_s, moving=moving)
+        reasons = applying(self._inputs, self.rule_limits)
         self.counts.update(name for name in reasons if name not in self.reasons)
         self.reasons = reasons
         return reasons
 
     def _measured_then(self, then_s: float, velocity: np.ndarray) -> np.ndarray:
-        return self._q + velocity * max(then_s - self._seen.joints_s, 0.0)
+        return self._q + velocity * max(then_s - self._inputs.joints_s, 0.0)
 
     def _check_following(self, now_s: float) -> None:
-        if self._q is None or not self.moving(now_s) or now_s - self._seen.joints_s > self.watched.joint_max_age_s:
+        if self._q is None or not self.moving(now_s) or now_s - self._inputs.joints_s > self.rule_limits.joint_max_age_s:
             return
         q, v, _ = self._motion.at(self._motion_s)
-        elsewhere = np.abs(q - self._measured_then(now_s, v)) > self._following_rad
-        if np.any(elsewhere) or self._ways.stands(self._following_rad):
-            self._see(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
+        elsewhere = not self._slowed and np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad)
+        if elsewhere or self._travel.stands(self._following_rad):
+            self._update(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
         """Where a new motion begins; and [S, N], all the places where the robot may be."""
@@ -250,60 +285,97 @@ class Gate:
         if self.bounds is None:
             return Start(time_s, q, v, acc), q[None]
         measured = self._measured_then(now_s + time_s - self._motion_s, v)
-        q = q + (measured - q) * min((time_s - self._motion.start_s) / _FORGET_S, 1.0)
+        forgotten = 1.0 if self._slowed else min((time_s - self._motion.start_s) / _FORGET_S, 1.0)
+        q = q + (measured - q) * forgotten
         return Start(time_s, q, v, acc), np.stack((q, measured))
 
-    def _send(self, motion: Motion) -> Motion:
-        self._motion, self._standing = motion, False
+    def _send(self, motion: Motion, now_s: float) -> Motion:
+        self._begins_s = self._cycle.next_s(now_s) if self._continues(now_s) else None
+        self._motion, self._holds_position = motion, False
         return motion
+
+    def _continues(self, now_s: float) -> bool:
+        """Whether the robot's controller is where the motion before has it, so that the next may take up that path. At rest,
+        and where the robot is held back, a motion begins from where the robot is: what it was commanded would make it leap."""
+        if self._cycle is None or not self._cycle.known or not self._same_clock or not self.moving(now_s):
+            return False
+        q, v, _ = self._motion.at(self._motion_s)
+        behind = np.abs(q - self._measured_then(now_s, v))
+        return bool(np.all(behind <= _LAG_RAD + _LAG_S * np.abs(v)))
+
+    def _yield(self, now_s: float) -> Motion | None:
+        """To the rules that ask for rest: back off from a contact where nothing else is in the way, else come to rest."""
+        contact = self._contact
+        if contact is None or self.reasons.keys() != {"contact"}:
+            return self._rest(now_s)
+        if not contact.retreats(now_s, not self.moving(now_s), self._q):
+            return self._rest(now_s)
+        velocity = contact.velocity(now_s, self._q, self.limits.speed)
+        if velocity is None:
+            return None
+        return self._shaped(now_s, velocity).motion if velocity.any() else self._rest(now_s)
 
     def _rest(self, now_s: float) -> Motion | None:
         """The quickest way to rest; None where the robot is at rest or already on it."""
         if self.reasons.keys() & {"program_stopped", "safety_mode"}:
-            return self._stand()
+            return self._hold_position()
         if not self.moving(now_s):
             return None
         if self._motion_s - self._motion.start_s >= sum(s.duration_s for s in self._motion.segments[:-1]):
             return None
         begin_s = self._begin(now_s)
-        return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits))
+        return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits), now_s)
 
-    def _stand(self) -> Motion | None:
-        """Once, when the robot's own safety or its program stops it: a motion that stays where the robot is, in the place of the one that
-        the program would otherwise resume."""
-        if self._standing or self._motion is None:
+    def _hold_position(self) -> Motion | None:
+        """Once, when the robot's own safety or its program stops it: a motion that stays where the robot is.
+
+        It replaces the one that the program would otherwise resume."""
+        if self._holds_position or self._motion is None:
             return None
         place = self._motion.at(self._motion_s)[0] if self._q is None else self._q
-        motion = self._send(stop(self._motion_s, place, self._at_rest, self._at_rest, self.limits))
-        self._standing = True
-        return motion
+        self._motion, self._begins_s = stop(self._motion_s, place, self._at_rest, self._at_rest, self.limits), None
+        self._holds_position = True
+        return self._motion
 
 
-def gate_of(config: SystemConfig, arm: Arm) -> Gate:
-    """The gate of a configured system. Raises ConfigError where its limits cannot be kept or exclude the start pose."""
-    safety, n = config.safety, len(arm)
-    watched = watched_of(config)
-    if watched.command_max_age_s <= config.task.control_period_s:
+def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
+    """The gate of a configured system. Raises ConfigError where its limits cannot be kept or exclude the start pose.
+
+    at_once: what is sent begins then, as in a simulation without a clock, and not at the controller's next cycle."""
+    gate = _gate_of(config, robot, at_once)
+    if gate.rest_s > _LONGEST_REST_S:
+        kind = "base" if config.robot.interface == "twist" else "joint"
+        raise ConfigError(
+            f"safety.max_{kind}_...: at full speed the robot would need {gate.rest_s:.1f} s to rest; expected at most "
+            f"{_LONGEST_REST_S:g} s, by a higher limit of acceleration or jerk or a lower one of speed"
+        )
+    return gate
+
+
+def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
+    safety, n, contact = config.safety, robot.motion_size, contact_of(config, robot)
+    rule_limits = rule_limits_of(config)
+    if rule_limits.command_max_age_s <= config.control.period_s:
         raise ConfigError(
             f"safety.command_max_age_s is {safety.command_max_age_s:g}; "
-            f"expected more than task.control_period_s = {config.task.control_period_s:g}"
+            f"expected more than control.period_s = {config.control.period_s:g}"
         )
     if config.robot.interface == "twist":
-        if n != 2:
-            raise ConfigError(f"robot.interface is 'twist'; robot model {arm.model!r} has {n} joints, a base has none")
+        if not robot.is_base:
+            raise ConfigError(f"robot.interface is 'twist'; robot {robot.model!r} is no mobile base")
         speed = np.array((safety.max_base_speed_m_s, safety.max_base_turn_rad_s))
         acceleration = np.array((safety.max_base_acceleration_m_s2, safety.max_base_turn_acceleration_rad_s2))
-        return Gate(None, Limits(speed, acceleration), watched)
-    bounds = bounds_of(safety, arm)
-    home = np.array(config.task.home)
-    if len(home) != n:
-        raise ConfigError(f"task.home has {len(home)} values; {arm.model} has {n} joints")
-    if why := bounds.outside(home):
-        raise ConfigError(f"task.home: {why}")
+        return Gate(None, Limits(speed, acceleration), rule_limits)
+    if robot.is_base:
+        raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'twist' for a mobile base")
+    bounds = bounds_of(safety, robot)
+    if why := bounds.outside(robot.home):
+        raise ConfigError(f"robot.home: {why}")
     limits = Limits(
-        speed=np.minimum(arm.max_velocity, safety.max_joint_speed_rad_s),
+        speed=np.minimum(robot.max_velocity, safety.max_joint_speed_rad_s),
         acceleration=np.full(n, safety.max_joint_acceleration_rad_s2),
         jerk=safety.max_joint_jerk_rad_s3,
     )
-    cycle = ControllerCycle() if config.robot.interface == "trajectory" else None
-    return Gate(bounds, limits, watched, safety.joint_jump_rad, safety.following_error_rad, cycle)
+    cycle = ControllerCycle() if config.robot.interface == "trajectory" and not at_once else None
+    same_clock = config.robot.stamps == "header"
+    return Gate(bounds, limits, rule_limits, safety.joint_jump_rad, safety.following_error_rad, cycle, same_clock, contact)

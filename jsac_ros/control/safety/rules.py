@@ -12,15 +12,17 @@ from typing import NamedTuple
 import numpy as np
 
 from jsac_ros.config import SystemConfig
-from jsac_ros.robots.ur import MOVING_MODES, SAFETY_MODES
+from jsac_ros.robots.ur import FULL_SPEED_PERCENT, MOVING_MODES, SAFETY_MODES
 
 # Names of what shapes a command instead of refusing it.
 SHAPING = ("speed", "acceleration", "jerk", "joint_limit", "box")
 # Names of what drops one message.
-REFUSING = ("wrong_length", "not_finite", "joints_not_finite")
+REFUSING = ("wrong_length", "not_finite", "wrong_stamp", "joints_not_finite", "wrench_refused")
+# Names of what latches the emergency stop beside a person.
+LATCHING = ("second_source",)
 
 
-class Seen(NamedTuple):
+class GateInputs(NamedTuple):
     """What the gate knows at one instant. Times are seconds on the steady clock; None: never."""
 
     now_s: float
@@ -33,94 +35,143 @@ class Seen(NamedTuple):
     not_following_until_s: float = 0.0
     program_running: bool | None = None
     safety_mode: int | None = None  # of SAFETY_MODES
-    speed_scaling: float | None = None
+    speed_scaling: float | None = None  # percent, as it was said
     dead_man_s: float | None = None  # when a person last held it
+    wrench_s: float | None = None  # when the newest wrench was measured
+    wrench_changed_s: float | None = None  # when it last read something else than before
+    contact: str = ""  # what the tool pressed with and what is done about it; "": nothing
 
 
-class Watched(NamedTuple):
+class RuleLimits(NamedTuple):
     """What a rule judges by: limits in s, and which sources exist."""
 
     joint_max_age_s: float  # inf: the robot has no joint states
     command_max_age_s: float
     image_max_age_s: float  # inf: not decided on images
     dead_man_max_age_s: float  # inf: nobody holds a dead man's switch
-    program_running: bool  # the robot says whether its program runs
+    program_running: str  # topic on which the robot says whether its program runs; "": it does not
     speed_scaling: bool
+    wrench_max_age_s: float = np.inf  # inf: there is none to judge
+    wrench_frozen_max_age_s: float = np.inf
 
 
 class Rule(NamedTuple):
     name: str
-    applies: Callable[[Seen, Watched], str | None]
+    applies: Callable[[GateInputs, RuleLimits], str | None]
 
 
-def emergency_stop(seen: Seen, _: Watched) -> str | None:
+def emergency_stop(inputs: GateInputs, _: RuleLimits) -> str | None:
     """Latched: what made a person stop the robot does not go away by itself."""
-    return f"emergency stop: {seen.stopped}" if seen.stopped else None
+    return f"emergency stop: {inputs.stopped}" if inputs.stopped else None
 
 
-def stale_joints(seen: Seen, watched: Watched) -> str | None:
+def stale_joints(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """Limits are judged from where the robot is; without knowing that, no motion can be judged."""
-    if np.isinf(watched.joint_max_age_s):
+    if np.isinf(rule_limits.joint_max_age_s):
         return None
-    if seen.joints_s is None:
+    if inputs.joints_s is None:
         return "no joint states yet"
-    return _old("joint states", seen.now_s - seen.joints_s, watched.joint_max_age_s)
+    return _old("joint states", inputs.now_s - inputs.joints_s, rule_limits.joint_max_age_s)
 
 
-def joint_jump(seen: Seen, _: Watched) -> str | None:
+def joint_jump(inputs: GateInputs, _: RuleLimits) -> str | None:
     """A joint cannot jump: an encoder, the driver or the name mapping is wrong. A trajectory that began there would
     pull the arm along, so it is not believed until it is back, or until a person releases it."""
-    return "joint states jumped; not believed until they are back or a person releases" if seen.jumped else None
+    return "joint states jumped; not believed until they are back or a person releases" if inputs.jumped else None
 
 
-def not_following(seen: Seen, _: Watched) -> str | None:
-    """A robot that is not where it was told to be is blocked, stopped by its own safety, or driven by another."""
-    return "the robot is not where it was commanded" if seen.now_s < seen.not_following_until_s else None
+def not_following(inputs: GateInputs, _: RuleLimits) -> str | None:
+    """A robot that is not where it was commanded to be is blocked, stopped by its own safety, or driven by another."""
+    return "the robot is not where it was commanded" if inputs.now_s < inputs.not_following_until_s else None
 
 
-def program_stopped(seen: Seen, watched: Watched) -> str | None:
+def program_stopped(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """After a protective stop the program resumes the old motion: there must be none by then."""
-    if not watched.program_running or seen.program_running:
+    topic = rule_limits.program_running
+    if not topic or inputs.program_running:
         return None
-    return "robot program: nothing heard yet" if seen.program_running is None else "robot program is not running"
+    if inputs.program_running is None:
+        return (
+            f"the robot has not said on {topic} that its program runs: start it on the pendant; "
+            "a robot without one (mock hardware) needs robot.program_running_topic=''"
+        )
+    return "robot program is not running"
 
 
-def safety_mode(seen: Seen, _: Watched) -> str | None:
+def safety_mode(inputs: GateInputs, _: RuleLimits) -> str | None:
     """The robot's own safety has stopped it, and a person will end that: nothing may be resumed then."""
-    mode = seen.safety_mode
+    mode = inputs.safety_mode
     if mode is None or mode in MOVING_MODES:
         return None
     return f"the robot's safety mode is {SAFETY_MODES.get(mode, mode)}"
 
 
-def speed_scaled_to_zero(seen: Seen, watched: Watched) -> str | None:
-    """The robot stands whatever is commanded; a command held back would be executed late."""
-    if not watched.speed_scaling or seen.speed_scaling is None or seen.speed_scaling > 0.001:
+def speed_scaled_to_zero(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
+    """The robot stands whatever is commanded; a command held back would be executed late. How far a robot that says
+    something else moves is not known."""
+    percent = inputs.speed_scaling
+    if not rule_limits.speed_scaling or percent is None:
         return None
-    return "speed scaling is 0"
+    if not usable(percent):
+        return f"speed scaling is {percent:g}; expected 0 to {FULL_SPEED_PERCENT:g} percent"
+    return None if percent > 0.1 else "speed scaling is 0 %"
 
 
-def dead_man(seen: Seen, watched: Watched) -> str | None:
+def usable(percent: float) -> bool:
+    """Whether this can be a speed scaling; rounding is allowed for."""
+    return 0.0 <= percent <= 1.01 * FULL_SPEED_PERCENT
+
+
+def dead_man(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """The person who watches the robot let go of the switch, or the switch's own connection is lost."""
-    if np.isinf(watched.dead_man_max_age_s):
+    if np.isinf(rule_limits.dead_man_max_age_s):
         return None
-    if seen.dead_man_s is None or seen.now_s - seen.dead_man_s > watched.dead_man_max_age_s:
+    if inputs.dead_man_s is None or inputs.now_s - inputs.dead_man_s > rule_limits.dead_man_max_age_s:
         return "dead man's switch is not held"
     return None
 
 
-def stale_command(seen: Seen, watched: Watched) -> str | None:
+def stale_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
+    """Nothing tells what the tool presses with."""
+    if np.isinf(rule_limits.wrench_max_age_s):
+        return None
+    if inputs.wrench_s is None:
+        return "no wrench yet"
+    age_s = inputs.now_s - inputs.wrench_s
+    limit_s = rule_limits.wrench_max_age_s
+    return f"wrench {age_s:.3g} s old; expected at most {limit_s:g} s" if age_s > limit_s else None
+
+
+def frozen_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
+    """A sensor that measures has noise: the very same numbers again and again are a driver's that has lost it."""
+    limit_s = rule_limits.wrench_frozen_max_age_s
+    if inputs.wrench_s is None or np.isinf(limit_s):
+        return None
+    if inputs.wrench_changed_s is None:
+        return "wrench has read the same numbers since the first; expected a sensor's noise"
+    shown_s = inputs.wrench_s - inputs.wrench_changed_s
+    return (
+        f"wrench has read the same numbers for {shown_s:.3g} s; expected at most {limit_s:g} s" if shown_s > limit_s else None
+    )
+
+
+def contact(inputs: GateInputs, _: RuleLimits) -> str | None:
+    """The tool presses harder than it may: braking alone would leave it pressing, so it backs off too."""
+    return inputs.contact or None
+
+
+def stale_command(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """Whoever commands has died or fallen behind, and what it last wanted says nothing about now."""
-    if seen.command_s is None or not seen.moving:
+    if inputs.command_s is None or not inputs.moving:
         return None
-    return _old("command", seen.now_s - seen.command_s, watched.command_max_age_s)
+    return _old("command", inputs.now_s - inputs.command_s, rule_limits.command_max_age_s)
 
 
-def stale_image(seen: Seen, watched: Watched) -> str | None:
+def stale_image(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """A policy that sees the past acts on a world that is gone (the actor holds too; this does not rely on it)."""
-    if seen.observed_s is None or not seen.moving:
+    if inputs.observed_s is None or not inputs.moving:
         return None
-    return _old("image behind the command", seen.now_s - seen.observed_s, watched.image_max_age_s)
+    return _old("image behind the command", inputs.now_s - inputs.observed_s, rule_limits.image_max_age_s)
 
 
 def _old(what: str, age_s: float, limit_s: float) -> str | None:
@@ -138,34 +189,43 @@ RULES = tuple(
         safety_mode,
         speed_scaled_to_zero,
         dead_man,
+        stale_wrench,
+        frozen_wrench,
+        contact,
         stale_command,
         stale_image,
     )
 )
-NAMES = tuple(rule.name for rule in RULES) + REFUSING + SHAPING
+NAMES = tuple(rule.name for rule in RULES) + LATCHING + REFUSING + SHAPING
 
 
-def applying(seen: Seen, watched: Watched) -> dict[str, str]:
+def applying(inputs: GateInputs, rule_limits: RuleLimits) -> dict[str, str]:
     """Name -> reason of every rule that asks for rest, most important first; empty when the robot may move."""
-    return {rule.name: reason for rule in RULES if (reason := rule.applies(seen, watched))}
+    return {rule.name: reason for rule in RULES if (reason := rule.applies(inputs, rule_limits))}
 
 
-def refused(velocity: np.ndarray, joints: int) -> str | None:
-    """Name of the rule that refuses a command as such: it has another length, or a value that is not finite."""
+def refused(velocity: np.ndarray | None, joints: int) -> str | None:
+    """Name of the rule that refuses a command as such: when it was sent is not known (None), it has another length, or a
+    value that is not finite."""
+    if velocity is None:
+        return "wrong_stamp"
     if np.shape(velocity) != (joints,):
         return "wrong_length"
     return None if np.isfinite(velocity).all() else "not_finite"
 
 
-def watched_of(config: SystemConfig) -> Watched:
+def rule_limits_of(config: SystemConfig) -> RuleLimits:
     safety, base = config.safety, config.robot.interface == "twist"
-    sees = config.camera.height > 0 and config.task.observe != "proprioception"
-    return Watched(
+    limits_wrench = bool(safety.max_force_n or safety.max_torque_nm)
+    oldest_image_s = max((camera.max_age_s for camera in config.cameras.values()), default=np.inf)
+    return RuleLimits(
         joint_max_age_s=np.inf if base else safety.joint_max_age_s,
         command_max_age_s=safety.command_max_age_s,
         # The actor refuses an older image at its tick, and what it decides there is valid for one command more.
-        image_max_age_s=config.camera.max_age_s + safety.command_max_age_s if sees else np.inf,
+        image_max_age_s=oldest_image_s + safety.command_max_age_s,
         dead_man_max_age_s=safety.dead_man_max_age_s if safety.dead_man_topic else np.inf,
-        program_running=bool(config.robot.program_running_topic),
+        program_running=config.robot.program_running_topic,
         speed_scaling=bool(config.robot.speed_scaling_topic),
+        wrench_max_age_s=config.sensors[safety.wrench].max_age_s if limits_wrench else np.inf,
+        wrench_frozen_max_age_s=(limits_wrench and safety.wrench_frozen_max_age_s) or np.inf,
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jsac_ros.control.motion import Limits, Motion, move, reach, stop
+from jsac_ros.control.motion import Limits, Motion, move, reach
 from jsac_ros.control.safety.bounds import Bounds
 
 CHANGED = 1e-6  # rad/s; less is rounding
@@ -28,7 +28,8 @@ class Start(NamedTuple):
 def shape(
     velocity: np.ndarray, start: Start, starts: np.ndarray, duration_s: float, limits: Limits, bounds: Bounds | None
 ) -> tuple[Motion | None, tuple[str, ...]]:
-    """velocity [N] for `duration_s` -> the motion to send (None: at rest and to stay so), names of what changed it.
+    """velocity [N] for `duration_s` -> the motion to send, names of what changed it. None: none is allowed, or none is needed;
+    what was sent before and judged then, and the brake from it, stay right.
 
     `starts` [S, N]: all the places where the robot may be. `bounds` None: a base, limited in speed and acceleration.
     """
@@ -54,15 +55,15 @@ def shape(
         motion = motion_to(within_joints)
     if not _allowed(motion, starts, limits, bounds):
         rules.append("box")
-        motion = _less(motion_to, starts, within_joints, limits, bounds) or stop(*start, limits)
-    stays = not np.any(start.velocity) and np.abs(motion.cruise).max() < CHANGED
+        motion = _less(motion_to, starts, within_joints, limits, bounds)
+    stays = motion is None or not np.any(start.velocity) and np.abs(motion.cruise).max() < CHANGED
     return None if stays else motion, tuple(rules)
 
 
 def _within_joint_ranges(
     motion_to: ToMotion, starts: np.ndarray, target: np.ndarray, limits: Limits, bounds: Bounds
 ) -> np.ndarray:
-    """Slows down only the joints that would leave their range: [N]. At a limit the other joints go on."""
+    """Slows down only the joints that would leave their range: [N]. At a limit the other joints continue."""
     # A joint slowed down may brake together with faster ones: judge all as if they took the longest brake.
     brake_s = max(motion_to(wanted).segments[-1].duration_s for wanted in (target, np.zeros_like(target)))
 

@@ -1,0 +1,253 @@
+"""The Python door: learn in an environment, load what was learned, see what it earns.
+
+    import jsac_ros as jr
+
+    run = jr.train("Pendulum-v1", steps=20_000, agent={"hidden": (64, 64)})
+    run.curve()                                    # a figure; run.video() is the path of a film
+    policy = jr.load("runs/pendulum_v1_...")       # or the folder policy/ in it, wherever it was copied
+    action = policy(observation)                   # as env.reset() and env.step() gave it; keeps its own stack of frames
+    jr.evaluate(policy, "Pendulum-v1", episodes=10).mean_return
+
+Environments are ids (`Pendulum-v1`, `my_lab:Peg-v0`), objects, or the file of a configured system, whose simulator then runs
+as fast as it can (`jr.train("config/lift.yaml")`). Observations may be a vector, an image, or a dict of several of both.
+Nothing here needs ROS.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jsac_ros.agent import export
+from jsac_ros.agent.policy import action_key
+from jsac_ros.config import ConfigError, RunConfig
+from jsac_ros.control.stacks import FrameStacks
+from jsac_ros.parameters import load as load_configuration
+from jsac_ros.spaces import Spaces
+from jsac_ros.training import evaluation, settings
+from jsac_ros.training.evaluation import Episode
+from jsac_ros.training.setup import drawing, place_for, setup
+from jsac_ros.training.spaces import ACTION, native, read, space_of_card
+from jsac_ros.training.synchronous import Training
+from jsac_ros.types import Action, Observation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Policy:
+    """A learned policy. It keeps the stacks of frames of the episode that it acts in: `reset` at the start of each."""
+
+    def __init__(self, policy: export.Policy):
+        card = policy.about["card"]
+        self._policy = policy
+        self._space = space_of_card(card["action_space"]) if "action_space" in card else None
+        self._stacks = FrameStacks(policy.spaces.images)
+        self._begun = False
+
+    @property
+    def spaces(self) -> Spaces:
+        return self._policy.spaces
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The content of policy.json."""
+        return self._policy.about
+
+    def reset(self) -> None:
+        """The next observation is the first of an episode."""
+        self._begun = False
+
+    def __call__(self, observation: Any) -> Any:
+        """One deterministic action.
+
+        observation: as the environment gave it, or {image: uint8 [H, W, C], one frame; vector: float32 [n]}.
+        Returns what `env.step` takes where it was learned in a Gymnasium environment, else {part: float32 [a] in [-1, 1]}.
+        Raises ValueError naming a part that is missing or of another size.
+        """
+        action = self.act(observation)
+        return action if self._space is None else native(action[ACTION], self._space)
+
+    def act(self, observation: Any) -> Action:
+        """As calling it, but always {part: float32 [a]}, in [-1, 1] or the number of a choice."""
+        frames, vectors = read(observation, self.spaces)
+        images = self._stacks.push(frames) if self._begun else self._stacks.reset(frames)
+        self._begun = True
+        return self._policy(images | vectors)
+
+    def of_stacks(self, observation: Mapping[str, np.ndarray], key: np.ndarray | None = None) -> Action:
+        """The action for an observation whose images are stacks already; changes nothing here. key: uint32 [2], to sample."""
+        return self._policy(observation, key)
+
+
+class Evaluation(NamedTuple):
+    """Whole episodes without exploration; arrays [episodes]."""
+
+    returns: np.ndarray  # float64, without discount
+    successes: np.ndarray  # bool
+    steps: np.ndarray  # int64
+
+    @property
+    def mean_return(self) -> float:
+        return float(self.returns.mean())
+
+    @property
+    def success(self) -> float:
+        """Share of episodes."""
+        return float(self.successes.mean())
+
+
+class Run:
+    """What a training left in its folder: `Run(folder)`, or what `train` returns."""
+
+    def __init__(self, folder: str | Path, environment: Any = None):
+        """environment: to film in; None: another one of the id that the run was of. Raises ConfigError."""
+        self.folder = Path(folder)
+        self.config = load_configuration(self.folder / "config.yaml", kinds=settings.KINDS)
+        self._environment = environment if environment is not None else self.config.train.environment
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The last one. Raises ValueError where there is none."""
+        return load(self.folder)
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """All that ended, in order, evaluations among them."""
+        from jsac_ros.report.tables import number, read_rows
+
+        def episode(row: dict[str, str]) -> Episode:
+            flags = {name: bool(number(row, name, 0)) for name in ("success", "terminated", "evaluation")}
+            steps, env_steps = int(number(row, "steps", 0)), int(number(row, "env_steps", 0))
+            return Episode(env_steps=env_steps, episode_return=number(row, "episode_return"), steps=steps, **flags)
+
+        return [episode(row) for row in read_rows(self.folder / "episodes.csv")]
+
+    def curve(self) -> Figure:
+        """Return and success over the time of training."""
+        from jsac_ros.report.curve import learning_curve, read_baselines
+        from jsac_ros.report.summary import read_totals
+        from jsac_ros.report.tables import BASELINE
+
+        title = self.config.train.environment or self.folder.name
+        return learning_curve(read_totals(self.folder), read_baselines(self.folder / BASELINE), title)
+
+    def video(self) -> Path:
+        """Films an episode of the policy into the run folder; -> the file. Raises ConfigError where nothing can be filmed."""
+        path, policy = self.folder / "video.mp4", self.policy
+        reason = evaluation.film(lambda: drawing(self._environment, self.folder, policy.spaces), policy.of_stacks, path)
+        if reason:
+            raise ConfigError(reason)
+        return path
+
+
+def train(
+    environment: Any,
+    steps: int | None = None,
+    *,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+    progress: bool = True,
+    **sections: Mapping[str, Any],
+) -> Run:
+    """Learns in an environment, one update a step; everything that it leaves is in the folder of the run that it returns.
+
+    environment: a Gymnasium id, `module:Id-v0`, or an object, which is evaluated in too, between two episodes; or a
+        system's configuration, a YAML file.
+    steps: of the environment in all, those of a resumed run included. Default: 20,000.
+    resume: folder of a run to continue. progress: shown on the terminal.
+    sections: of the configuration, as agent={"hidden": (64, 64)}, replay={...}, train={...}, run={...}, learner={...};
+        of a system's configuration all.
+        Actions that are choices are learned with `dqn` unless agent={"type": ...} says another algorithm.
+
+    Raises ConfigError with a line for everything that is wrong, before anything is written.
+    """
+    tree = _tree(sections, steps, seed)
+    made = setup(environment, tree, Path(resume) if resume else None)
+    config = made.config
+    if config.learner.resume:
+        raise ConfigError(f"learner.resume is {config.learner.resume}; expected resume=FOLDER (--resume FOLDER) in a training")
+    folder = Path(resume) if resume else _new_folder(config.run)
+    try:
+        training = Training(config, made.spaces, made.places, folder, progress, made.sections)
+    except BaseException:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        training.run()
+    finally:  # also when it is interrupted: it can be resumed
+        training.close()
+    return Run(folder, environment)
+
+
+def _new_folder(run: RunConfig) -> Path:
+    """One that is not there yet; Training makes it."""
+    base, name = Path(run.folder).expanduser(), f"{run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
+    names = (name, *(f"{name}_{number}" for number in range(2, 100)))  # several trainings in one second
+    return next(base / name for name in names if not (base / name).exists())
+
+
+def _tree(sections: Mapping[str, Any], steps: int | None, seed: int | None) -> dict[str, dict[str, Any]]:
+    """Raises ConfigError where a section is none."""
+    for name, fields in sections.items():
+        if not isinstance(fields, Mapping):
+            raise ConfigError(f"{name} is {fields!r}; expected the fields of a section, such as agent={{'hidden': (64, 64)}}")
+    tree = {name: dict(fields) for name, fields in sections.items()}
+    if steps is not None:
+        tree["train"] = tree.get("train", {}) | {"steps": steps}
+    if seed is not None:
+        tree["run"] = tree.get("run", {}) | {"seed": seed}
+    return tree
+
+
+def load(folder: str | Path) -> Policy:
+    """A policy of a live run or of a training. folder: its own, or that of the run.
+
+    Raises ValueError with one line where it cannot be used.
+    """
+    inside = Path(folder) / "policy"
+    return Policy(export.load(inside if inside.is_dir() else folder))
+
+
+def evaluate(policy: Policy, environment: Any, episodes: int = 10, seed: int = 0) -> Evaluation:
+    """What a policy earns in an environment, an id or an object.
+
+    Raises ConfigError where the environment has not the parts that the policy observes and acts with, or its code fails.
+    """
+    with closing(place_for(policy.spaces, environment, seed + evaluation.SEED)) as place:
+        played = evaluation.evaluate(place, policy.of_stacks, episodes)
+    returns, successes, steps = zip(*[(e.episode_return, e.success, e.steps) for e in played], strict=True)
+    return Evaluation(np.array(returns), np.array(successes), np.array(steps))
+
+
+@contextmanager
+def trials(policy: Policy, environment: Any, seed: int = 0, sampled: bool = False) -> Iterator[Iterator[Episode]]:
+    """Episodes of a policy one after the other, for as long as they are asked for; equal seeds begin them alike.
+
+    Raises as `evaluate` does.
+    """
+    steps = itertools.count()
+
+    def choose(observation: Observation) -> Action:
+        return policy.of_stacks(observation, action_key(seed, 0, next(steps)) if sampled else None)
+
+    with closing(place_for(policy.spaces, environment, seed + evaluation.SEED)) as place:
+        yield (evaluation.evaluate(place, choose, 1, sampled=sampled)[0] for _ in itertools.count())
+
+
+def film(policy: Policy, environment: Any, path: Path, seed: int = 0) -> str:
+    """Films an episode; -> "" or, where nothing can be filmed, why, in one line."""
+    place = lambda: place_for(policy.spaces, environment, seed + evaluation.SEED, draws=True)
+    return evaluation.film(place, policy.of_stacks, path)

@@ -1,0 +1,153 @@
+"""Writes a replay store in another format: RLDS, LeRobot or rosbag2.
+
+  jsac-ros export runs/NAME/replay episodes --to rlds            one .npz an episode with the step fields of RLDS
+  jsac-ros export runs/NAME/replay dataset --to lerobot          a LeRobot dataset, v3.0 (needs pyarrow)
+  jsac-ros export runs/NAME/replay recording --to rosbag2        jsac_ros/msg/Transition on /transitions
+
+A store is the `replay/` folder of a run; take a snapshot of one that is in use first (`jsac-ros replay snapshot`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros.bags import definitions
+from jsac_ros.bags.writer import BagWriter
+from jsac_ros.messages import Classes, to_message
+from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.store import FrameStore
+from jsac_ros.types import Transition
+
+CLASSES = Classes(definitions.known().types, np.asarray)  # of recordings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store")
+    parser.add_argument("new", help="a new folder")
+    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2"), default="rlds")
+    parser.add_argument("--rate", type=float, default=0.0, metavar="HZ", help="lerobot: of control; else that of the stamps")
+    parser.add_argument("--task", default="", metavar="WORDS", help="lerobot: what was to be done")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.rate < 0 or not math.isfinite(arguments.rate):
+        raise StoreError(f"--rate is {arguments.rate}; expected more than 0")
+    store = FrameStore.read(arguments.store)
+    if arguments.to == "rlds":
+        print(f"{arguments.new}: {to_rlds(store, arguments.new)} episodes")
+    elif arguments.to == "lerobot":
+        print(f"{arguments.new}: {to_lerobot(store, arguments.new, arguments.rate, arguments.task)} episodes")
+    else:
+        print(f"{arguments.new}: {to_bag(store, arguments.new)} messages")
+    return 0
+
+
+def stretches(store: FrameStore) -> Iterator[list[Transition]]:
+    """Every stretch of an episode without a gap, oldest first. Raises StoreError at a damaged transition."""
+    for slot in store.live_slots():
+        if store.links.previous[slot] < 0:
+            stretch = [slot]
+            while (following := store.links.next[stretch[-1]]) >= 0:
+                stretch.append(following)
+            yield [store.transition(at) for at in stretch]
+
+
+@contextmanager
+def new_folder(target: str | Path) -> Iterator[Path]:
+    """A folder that an export makes and fills; nothing of it is left where that fails. Raises StoreError."""
+    folder = Path(target)
+    if folder.exists():
+        raise StoreError(f"export to {target}: is there already; expected a new folder")
+    try:
+        yield folder
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StoreError(f"export to {target}: {error.strerror}; expected a folder that can be written") from None
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def to_rlds(store: FrameStore, target: str | Path) -> int:
+    """`episode_000000.npz`, ... with the step fields of RLDS as columns [T, ...]; returns the number of episodes.
+
+    As in RLDS, action, reward and discount of the last step of an episode mean nothing.
+    """
+    count = 0
+    with new_folder(target) as folder:
+        folder.mkdir(parents=True)
+        for count, episode in enumerate(stretches(store), start=1):
+            np.savez(folder / f"episode_{count - 1:06d}.npz", **_rlds(episode))
+    return count
+
+
+def _rlds(episode: list[Transition]) -> dict[str, np.ndarray]:
+    """Column -> [T, ...]; a part has a column of its name below that of its kind: "observation/wrist", "action/arm"."""
+    columns = {
+        "reward": np.array([t.reward for t in episode], np.float32),
+        "discount": np.array([t.mask for t in episode], np.float32),
+        "is_first": np.array([t.is_first for t in episode]),
+        "is_last": np.array([t.is_last for t in episode]),
+        # The observation after an action whose mask is 0
+        "is_terminal": np.array([False, *(t.mask == 0 for t in episode[:-1])]),
+        "intervened": np.array([t.intervened for t in episode]),
+        "success": np.array([t.success for t in episode]),
+        "policy_version": np.array([t.policy_version for t in episode]),
+        "timestamp_ns": np.array([t.stamp_ns for t in episode]),
+    }
+    for kind, field in (
+        ("observation", "frames"), ("observation", "vectors"), ("action", "action"), ("executed_action", "executed"),
+    ):  # fmt: skip
+        for name in getattr(episode[0], field):
+            columns[f"{kind}/{name}"] = np.stack([getattr(t, field)[name] for t in episode])
+    first = episode[0]
+    identity = {"robot": first.robot, "session": np.uint64(first.session), "episode": first.episode}
+    return columns | {f"episode_metadata/{name}": np.array(value) for name, value in identity.items()}
+
+
+def to_lerobot(store: FrameStore, target: str | Path, rate_hz: float = 0.0, task: str = "") -> int:
+    """A LeRobot dataset, v3.0 (`lerobot.py`); returns the number of episodes.
+
+    rate_hz: of control; 0: that of the stamps. Raises StoreError where it is not known, or pyarrow is not installed.
+    """
+    try:
+        from jsac_ros.bags.lerobot import write
+    except ImportError:
+        raise StoreError("export to LeRobot: pyarrow is not installed; expected `pip install pyarrow`") from None
+    with new_folder(target) as folder:
+        rate_hz = rate_hz or _rate_hz(store)
+        return write(folder, store.spaces, stretches(store), rate_hz, task)
+
+
+def _rate_hz(store: FrameStore) -> float:
+    """The median of the intervals between two stamps, to four digits."""
+    slots = np.array([slot for slot in store.live_slots() if store.links.next[slot] >= 0], np.int64)
+    stamps_ns = store.rows["stamp_ns"]
+    intervals_ns = stamps_ns[store.links.next[slots]] - stamps_ns[slots]
+    median_ns = float(np.median(intervals_ns)) if len(slots) else 0.0
+    if median_ns <= 0:
+        raise StoreError("export to LeRobot: the stamps do not tell the rate of control; expected --rate HZ")
+    return float(f"{1e9 / median_ns:.4g}")
+
+
+def to_bag(store: FrameStore, target: str | Path) -> int:
+    """A rosbag2 with every transition as jsac_ros/msg/Transition on `transitions`; returns the number of messages."""
+    kind, time_ns = "jsac_ros/msg/Transition", 0
+    with new_folder(target) as folder:
+        bag = BagWriter(folder)
+        bag.add_topic("/transitions", kind)
+        slots = list(store.live_slots())
+        for slot in slots:
+            transition = store.transition(slot)
+            time_ns = max(time_ns, transition.stamp_ns)  # recordings go forward
+            data = definitions.known().serialize_cdr(to_message(transition, CLASSES), kind)
+            bag.write("/transitions", time_ns, bytes(data))
+        bag.close()
+    return len(slots)

@@ -1,0 +1,222 @@
+"""A node beside the system: commands the gate in the actor's place, makes faults, and records what the arm really does.
+
+For the fault campaign, the control bench and the tests. Works with the embedded simulator, whose `sim_state` is the
+true joint state whatever the faults do to the one that safety and actor hear.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from jsac_ros.config import SystemConfig
+from jsac_ros.control.rate import FixedRate
+from jsac_ros.control.timing import Timing
+from jsac_ros.messages import to_ns
+from jsac_ros.msg import (
+    Action,
+    AppliedAction,
+    ControlStatus,
+    Episode,
+    ReplayStatus,
+    SafetyStatus,
+    TrainingStatus,
+    TransitionAck,
+)
+from jsac_ros.rig import Rig
+from jsac_ros.robots.joint_map import JointMap
+
+STATUSES = {
+    "safety_status": SafetyStatus,
+    "control_status": ControlStatus,
+    "replay_status": ReplayStatus,
+    "training_status": TrainingStatus,
+    "episode": Episode,
+}
+
+
+class Path(NamedTuple):
+    """What the arm did: wall clock s [T], rad [T, N], rad/s [T, N]."""
+
+    time_s: np.ndarray
+    q: np.ndarray
+    qd: np.ndarray
+
+
+class Observer:
+    """A node with its own executor thread. Raises rclpy's errors where ROS does not start."""
+
+    def __init__(self, config: SystemConfig, domain: int | None = None):
+        self.arm = Rig(config).robot
+        self.config = config
+        self.newest: dict[str, tuple[float, object]] = {}  # status name -> when it came (steady clock), message
+        self.answers: list[tuple[float, AppliedAction]] = []
+        self._commanded: dict[int, float] = {}  # tick -> when the actor sent it, wall clock s
+        self._gate = Timing()
+        self.acknowledged: dict[tuple[str, int], int] = {}  # robot, session -> everything below is on disk
+        self._states: list[tuple[float, np.ndarray, np.ndarray]] = []
+        self._map = JointMap(self.arm.names)
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = rclpy.create_node("observer", context=self._context)
+        for name, kind in STATUSES.items():
+            self.node.create_subscription(kind, name, lambda m, name=name: self._on_status(name, m), 10)
+        self.node.create_subscription(JointState, "sim_state", self._on_state, qos_profile_sensor_data)
+        self.node.create_subscription(Action, "policy_command", self._on_command, 10)
+        self.node.create_subscription(AppliedAction, "applied_action", self._on_answer, 10)
+        self.node.create_subscription(TransitionAck, "transition_ack", self._on_ack, 10)
+        self.command = self.node.create_publisher(Action, "policy_command", 1)
+        self.joint_states = self.node.create_publisher(JointState, config.robot.joint_states_topic, 10)
+        self._emergency_stop = self.node.create_publisher(Bool, "emergency_stop", 10)
+        self._fault = self.node.create_publisher(String, "sim_fault", 10)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def _on_status(self, name: str, message) -> None:
+        self.newest[name] = (time.monotonic(), message)
+
+    def _on_state(self, message: JointState) -> None:
+        stamp_ns = to_ns(message.header.stamp)
+        if (joints := self._map(message.name, message.position, message.velocity, stamp_ns)) is not None:
+            self._states.append((stamp_ns * 1e-9, joints.position, joints.velocity))
+
+    def _on_command(self, message: Action) -> None:
+        self._commanded[message.tick] = to_ns(message.header.stamp) * 1e-9
+
+    def _on_answer(self, message: AppliedAction) -> None:
+        self.answers.append((time.monotonic(), message))
+        sent_s = self._commanded.pop(message.tick, None)
+        if sent_s is not None:
+            self._gate.add(1e3 * (to_ns(message.header.stamp) * 1e-9 - sent_s))
+
+    def _on_ack(self, message: TransitionAck) -> None:
+        stream = (message.robot, message.session)
+        self.acknowledged[stream] = max(self.acknowledged.get(stream, 0), message.next_sequence)
+
+    # -- what is seen --------------------------------------------------------------------------------------------
+
+    def path(self, since_s: float = 0.0) -> Path:
+        """Since a wall clock time; empty where nothing came."""
+        states = [state for state in list(self._states) if state[0] >= since_s]
+        n = len(self.arm)
+        if not states:
+            return Path(np.empty(0), np.empty((0, n)), np.empty((0, n)))
+        return Path(*map(np.array, zip(*states)))
+
+    def forget(self, before_s: float) -> None:
+        """Drops what was seen before a wall clock time."""
+        self.answers.clear()
+        self._states = [state for state in list(self._states) if state[0] >= before_s]
+
+    def gate_ms(self) -> dict[str, float]:
+        """From the actor's command to the robot's, by the stamps that both carry."""
+        return dict(zip(("p50", "p99", "p999", "max"), self._gate.run()))
+
+    def moving(self, faster_than: float = 0.01) -> bool:
+        return bool(self._states) and float(np.abs(self._states[-1][2]).max()) > faster_than
+
+    def status(self, name: str):
+        """The newest message of a status, or None."""
+        return self.newest.get(name, (0.0, None))[1]
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Until `condition` holds; False when it did not within `seconds`."""
+        end_s = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.005)
+        return True
+
+    # -- what is done --------------------------------------------------------------------------------------------
+
+    def fault(self, text: str) -> None:
+        """As sim/faults.py reads it: 'camera_freeze 2.5', 'none'."""
+        self._fault.publish(String(data=text))
+
+    def stop_robot(self) -> None:
+        """Latches the emergency stop by its topic."""
+        self._emergency_stop.publish(Bool(data=True))
+
+    def send(self, velocity: list[float]) -> None:
+        """One command, as the actor would send it."""
+        message = Action(tick=2**63, policy_version=-1, velocity=velocity)
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        self.command.publish(message)
+
+    def call(self, service: str, seconds: float = 5.0) -> tuple[bool, str] | None:
+        """A std_srvs/Trigger service; None where no node answers."""
+        client = self.node.create_client(Trigger, service)
+        try:
+            if not client.wait_for_service(seconds):
+                return None
+            future = client.call_async(Trigger.Request())
+            if not self.wait(future.done, seconds):
+                return None
+            return future.result().success, future.result().message
+        finally:
+            self.node.destroy_client(client)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+        self._thread.join()
+
+
+class Driver:
+    """Commands in the actor's place: `velocity(k)` rad/s [N] for tick k, at the control rate, until `stop`."""
+
+    def __init__(self, observer: Observer, velocity: Callable[[int], np.ndarray]):
+        self._observer, self._velocity = observer, velocity
+        self._rate = FixedRate(observer.config.control.period_s)
+        self._thread = threading.Thread(target=self._drive, daemon=True)
+        self._thread.start()
+
+    def _drive(self) -> None:
+        while (tick := self._rate.wait()) is not None:
+            message = Action(tick=tick.number, policy_version=-1, velocity=list(map(float, self._velocity(tick.number))))
+            message.header.stamp = self._observer.node.get_clock().now().to_msg()
+            self._observer.command.publish(message)
+
+    def stop(self) -> None:
+        self._rate.stop()
+        self._thread.join()
+
+
+class SecondSource:
+    """Repeats the joint state of the moment, at rest, between the driver's messages and as often, until `stop`."""
+
+    def __init__(self, observer: Observer):
+        self._observer, self._rate = observer, FixedRate(1.0 / observer.config.sim.joint_rate_hz)
+        self._thread = threading.Thread(target=self._repeat, args=(observer.path().q[-1].tolist(),), daemon=True)
+        self._thread.start()
+
+    def _repeat(self, q: list[float]) -> None:
+        names, rest = list(self._observer.arm.names), [0.0] * len(q)
+        while self._rate.wait() is not None:
+            message = JointState(name=names, position=q, velocity=rest)
+            message.header.stamp = self._observer.node.get_clock().now().to_msg()
+            self._observer.joint_states.publish(message)
+
+    def stop(self) -> None:
+        self._rate.stop()
+        self._thread.join()

@@ -1,0 +1,207 @@
+"""A Cartesian velocity of the tool on chosen axes, by damped least squares on the arm's own kinematics.
+
+A target pose is followed, not the measured one: what is not commanded is held, and nothing drifts. The target leads the
+tool by a bounded distance, so that it does not wind up against what the tool stands on. Near a singularity and near the
+joints' limits the whole motion is slowed, its direction kept.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from jsac_ros.config import ActionParameters, ConfigError, Positive
+from jsac_ros.control.actions.part import ActionPart
+from jsac_ros.control.motion import SHORTEST_BRAKE_S
+from jsac_ros.control.safety.bounds import BOX_MARGIN_M, JOINT_MARGIN_RAD
+from jsac_ros.robots.rotations import rotation_vector, turn
+from jsac_ros.spaces import ActionSpace
+from jsac_ros.types import Sensed
+
+if TYPE_CHECKING:
+    from jsac_ros.rig import Rig
+
+AXES = ("x", "y", "z", "roll", "pitch", "yaw")
+_GAIN = 4.0  # 1/s, of the pull to the target; well below one over the delay of tick, safety and robot together
+_DELAY_S = 0.06  # about that delay: where the tool will be when a command takes effect
+_SMALLEST = 0.06  # singular value below which the inverse is damped
+_DAMPING = 0.08
+_LIMIT_S = 0.35  # a joint must be able to continue for so long before it reaches its limit; else all are slowed
+_LONGEST_TICK_S = 0.2
+_OF_SPEED, _OF_ACCELERATION = 0.95, 0.98  # of safety's limits
+_INSIDE_M = 0.003  # the target stays so far inside the box and its margin, for the tool overshoots a little
+
+
+class Twist(ActionPart):
+    class Parameters(ActionParameters):
+        axes: Annotated[tuple[Literal["x", "y", "z", "roll", "pitch", "yaw"], ...], Field(min_length=1)] = ("x", "y", "z")
+        frame: Literal["base", "tool", "start"] = "base"  # base_link; the tool's as it turns, or as an episode begins
+        speed_m_s: Positive = 0.1  # at an action of 1
+        turn_rad_s: Positive = 0.5
+        lead_m: Positive = 0.03  # of the target before the tool
+        lead_rad: Positive = 0.15
+
+    def __init__(self, name: str, parameters: Twist.Parameters, rig: Rig):
+        """Raises ConfigError where the robot has no kinematics or cannot move along an axis."""
+        robot, where = rig.robot, f"actions.{name}"
+        if not robot.has_kinematics:
+            raise ConfigError(f"{where}.type is {parameters.type!r}; robot {robot.model!r} has no kinematics")
+        if len(set(parameters.axes)) != len(parameters.axes):
+            raise ConfigError(f"{where}.axes is {list(parameters.axes)}; expected each axis once")
+        self._robot, self._parameters = robot, parameters
+        self.directions = parameters.axes
+        self._axes = np.array([AXES.index(axis) for axis in parameters.axes])
+        scale = np.array([parameters.speed_m_s] * 3 + [parameters.turn_rad_s] * 3)
+        self._scale = scale[self._axes]
+        safety = rig.config.safety
+        lower = np.maximum(robot.lower, safety.joint_lower or -np.inf)
+        upper = np.minimum(robot.upper, safety.joint_upper or np.inf)
+        self._ramp_s = safety.command_max_age_s  # in which safety brings the joints to a commanded speed
+        self._change = _OF_ACCELERATION * safety.max_joint_acceleration_rad_s2 * self._ramp_s
+        fastest = _OF_SPEED * np.minimum(robot.max_velocity, safety.max_joint_speed_rad_s)
+        lower, upper = lower + 3 * JOINT_MARGIN_RAD, upper - 3 * JOINT_MARGIN_RAD
+        self._ranges = [values.tolist() for values in (lower, upper, fastest)]
+        box = _box(safety.box_lower, safety.box_upper, robot.base_turned and safety.box_frame == "base")
+        self._walls = box.tolist()
+        self.joints = np.arange(len(robot))
+        self.joint_speed = fastest
+        units = [f"{value:g} {'m/s' if axis < 3 else 'rad/s'}" for axis, value in zip(self._axes, self._scale)]
+        self.space = ActionSpace(name, len(self._axes), ", ".join(units))
+        self._check_axes(where)
+        self._target: tuple[list[float], np.ndarray] | None = None  # position [3], rotation [3, 3]
+        self._start = np.eye(3)
+        self._commanded_s = 0.0
+        self._commanded = self._executed = [0.0] * len(robot)  # rad/s: commanded, and what safety has made of it by now
+
+    def _check_axes(self, where: str) -> None:
+        """Raises ConfigError where the joints at home cannot move the tool along the axes while they hold the others."""
+        jacobian = self._robot.jacobian(self._robot.home, "base_link")[2]
+        if len(self._robot) < len(self._axes) or np.linalg.matrix_rank(jacobian, tol=1e-3) < len(self._axes):
+            raise ConfigError(
+                f"{where}.axes is {list(self._parameters.axes)}; {self._robot.model} with {len(self._robot)} joints "
+                f"moves {np.linalg.matrix_rank(jacobian, tol=1e-3)} axes at robot.home"
+            )
+
+    def begin(self, sensed: Sensed) -> None:
+        position, rotation = self._robot.forward(sensed.position, "base_link")
+        self._target, self._start, self._commanded_s = (position.tolist(), rotation), rotation, sensed.time_s
+        self._commanded = self._executed = [0.0] * len(self._robot)
+
+    def command(self, action: np.ndarray, sensed: Sensed) -> np.ndarray:
+        if self._target is None:
+            self.begin(sensed)
+        q, seconds = sensed.position, min(max(sensed.time_s - self._commanded_s, 0.0), _LONGEST_TICK_S)
+        position, rotation, jacobian = self._robot.jacobian(q, "base_link")
+        wanted = self._in_base(np.minimum(np.maximum(action, -1.0), 1.0), rotation)
+        wanted[:3] = self._inside_box(wanted[:3], position)
+        error = self._advance(wanted, position, rotation, seconds)
+        # Where the tool will be when this command takes effect is compared with where the target will be.
+        ahead = (wanted - jacobian @ sensed.velocity) * _DELAY_S
+        velocity = damped_solution(jacobian, wanted + _GAIN * (error + ahead))
+        self._commanded_s = sensed.time_s
+        return self._ramped(velocity, q, seconds)
+
+    def action(self, command: np.ndarray, sensed: Sensed) -> np.ndarray:
+        _, rotation, jacobian = self._robot.jacobian(sensed.position, "base_link")
+        return self.of_tool(jacobian @ np.asarray(command), rotation)
+
+    def of_tool(self, twist: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        axes = self._frame(rotation)
+        local = np.concatenate((twist[:3] @ axes, twist[3:] @ axes))
+        return np.clip(local[self._axes] / self._scale, -1.0, 1.0).astype(np.float32)
+
+    def _frame(self, rotation: np.ndarray) -> np.ndarray:
+        """[3, 3]: the commanded axes in base_link, as columns."""
+        match self._parameters.frame:
+            case "tool":
+                return rotation
+            case "start":
+                return self._start
+            case _:
+                return np.eye(3)
+
+    def _in_base(self, action: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """[6]: m/s and rad/s in base_link."""
+        twist = np.zeros(6)
+        twist[self._axes] = self._scale * action
+        if self._parameters.frame != "base":
+            axes = self._frame(rotation)
+            twist[:3], twist[3:] = axes @ twist[:3], axes @ twist[3:]
+        return twist
+
+    def _inside_box(self, velocity: np.ndarray, position: np.ndarray) -> list[float]:
+        """[3]: slower towards a wall the nearer it is, along it as before; safety judges the whole way to rest."""
+        rest_s = self._ramp_s + SHORTEST_BRAKE_S
+        return [
+            min(max(speed, min(low - here, 0.0) / rest_s), max(high - here, 0.0) / rest_s)
+            for speed, here, low, high in zip(velocity.tolist(), position.tolist(), *self._walls)
+        ]
+
+    def _advance(self, twist: np.ndarray, position: np.ndarray, rotation: np.ndarray, seconds: float) -> np.ndarray:
+        """Moves the target on, at most `lead` before the tool and inside the box; -> [6] from the tool to it, m and rad."""
+        place, turned = self._target
+        here = position.tolist()
+        away = [at + speed * seconds - now for at, speed, now in zip(place, twist.tolist(), here)]
+        share = min(1.0, self._parameters.lead_m / max(math.hypot(*away), 1e-9))
+        place = [min(max(now + share * far, low), high) for now, far, low, high in zip(here, away, *self._walls)]
+        if twist[3:].any():
+            turned = turn(twist[3:] * seconds) @ turned
+        off = rotation_vector(turned @ rotation.T)
+        too_far = math.hypot(*off.tolist()) / self._parameters.lead_rad
+        if too_far > 1:
+            off = off / too_far
+            turned = turn(off) @ rotation
+        self._target = (place, turned)
+        return np.concatenate((place - position, off))
+
+    def _ramped(self, velocity: np.ndarray, q: np.ndarray, seconds: float) -> np.ndarray:
+        """Scaled as a whole so that no joint is too fast or too near its limit, and so is the change of speed that safety
+        would otherwise cut joint by joint, which bends the path. A joint near its limit brakes whatever the others do.
+
+        In plain floats: a fifth of the time.
+        """
+        wanted, here = velocity.tolist(), q.tolist()
+        allowed = [
+            (max(-fastest, min(low - at, 0.0) / _LIMIT_S), min(fastest, max(high - at, 0.0) / _LIMIT_S))
+            for at, low, high, fastest in zip(here, *self._ranges)
+        ]
+        share = min((high if v > 0 else low) / v if abs(v) > 1e-9 else 1.0 for v, (low, high) in zip(wanted, allowed))
+        done, most = min(seconds / self._ramp_s, 1.0), self._change
+        self._executed = [
+            executed + (commanded - executed) * done for commanded, executed in zip(self._commanded, self._executed)
+        ]
+        change = [min(share, 1.0) * v - executed for v, executed in zip(wanted, self._executed)]
+        share = min(1.0, most / max(max(map(abs, change)), 1e-9))
+        self._commanded = [
+            min(max(executed + share * more, min(low, executed + most)), max(high, executed - most))
+            for executed, more, (low, high) in zip(self._executed, change, allowed)
+        ]
+        return np.array(self._commanded)
+
+
+def _box(lower: tuple[float, ...], upper: tuple[float, ...], turned: bool) -> np.ndarray:
+    """Where the target may be in base_link, lowest and highest, m [2, 3].
+
+    turned: the box is given in `base`, which is turned by pi about z."""
+    if not lower:
+        return np.array((np.full(3, -np.inf), np.full(3, np.inf)))
+    inside = BOX_MARGIN_M + _INSIDE_M
+    low, high = np.array(lower) + inside, np.array(upper) - inside
+    if turned:
+        low[:2], high[:2] = -high[:2], -low[:2]
+    return np.array((low, high))
+
+
+def damped_solution(jacobian: np.ndarray, twist: np.ndarray) -> np.ndarray:
+    """[N]: least-squares joint speeds; singular values below `_SMALLEST` are damped the more the smaller they are.
+
+    Nakamura and Hanafusa, 1986; the damping begins at zero, so that nothing jumps.
+    """
+    u, s, vt = np.linalg.svd(jacobian, full_matrices=False)
+    if s[-1] >= _SMALLEST:
+        return (twist @ u / s) @ vt
+    damping = _DAMPING * np.square(1.0 - np.minimum(s / _SMALLEST, 1.0))
+    return (s / (s * s + damping * damping + 1e-12) * (twist @ u)) @ vt

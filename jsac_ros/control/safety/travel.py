@@ -1,0 +1,30 @@
+"""Whether a robot that is commanded to move does."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+class Travel:
+    """How far each joint was commanded to go of late and how far it travelled; what is longer ago fades.
+
+    The commanded position drifts to the measured one, so an arm that stands while it is commanded to move slowly, or to and
+    fro, is never far from where it was commanded to be. It is noticed by this.
+    """
+
+    _FADES_S = 2.0
+    _STANDS = 0.1  # travelled less than this share of the way
+
+    def __init__(self, joints: int):
+        self.commanded, self.travelled = np.zeros(joints), np.zeros(joints)  # rad
+
+    def passed(self, commanded: np.ndarray, travelled: np.ndarray, seconds: float) -> None:
+        """In `seconds`; rad [N], not negative."""
+        kept = math.exp(-seconds / self._FADES_S)
+        self.commanded, self.travelled = kept * self.commanded + commanded, kept * self.travelled + travelled
+
+    def stands(self, far_rad: float) -> bool:
+        """Whether a joint that was commanded to go further than `far_rad` hardly did."""
+        return bool(np.any((self.commanded > far_rad) & (self.travelled < self._STANDS * self.commanded)))

@@ -1,0 +1,80 @@
+"""From what was sensed to the vectors of an observation: joints, previous action, sensors, and what a task adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jsac_ros.control.actions import Actions
+from jsac_ros.control.sensors import Sensor
+from jsac_ros.robots.robot import Robot
+from jsac_ros.spaces import VectorSpace
+from jsac_ros.types import Action, Arrays, Sensed
+
+
+class Sense(NamedTuple):
+    """One vector of an observation and how it is read; [n]."""
+
+    space: VectorSpace
+    read: Callable[[Sensed, Action], np.ndarray]  # of what is sensed now and of the action before
+    begin: Callable[[Sensed], None] = lambda sensed: None  # an episode begins here
+
+
+def robot_senses(robot: Robot, actions: Actions) -> dict[str, Sense]:
+    """What a policy can be told of the joints that its actions move, and of its previous action."""
+    moving = [part for part in actions.moving if len(part.joints)]
+    joints = np.concatenate([part.joints for part in moving]) if moving else np.arange(len(robot))
+    speed = np.concatenate([part.joint_speed for part in moving]) if moving else np.ones(len(robot))
+    n, home = len(joints), robot.home[joints]
+    joint_senses = [
+        Sense(VectorSpace("joint_position", n, "rad from home"), lambda sensed, _: sensed.position[joints] - home),
+        Sense(VectorSpace("joint_velocity", n, "of the largest commanded"), lambda sensed, _: sensed.velocity[joints] / speed),
+        Sense(VectorSpace("joint_effort", n, "of the driver"), lambda sensed, _: sensed.effort[joints]),
+    ]
+    size = sum(part.space.size for part in actions.parts.values())
+    previous = Sense(
+        VectorSpace("previous_action", size, "action"),
+        lambda _, action: np.concatenate([action[name] for name in actions.parts]),
+    )
+    return {sense.space.name: sense for sense in (*joint_senses, *([previous] if size else []))}
+
+
+def sensor_sense(sensor: Sensor) -> Sense:
+    return Sense(sensor.space, lambda sensed, _: sensor.bounded(sensed.sensors[sensor.name]))
+
+
+class Senses:
+    """The vectors of one system. Sensors that are tared count from where an episode began."""
+
+    def __init__(self, senses: Iterable[Sense], sensors: Mapping[str, Sensor]):
+        self.senses = {sense.space.name: sense for sense in senses}
+        self._tared = [name for name, sensor in sensors.items() if sensor.config.tare]
+        self._zero: Arrays = {}
+
+    def begin(self, sensed: Sensed) -> None:
+        """An episode begins: what is measured now is zero from here on."""
+        for sense in self.senses.values():
+            sense.begin(sensed)
+        self._zero = {name: sensed.sensors[name] for name in self._tared}
+
+    def tared(self, sensed: Sensed) -> Sensed:
+        """With the zeros of this episode subtracted."""
+        if not self._zero:
+            return sensed
+        return sensed._replace(
+            sensors=sensed.sensors | {name: sensed.sensors[name] - zero for name, zero in self._zero.items()}
+        )
+
+    def observe(self, sensed: Sensed, previous_action: Action) -> Arrays:
+        """{vector: float32 [n]}. Raises ValueError naming a part that has another size than declared or is not finite."""
+        vectors = {}
+        for name, sense in self.senses.items():
+            values = np.asarray(sense.read(sensed, previous_action), np.float32)
+            if values.shape != sense.space.shape:
+                raise ValueError(f"observation {name!r} has shape {list(values.shape)}; declared is {list(sense.space.shape)}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"observation {name!r} is {values.tolist()}; expected finite numbers")
+            vectors[name] = values
+        return vectors

@@ -1,0 +1,159 @@
+"""The web application: one page, one socket that tells what changes, images as fast as a viewer takes them, and verbs.
+
+It knows no ROS. `Verbs` is what a button does; a request without the run's token may look and do nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from jsac_ros.dashboard.access import Access
+from jsac_ros.dashboard.hub import Hub, Reader
+from jsac_ros.dashboard.recorded import Recorded
+
+STATIC = Path(__file__).with_name("static")
+_UNSUPPORTED_DATA = 1003  # of RFC 6455
+_PERIOD_S = 0.2  # between two looks at what has changed
+_POLICY = "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+Verb = Callable[[str], tuple[bool, str]]  # name -> whether it will be done, and what will happen
+
+
+def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tuple[str, ...]) -> ASGIApp:
+    """do: called in a thread; verbs: the names that it takes."""
+
+    async def look(socket: WebSocket) -> None:
+        await socket.accept()
+        hub.enter()
+        try:
+            await _serve_viewer(socket, hub)
+        except WebSocketDisconnect:
+            pass
+        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):  # it sent nonsense, or left meanwhile
+            with contextlib.suppress(RuntimeError):
+                await socket.close(_UNSUPPORTED_DATA)
+        finally:
+            hub.leave()
+
+    async def verb(request: Request) -> Response:
+        name = request.path_params["name"]
+        if not access.may_do(request.headers.get("x-jsac-token")):
+            return JSONResponse({"success": False, "message": "the run's token is missing or wrong: read-only"}, 403)
+        if name not in verbs:
+            return JSONResponse({"success": False, "message": f"{name!r} is no verb; expected {', '.join(verbs)}"}, 404)
+        success, message = await run_in_threadpool(do, name)
+        return JSONResponse({"success": success, "message": message}, 200 if success else 409)
+
+    async def token(request: Request) -> Response:
+        return JSONResponse({"may_do": access.may_do(request.headers.get("x-jsac-token"))})
+
+    async def episode(request: Request) -> Response:
+        found = await run_in_threadpool(recorded.episode, _key(request))
+        return JSONResponse(found) if found else _missing()
+
+    async def sheet(request: Request) -> Response:
+        found = await run_in_threadpool(recorded.sheet, _key(request), request.path_params["image"])
+        if not found:
+            return _missing()
+        jpeg, columns, count = found
+        return Response(jpeg, media_type="image/jpeg", headers={"x-columns": str(columns), "x-frames": str(count)})
+
+    async def page(_: Request) -> Response:
+        return Response((STATIC / "index.html").read_bytes(), media_type="text/html; charset=utf-8")
+
+    place = "/episode/{robot:path}/{session:int}/{episode:int}"  # a robot in namespaces is "lab/left"
+    app = Starlette(
+        routes=[
+            Route("/", page),
+            WebSocketRoute("/look", look),
+            Route("/token", token),
+            Route("/do/{name}", verb, methods=["POST"]),
+            Route(place, episode),
+            Route(place + "/{image}.jpg", sheet),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+    )
+    return _Guard(app, access)
+
+
+class _Guard:
+    """In front of everything: refuses foreign hosts and origins, and says what the page may load."""
+
+    def __init__(self, app: ASGIApp, access: Access):
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+        if not self._access.may_look(headers.get("host"), headers.get("origin")):
+            if scope["type"] == "websocket":
+                await receive()
+                return await send({"type": "websocket.close", "code": 4403})
+            return await Response("foreign host or origin", 403)(scope, receive, send)
+
+        async def send_with_policy(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                extra = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff", "cache-control": "no-store"}
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in extra.items())]
+            await send(message)
+
+        return await self._app(scope, receive, send_with_policy)
+
+
+async def _serve_viewer(socket: WebSocket, hub: Hub) -> None:
+    """Sends changes as text and images as bytes (JSON header, a zero byte, JPEG), each image when the last was seen."""
+    reader, wanted, seen = Reader(hub), [], {}
+    may_send = asyncio.Event()
+    may_send.set()
+
+    async def listen() -> None:
+        nonlocal wanted
+        while True:
+            said = json.loads(await socket.receive_text())
+            if "cameras" in said:
+                wanted = [str(name) for name in said["cameras"]][:16]
+            if said.get("seen"):
+                may_send.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        while not listening.done():
+            changes = reader.changes()
+            if changes:
+                await socket.send_text(json.dumps(changes, allow_nan=False))
+            for camera in wanted:
+                image = hub.image(camera)
+                if image is not None and image.version != seen.get(camera) and may_send.is_set():
+                    seen[camera] = image.version
+                    may_send.clear()
+                    await socket.send_bytes(json.dumps({"camera": camera}).encode() + b"\0" + image.jpeg)
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(may_send.wait(), _PERIOD_S)
+            await asyncio.sleep(_PERIOD_S / 2 if wanted else _PERIOD_S)
+        listening.result()
+    finally:
+        listening.cancel()
+
+
+def _key(request: Request) -> tuple[str, int, int]:
+    path = request.path_params
+    return path["robot"], path["session"], path["episode"]
+
+
+def _missing() -> Response:
+    return JSONResponse({"message": "the store does not hold this episode (any more)"}, 404)

@@ -1,0 +1,68 @@
+"""Whether this computer is fit for a run, and with a configuration whether its camera and robot are, in 20 seconds.
+
+  jsac-ros doctor                      the computer, JAX and DDS
+  jsac-ros doctor my_ur5.yaml          and the rate, age and exposure of what its drivers publish now
+  jsac-ros doctor my_ur5.yaml --json   for programs
+
+green: well. amber: a run works, but worse than it could. red: it does not, and the exit status is 1. Each with the cure.
+Nothing is changed and nothing moves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from jsac_ros import domain
+from jsac_ros.config import SystemConfig
+from jsac_ros.doctor.devices import check_devices
+from jsac_ros.doctor.finding import Finding
+from jsac_ros.doctor.machine import check_machine
+from jsac_ros.doctor.topics import check_topics
+from jsac_ros.parameters import load, parse_override
+
+COLOURS = {"green": "green", "amber": "yellow", "red": "bold red"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", default="", help="a file, or the name of a shipped configuration")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the drivers' topics that are not absolute")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Raises ConfigError where the configuration is wrong."""
+    overrides = dict(map(parse_override, arguments.overrides))
+    config = load(arguments.config, overrides) if arguments.config else SystemConfig()
+    namespace = domain.absolute(arguments.namespace)
+    with ThreadPoolExecutor() as pool:  # most of both is waiting
+        devices = pool.submit(check_devices)
+        topics = pool.submit(check_topics, config, arguments.config, overrides, namespace)
+        found = [*check_machine(config), devices.result(), *topics.result()]
+    if arguments.json:
+        print(json.dumps([finding._asdict() for finding in found], indent=1))
+    else:
+        _show(found)
+    return 1 if any(finding.level == "red" for finding in found) else 0
+
+
+def _show(found: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in found:
+        text = finding.said + (f"\n→ {finding.cure}" if finding.cure else "")
+        table.add_row(f"[{COLOURS[finding.level]}]{finding.level}[/]", finding.name, _plain(text))
+    Console(width=None if Console().is_terminal else 120, highlight=False).print(table)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

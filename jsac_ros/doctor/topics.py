@@ -1,0 +1,104 @@
+"""Checks of what arrives: DDS on this computer, and the cameras, joints and sensors of a configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from jsac_ros import dds
+from jsac_ros.config import SystemConfig
+from jsac_ros.doctor.finding import Finding, graded
+
+LISTEN_S = 4.0
+TIMEOUT_S = 16.0
+JOINTS = "joints"
+BLACK, WHITE = 25.0, 230.0  # of 255: mean of an image that is too dark, too bright
+Heard = Mapping[str, Any]  # of one source, as nodes/listening.py tells it
+
+
+def check_topics(config: SystemConfig, file: str, overrides: Mapping[str, Any], namespace: str) -> list[Finding]:
+    """file: of the configuration; '': DDS alone."""
+    asked = {"config": file, "overrides": dict(overrides), "namespace": namespace, "seconds": LISTEN_S}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "jsac_ros.nodes.listening", json.dumps(asked)],
+            env=os.environ | dds.discovery() | dds.profile(shared_memory=True),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return [Finding("DDS", "red", f"a node did not start and end within {TIMEOUT_S:g} s", _dds_cure())]
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return [Finding("DDS", "red", last, "`make setup` installs ROS 2 where none is sourced")]
+    told = json.loads(done.stdout.splitlines()[-1])
+    return [loopback(told["loopback"]), *(judged(name, heard, config) for name, heard in told["sources"].items())]
+
+
+def loopback(took_s: Mapping[str, float | None]) -> Finding:
+    """Seconds until a small and a large message came; None: never."""
+    lost = [name for name, seconds in took_s.items() if seconds is None]
+    if "small" in lost:
+        return Finding("DDS", "red", "no message came from one node of this computer to another", _dds_cure())
+    if lost:
+        cure = "large images use /dev/shm: make room there; with another middleware, see its settings for large messages"
+        return Finding("DDS", "red", "small messages come, one of a megabyte does not", cure)
+    return Finding(
+        "DDS", "green", f"messages of a megabyte come through shared memory ({1e3 * took_s['large']:.0f} ms from the start)"
+    )
+
+
+def judged(name: str, heard: Heard, config: SystemConfig) -> Finding:
+    """One source of the configuration."""
+    title = name if name == JOINTS or not heard["is_camera"] else f"camera {name}"
+    if not heard["count"]:
+        return _silent(title, heard, config)
+    if heard["problem"]:
+        return Finding(title, "red", f"{heard['topic']}: {heard['problem']}", "docs/troubleshooting.md names the cure")
+    if heard["rate_hz"] is None:
+        return Finding(title, "red", f"{heard['topic']}: one message in {LISTEN_S:g} s", "raise the rate of its driver")
+    return _timely(title, name, heard, config)
+
+
+def _silent(title: str, heard: Heard, config: SystemConfig) -> Finding:
+    if config.robot.driver != "external":
+        return Finding(title, "green", f"nothing on {heard['topic']} before the run, which brings it ({config.robot.driver})")
+    if not heard["max_age_s"]:
+        return Finding(title, "green", f"nothing on {heard['topic']} yet; it may be of any age")
+    cure = (
+        "start its driver; `ros2 topic list` names what there is. Another computer's needs ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET"
+    )
+    return Finding(title, "red", f"nothing on {heard['topic']} in {LISTEN_S:g} s", cure)
+
+
+def _timely(title: str, name: str, heard: Heard, config: SystemConfig) -> Finding:
+    """Its rate, its age against its limit and, of an image, its exposure."""
+    limit_s = heard["max_age_s"]
+    if name == JOINTS:
+        limit_s = min(limit_s, config.safety.joint_max_age_s)
+    between_s, control_hz = 1 / heard["rate_hz"], 1 / config.control.period_s
+    is_late = limit_s and heard["age_s"] + between_s > limit_s
+    was_late = limit_s and heard["oldest_s"] + heard["largest_gap_s"] > limit_s
+    is_slow = heard["is_camera"] and heard["rate_hz"] < 0.9 * control_hz
+    brightness = heard["brightness"]
+    said = f"{heard['rate_hz']:.1f} Hz, {1e3 * heard['age_s']:.0f} ms old when they come"
+    said += f", mean {brightness:.0f} of 255" if brightness is not None else ""
+    if is_late or was_late:
+        said += f"; up to {1e3 * (heard['oldest_s'] + heard['largest_gap_s']):.0f} ms at a tick, limit {1e3 * limit_s:.0f} ms"
+        cure = "raise its driver's rate, shorten the exposure, synchronise the clocks; the limit last (docs/cameras.md)"
+    elif is_slow:
+        cure = f"control wants {control_hz:.0f} images a second: raise the camera's rate, or `control.period_s`"
+    else:
+        cure = "light the scene, or set the exposure of the camera's driver by hand"
+    is_dark = brightness is not None and not BLACK < brightness < WHITE
+    return graded(title, said, cure, red=bool(is_late), amber=bool(was_late or is_slow or is_dark))
+
+
+def _dds_cure() -> str:
+    return (
+        "a firewall that blocks UDP on 127.0.0.1, a wrong ROS_DOMAIN_ID, or a DDS profile of yours: unset "
+        "FASTRTPS_DEFAULT_PROFILES_FILE and RMW_IMPLEMENTATION and try again"
+    )

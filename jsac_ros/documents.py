@@ -1,0 +1,80 @@
+"""YAML and JSON from outside: bounded in size, depth and time, every fault a ValueError of one line.
+
+A YAML alias (`*name`) stands for what may be large, and aliases of aliases grow without bound when the result is walked
+or shown; they are refused. ROS 2's own reader of parameter files has no aliases either.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+YAML_BYTES = 100_000  # our longest configuration has 3,000; PyYAML reads 100 kB a second
+JSON_BYTES = 1 << 24
+MOST_DEPTH = 32
+_SHOWN = 100  # characters of a value in an error
+
+
+def read(path: str | Path, most_bytes: int) -> str:
+    """The text of a file. Raises ValueError where it is longer, is not UTF-8 or cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise ValueError(f"longer than {most_bytes} bytes")
+        return content.decode()
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+
+
+def yaml_of(text: str) -> Any:
+    """Raises ValueError."""
+    import yaml  # not at the top: nodes read ROS parameters and do without (1 MB of the safety node's 80)
+
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"line {event.start_mark.line + 1}: an alias (*{event.anchor}); expected values written out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise ValueError(f"line {event.start_mark.line + 1}: nested deeper than {MOST_DEPTH}")
+        return yaml.safe_load(text)
+    except Exception as error:  # impossible dates, tags that do not fit: PyYAML's constructors raise anything
+        raise ValueError(one_line(error)) from None
+
+
+def json_of(text: str | bytes) -> Any:
+    """Raises ValueError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:1000] or type(error).__name__
+
+
+def shown(value: Any) -> str:
+    """A value in an error, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a number of {value.bit_length()} bits"
+    return cut(text)
+
+
+def cut(text: str) -> str:
+    """Text from outside in one line, not longer than a person reads."""
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " (did you mean 'run'?)" where one of the known names is close to a name, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

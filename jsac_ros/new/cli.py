@@ -1,0 +1,59 @@
+"""Writes a package of your own: task class, simulated scene, a configuration that runs as it stands, launch file and test.
+
+  jsac-ros new task pick_mug
+  jsac-ros new task pick_mug --into ~/ws/src
+
+What to do with it next is printed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+from pathlib import Path
+from string import Template
+
+from jsac_ros.config import ConfigError
+
+TEMPLATES = Path(__file__).parent
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # as REP 144 has it for packages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("task",))
+    parser.add_argument("name", metavar="NAME", help="of the package and of its task: lower case, digits, underscores")
+    parser.add_argument(
+        "--into", type=Path, default=Path("."), metavar="FOLDER", help="where its folder is made (default: here)"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    folder = write(arguments.kind, arguments.name, arguments.into)
+    name = folder.name
+    print(
+        f"wrote {folder}\n\n"
+        f"  try it here      PYTHONPATH={folder} jsac-ros run {folder}/config/{name}.yaml\n"
+        f"  test it          PYTHONPATH={folder} python3 -m pytest {folder}/test\n"
+        f"  build it         colcon build --packages-select {name}\n"
+        f"  what to change   {folder}/{name}/task.py"
+    )
+    return 0
+
+
+def write(kind: str, name: str, into: Path) -> Path:
+    """The folder of the new package. Raises ConfigError where the name is no package name or the folder exists."""
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name == "jsac_ros":
+        raise ConfigError(f"NAME is {name!r}; expected a package name such as pick_mug: lower case, digits, underscores")
+    folder = into.expanduser().resolve() / name
+    if folder.exists():
+        raise ConfigError(f"{folder} exists; expected a new folder (another NAME, or --into another FOLDER)")
+    if not into.is_dir():
+        raise ConfigError(f"--into is {str(into)!r}; expected a folder")
+    words = {"name": name, "title": name.replace("_", " "), "Class": "".join(map(str.capitalize, name.split("_")))}
+    source = TEMPLATES / kind
+    for template in sorted(source.rglob("*.in")):
+        target = folder / str(template.relative_to(source)).replace("NAME", name).removesuffix(".in")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(Template(template.read_text()).substitute(words))
+    return folder

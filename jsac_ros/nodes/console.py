@@ -1,0 +1,57 @@
+"""What an operator can do, ready to be done at once: for nodes that a person presses something in."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from rclpy.node import Node
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from jsac_ros.nodes.operator import SERVICES
+
+EMERGENCY_STOP = "emergency-stop"
+ANSWER_S = 5.0
+
+
+class Console:
+    """Of one node; `do` may be called from any thread but the executor's."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._stop_robot = node.create_publisher(Bool, "emergency_stop", 10)
+        self._clients = {verb: node.create_client(Trigger, service) for verb, service in SERVICES.items()}
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        return tuple(self._clients)
+
+    def work(self, verbs: queue.SimpleQueue[str], where: str, stop: threading.Event) -> Iterator[tuple[str, bool, str]]:
+        """Does one verb after the other until `stop`; of each: the verb, whether it will be done, and what will happen."""
+        while not stop.is_set():
+            try:
+                verb = verbs.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            yield verb, *self.do(verb, where)
+
+    def do(self, verb: str, where: str) -> tuple[bool, str]:
+        """Whether it will be done, and what will happen. where: "dashboard", for the log."""
+        self._node.get_logger().info(f"{verb} from the {where}")
+        if verb == EMERGENCY_STOP:  # a topic: no service has to be found first
+            self._stop_robot.publish(Bool(data=True))
+            return True, "stopped; release lets it move again"
+        client = self._clients[verb]
+        if not client.service_is_ready():
+            return False, f"no process serves {SERVICES[verb]}; is it running?"
+        done: Future[tuple[bool, str]] = Future()
+        client.call_async(Trigger.Request()).add_done_callback(
+            lambda answer: done.set_result((answer.result().success, answer.result().message))
+        )
+        try:
+            return done.result(ANSWER_S)
+        except TimeoutError:
+            return False, f"{SERVICES[verb]} did not answer within {ANSWER_S:g} s"

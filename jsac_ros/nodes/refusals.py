@@ -1,0 +1,94 @@
+"""What a node refuses of what it hears: the one guard where messages and requests enter.
+
+A callback raises for what it cannot use, ValueError with one line where that was foreseen. Nothing that is heard ends a
+process: it is counted by topic, named in the log at most once a second, and shown in /diagnostics from then on.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rclpy.node import Node
+
+PERIOD_S = 1.0
+_LINE = 300  # characters of an error that are shown
+
+
+class Refusals:
+    """Of one node, by topic or service. `count` may be looked at from any thread."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self.count: Counter[str] = Counter()
+        self._logged: dict[str, float] = {}  # topic -> when, on the steady clock
+        self._published: Counter[str] = Counter()
+        self._publisher = None
+
+    @contextmanager
+    def guard(self, topic: str) -> Iterator[None]:
+        """Around everything that is done at once with one message."""
+        try:
+            yield
+        except Exception as error:
+            self._add(topic, error)
+
+    def guarded(self, topic: str, callback: Callable) -> Callable:
+        """A subscription's callback with the guard around it."""
+
+        @functools.wraps(callback)  # rclpy looks at its parameters
+        def hear(*message):
+            with self.guard(topic):
+                callback(*message)
+
+        return hear
+
+    def guarded_service(self, name: str, callback: Callable, response_type: type) -> Callable:
+        """A service's callback with the guard around it: what fails is answered with an empty response, and why."""
+
+        @functools.wraps(callback)
+        def serve(request, response):
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._add(name, error)
+                response = response_type()
+                if hasattr(response, "message"):
+                    response.message = _line(error)
+                return response
+
+        return serve
+
+    def _add(self, topic: str, error: Exception) -> None:
+        self.count[topic] += 1
+        self._node.get_logger().debug(traceback.format_exc())
+        now = time.monotonic()
+        if now - self._logged.get(topic, -PERIOD_S) >= PERIOD_S:
+            self._logged[topic] = now
+            self._node.get_logger().warning(f"{topic}: refused: {_line(error)} ({self.count[topic]} so far)")
+        if self._publisher is None:
+            self._show()
+
+    def _show(self) -> None:
+        """From the first refusal on, so that a node that refuses nothing pays nothing."""
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self._publisher = self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._node.create_timer(PERIOD_S, self._publish)
+
+    def _publish(self) -> None:
+        from jsac_ros.nodes.diagnostics import refusal_diagnostics
+
+        new, self._published = self.count - self._published, self.count.copy()
+        stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(refusal_diagnostics(self._node, stamp, self.count, new.total()))
+
+
+def _line(error: Exception) -> str:
+    """A ValueError says what was expected; of any other, its name belongs to what happened."""
+    text = " ".join(str(error).split())[:_LINE]
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"

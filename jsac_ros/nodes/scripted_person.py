@@ -1,0 +1,92 @@
+"""Scripted person: the task's expert, or an intervener who takes over where nothing progresses, in a person's place.
+
+It is told the truth of the simulation and acts shortly before each of the actor's ticks, so that all that a person brings can
+be tried without one: demonstrations, takeovers, learning from both.
+
+Subscribes  sim_truth, policy_command (one a tick), episode
+Publishes   person_action
+A process because a person is one.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+from rclpy.qos import qos_profile_sensor_data
+
+from jsac_ros.config import ConfigError
+from jsac_ros.control import realtime
+from jsac_ros.msg import Action, Episode, PersonAction, SimTruth, Vector
+from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.rig import Rig
+from jsac_ros.tasks.expert import Expert, Intervener
+from jsac_ros.types import Arrays
+
+TRUTH_MAX_AGE_S = 0.2
+LEAD_S = 0.025  # before the tick: a hand that acted on an older truth would swing about its aim
+
+
+class ScriptedPerson(JsacNode):
+    def __init__(self):
+        super().__init__("scripted_person")
+        self._hand = self._hand_of(self.config.person.by)
+        self._hand.begin()
+        self._truth: tuple[float, Arrays] = (-TRUTH_MAX_AGE_S, {})
+        self._acting = False  # whether our action was the last one
+        self._policy_acts = False  # at the newest tick
+        period_s = self.config.control.period_s
+        self._before_tick = self.create_timer(period_s - min(LEAD_S, period_s / 2), self._act)
+        self._before_tick.cancel()  # runs from a tick on
+        self._publisher = self.create_publisher(PersonAction, "person_action", 1)
+        self.create_subscription(SimTruth, "sim_truth", self._on_truth, qos_profile_sensor_data)
+        self.create_subscription(Action, "policy_command", self._on_command, 1)
+        self.create_subscription(Episode, "episode", self._on_episode, 10)
+
+    def _hand_of(self, by: str) -> Expert | Intervener:
+        task, seed = Rig(self.config).task, self.config.run.seed
+        hand = task.expert(seed) if by == "expert" else task.intervener(seed)
+        if hand is None:
+            raise ConfigError(f"person.by is {by!r}; task {self.config.task.type!r} has none")
+        return hand
+
+    def run(self) -> None:
+        # A person is slowed down by no learner, and by no simulator.
+        measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
+        self.get_logger().info("; ".join(map(str, measures)))
+        super().run()
+
+    def _on_truth(self, message: SimTruth) -> None:
+        truth = {vector.name: np.asarray(vector.values, np.float64) for vector in message.values}
+        self._truth = (time.monotonic(), truth)
+
+    def _on_command(self, message: Action) -> None:
+        """One tick. A policy's command has its version; without one nothing acts, or the person does."""
+        self._policy_acts = message.policy_version >= 0
+        self._before_tick.reset()
+
+    def _act(self) -> None:
+        """For the next tick."""
+        self._before_tick.cancel()
+        heard_s, truth = self._truth
+        if time.monotonic() - heard_s > TRUTH_MAX_AGE_S:
+            return
+        if self.config.person.by == "intervener" and not (self._policy_acts or self._acting):
+            return
+        action = self._hand(truth)
+        self._acting = action is not None
+        parts = [Vector(name=name, values=values) for name, values in (action or {}).items()]
+        self._publisher.publish(PersonAction(holds=self._acting, action=parts))
+
+    def _on_episode(self, _) -> None:
+        self._hand.begin()
+        self._acting = False
+
+
+def main(args=None) -> int:
+    return run_node(ScriptedPerson, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""Environments as pure functions of JAX: they compile into a training loop and run many at once under `vmap`."""
+
+from jsac_ros.references.environments.cartpole import cartpole
+from jsac_ros.references.environments.environment import Environment, Outcome
+from jsac_ros.references.environments.pendulum import pendulum
+from jsac_ros.references.environments.rocket_phases import rocket_flip_over, rocket_landing
+
+ENVIRONMENTS = {
+    "cartpole": cartpole,
+    "pendulum": pendulum,
+    "rocket_flip_over": rocket_flip_over,
+    "rocket_landing": rocket_landing,
+}
+
+__all__ = ["ENVIRONMENTS", "Environment", "Outcome"]

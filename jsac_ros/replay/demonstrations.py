@@ -1,0 +1,96 @@
+"""The episodes of a store, one by one: to look through demonstrations, to leave some out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jsac_ros.replay import records
+from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.store import FrameStore
+
+
+class StoredEpisode(NamedTuple):
+    """In the order in which episodes began."""
+
+    number: int  # 0, 1, 2, ... in the store
+    robot: str
+    session: int
+    episode: int  # in its session
+    slots: tuple[int, ...]  # of its rows, in order
+    is_complete: bool  # from its first observation to its last
+    steps: int  # actions
+    episode_return: float
+    success: bool  # at any step
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self.session, self.episode
+
+
+def episodes_of(store: FrameStore) -> list[StoredEpisode]:
+    """Every episode of a store."""
+    found: dict[tuple[str, int, int], list[int]] = {}
+    for slot in store.live_slots():
+        row = store.records[slot]
+        found.setdefault((records.robot_of(row), int(row["session"]), int(row["episode"])), []).append(int(slot))
+    return [_episode(store, number, identity, slots) for number, (identity, slots) in enumerate(found.items())]
+
+
+def _episode(store: FrameStore, number: int, identity: tuple[str, int, int], slots: list[int]) -> StoredEpisode:
+    rows = store.records[slots]
+    acted = ~rows["is_last"]
+    follows = np.array_equal(rows["step"], np.arange(len(rows)))
+    is_complete = follows and bool(rows["is_first"][0] and rows["is_last"][-1])
+    total = float(rows["reward"][acted].sum())
+    return StoredEpisode(number, *identity, tuple(slots), is_complete, int(acted.sum()), total, bool(rows["success"].any()))
+
+
+def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode], bool]) -> list[StoredEpisode]:
+    """Copies the wanted episodes of a store to a new one; -> those. The new store is there as a whole or not at all.
+
+    Raises StoreError where `target` is there already, a process writes to the source or nothing is wanted.
+    """
+    source, target = Path(source), Path(target)
+    if target.exists():
+        raise StoreError(f"{target}: is there already; expected a new folder")
+    store = FrameStore.read(source, exclude_writers=True)
+    try:
+        kept = [episode for episode in episodes_of(store) if wanted(episode)]
+        if not kept:
+            raise StoreError(f"{source}: no episode of it is kept; expected at least one")
+        rows = sum(len(episode.slots) for episode in kept)
+        beside = target.with_name(target.name + ".new")
+        shutil.rmtree(beside, ignore_errors=True)
+        copy = FrameStore.open(beside, store.spaces, max(rows, store.spaces.stack + 2))
+        for episode in kept:
+            for slot in episode.slots:
+                copy.append(store.transition(slot))
+        copy.close()
+    finally:
+        store.close()
+    os.rename(beside, target)
+    return kept
+
+
+def drop(folder: str | Path, numbers: set[int]) -> list[StoredEpisode]:
+    """Takes episodes out of a store; -> those that stay. Raises StoreError where one of them is not in it."""
+    folder = Path(folder)
+    store = FrameStore.read(folder, exclude_writers=True)
+    count = len(episodes_of(store))
+    store.close()
+    if unknown := sorted(numbers - set(range(count))):
+        raise StoreError(f"{folder}: has episodes 0 to {count - 1}; episode {unknown[0]} is none of them")
+    beside, old = folder.with_name(folder.name + ".kept"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(beside, ignore_errors=True)
+    kept = keep(folder, beside, lambda episode: episode.number not in numbers)
+    shutil.rmtree(old, ignore_errors=True)
+    os.rename(folder, old)
+    os.rename(beside, folder)
+    shutil.rmtree(old)
+    return kept

@@ -1,0 +1,53 @@
+"""The frames of a store, a file an image, each frame once.
+
+Frames are written with pwrite, not through the mapping: a full disk is then an error to handle and not a SIGBUS, and a
+slow disk holds up the writer without holding the interpreter or the sampler.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros.replay import format as files
+from jsac_ros.spaces import Spaces
+from jsac_ros.types import Arrays
+
+
+class Frames:
+    """`arrays` are uint8 [N, H, W, C] by the name of the image, to be read only; `flat` the same as [N, H*W*C]."""
+
+    def __init__(self, folder: Path, spaces: Spaces, capacity: int, read_only: bool):
+        self.arrays: Arrays = {}
+        self._files: dict[str, tuple[int, int]] = {}  # descriptor, where the first frame begins
+        try:
+            for image in spaces.images:
+                path = folder / files.frames_file(image.name)
+                mapped = files.open_array(path, np.dtype("u1"), (capacity, *image.frame_shape), "r")
+                self.arrays[image.name] = np.asarray(mapped)
+                if not read_only:
+                    self._files[image.name] = os.open(path, os.O_WRONLY | os.O_CLOEXEC), mapped.offset
+        except BaseException:
+            self.close()
+            raise
+        self.flat = {name: array.reshape(capacity, -1) for name, array in self.arrays.items()}
+
+    def write(self, slot: int, frames: Arrays) -> None:
+        """Raises OSError where the disk is full or fails; what stands in the slot then is undefined."""
+        for name, frame in frames.items():
+            descriptor, first = self._files[name]
+            data, at = memoryview(np.ascontiguousarray(frame).reshape(-1)), first + slot * frame.size
+            while len(data):
+                written = os.pwrite(descriptor, data, at)
+                data, at = data[written:], at + written
+
+    def copy(self, slot: int) -> Arrays:
+        """What stands in one slot."""
+        return {name: array[slot].copy() for name, array in self.arrays.items()}
+
+    def close(self) -> None:
+        for descriptor, _ in self._files.values():
+            os.close(descriptor)
+        self._files = {}

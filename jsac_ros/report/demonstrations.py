@@ -1,0 +1,27 @@
+"""Which episodes of a run are demonstrations: those in which the goal was reached and that no person discarded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsac_ros.control.rollout import VERDICTS
+from jsac_ros.report.tables import number, read_rows
+
+
+def is_demonstration(success: bool, reason: str) -> bool:
+    """By how the episode ended."""
+    return success and reason not in (VERDICTS["discard"], VERDICTS["failure"])
+
+
+def demonstrations_of(folder: Path) -> set[tuple[int, int]]:
+    """(session, episode) of every demonstration in a run folder."""
+    return {
+        (int(row["session"]), int(row["episode"]))
+        for row in read_rows(folder / "episodes.csv")
+        if is_demonstration(number(row, "success", 0) > 0, row["reason"])
+    }
+
+
+def demonstrations_left(folder: Path, wanted: int) -> int | None:
+    """How many are still to be recorded, those of an actor that has died left out; None where none are wanted."""
+    return max(wanted - len(demonstrations_of(folder)), 0) if wanted else None

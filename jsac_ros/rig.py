@@ -1,0 +1,193 @@
+"""The configured system in one object: robot, cameras, sensors, actions, task, and the spaces and topics that follow.
+
+The actor, the recorder, the player, the offline tools, the simulators and the dashboard read the same rig, so that a
+recording holds all that is needed to compute its run again.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from jsac_ros import documents, plugins
+from jsac_ros.config import ConfigError, SensorConfig, Stamps, SystemConfig
+from jsac_ros.control.actions import Actions
+from jsac_ros.control.senses import Sense, Senses, robot_senses, sensor_sense
+from jsac_ros.control.sensors import Sensor
+from jsac_ros.control.tool_senses import gripper_senses, tool_senses
+from jsac_ros.robots.gripper import Gripper
+from jsac_ros.robots.robot import Robot
+from jsac_ros.spaces import ImageSpace, Spaces
+from jsac_ros.tasks.task import Task
+
+JOINTS = "joints"  # the source of joint states
+SPACES = "spaces.json"  # in a run folder: for processes that need the sizes and none of the plug-ins
+
+
+class Source(NamedTuple):
+    """One stream of messages from a driver."""
+
+    name: str  # of a camera, of a sensor, or JOINTS
+    topic: str
+    type: str  # "sensor_msgs/msg/Image"
+    max_age_s: float  # older at a tick: hold; 0: of any age
+    stamps: Stamps  # what its ages count from
+
+
+class Rig:
+    """Its parts are made when they are first asked for; each raises ConfigError with one line where it does not fit."""
+
+    def __init__(self, config: SystemConfig):
+        self.config = config
+
+    @classmethod
+    def of(cls, config: SystemConfig) -> Rig:
+        """The rig, every part of it made. Raises ConfigError with all findings, a line each."""
+        rig = cls(config)
+        if problems := rig.problems():
+            raise ConfigError("\n".join(problems))
+        return rig
+
+    def problems(self) -> list[str]:
+        """A line for everything that does not fit."""
+        found: list[str] = []
+        for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces"):
+            try:
+                getattr(self, part)
+            except ConfigError as error:  # the parts made of a wrong one say the same again
+                found += [line for line in str(error).splitlines() if line not in found]
+        return found
+
+    @cached_property
+    def robot(self) -> Robot:
+        return plugins.make("robot", self.config.robot.type, self.config.robot)
+
+    @cached_property
+    def grippers(self) -> dict[str, Gripper]:
+        return {name: Gripper(name, config) for name, config in sorted(self.config.grippers.items())}
+
+    @cached_property
+    def actions(self) -> Actions:
+        parts = {
+            name: plugins.make("action", parameters.type, name, parameters, self) for name, parameters in self.config.actions
+        }
+        if not parts:
+            raise ConfigError("actions is empty; expected at least one part, such as actions.arm.type: joint_velocity")
+        return Actions(parts, self.robot)
+
+    @cached_property
+    def task(self) -> Task:
+        task = plugins.make("task", self.config.task.type, self.config.task, self)
+        plugins.check_instance("task", self.config.task.type, task, Task)
+        return task
+
+    @cached_property
+    def sensors(self) -> dict[str, Sensor]:
+        """Those of the configuration and those that the task wants to be heard."""
+        configs: dict[str, SensorConfig] = dict(self.config.sensors)
+        for name, config in self.task.sensors.items():
+            if configs.get(name, config) != config:
+                raise ConfigError(f"sensors.{name} is configured, and task {self.config.task.type!r} has one of that name")
+            configs[name] = config
+        return {name: Sensor(name, config) for name, config in sorted(configs.items())}
+
+    @cached_property
+    def images(self) -> dict[str, ImageSpace]:
+        """Every camera's, whether the policy sees it or not."""
+        return {
+            name: ImageSpace(name, camera.height, camera.width, camera.channels, camera.stack)
+            for name, camera in sorted(self.config.cameras.items())
+        }
+
+    @cached_property
+    def _offered(self) -> dict[str, Sense]:
+        """Every vector that a policy can be told."""
+        offered = robot_senses(self.robot, self.actions) | {n: sensor_sense(s) for n, s in self.sensors.items()}
+        if self.robot.has_kinematics:
+            offered |= tool_senses(self.robot)
+        commanding = {part.device: part for part in self.actions.parts.values()}
+        for name, gripper in self.grippers.items():
+            offered |= gripper_senses(gripper, commanding.get(name))
+        task = self.task
+        for space in task.vectors:
+            if space.name in offered or space.name in self.images:
+                raise ConfigError(f"task {self.config.task.type!r} declares {space.name!r}, which the rig has already")
+            offered[space.name] = Sense(space, lambda sensed, _, name=space.name: task.observe(sensed)[name])
+        return offered
+
+    @cached_property
+    def observed(self) -> tuple[str, ...]:
+        """Names of the parts that the policy sees: `task.observe`, or all but effort, tool and what only the task hears."""
+        chosen, offered = self.config.task.observe, self._offered
+        if not chosen:
+            of_grippers = (f"{name}_{what}" for name in self.grippers for what in ("opening", "command"))
+            usual = (
+                *self.robot.senses,
+                "previous_action",
+                *of_grippers,
+                *self.config.sensors,
+                *(v.name for v in self.task.vectors),
+            )
+            return (*self.images, *(name for name in usual if name in offered))
+        unknown = [name for name in chosen if name not in offered and name not in self.images]
+        if unknown:
+            raise ConfigError(
+                f"task.observe holds {', '.join(unknown)}; expected some of {', '.join((*self.images, *offered))}"
+            )
+        return tuple(dict.fromkeys(chosen))
+
+    @cached_property
+    def senses(self) -> Senses:
+        return Senses([self._offered[name] for name in self.observed if name in self._offered], self.sensors)
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        try:
+            return Spaces.of(
+                images=[space for name, space in self.images.items() if name in self.observed],
+                vectors=[sense.space for sense in self.senses.senses.values()],
+                actions=[part.space for part in self.actions.parts.values()],
+                sources=self.sources,
+            )
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Every stream that is heard from drivers, in the order of their names."""
+        robot = self.config.robot
+        found = [Source(JOINTS, robot.joint_states_topic, "sensor_msgs/msg/JointState", robot.joint_max_age_s, robot.stamps)]
+        for name, camera in self.config.cameras.items():
+            kind = "sensor_msgs/msg/CompressedImage" if camera.compressed else "sensor_msgs/msg/Image"
+            found.append(Source(name, camera.topic, kind, camera.max_age_s, camera.stamps))
+        for name, sensor in self.sensors.items():
+            told = sensor.config
+            found.append(Source(name, told.topic, told.type, told.max_age_s, told.stamps))
+        names = [source.name for source in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"{name!r} names {names.count(name)} of the cameras, the sensors and the joints; expected one"
+                )
+        return {source.name: source for source in sorted(found)}
+
+    @property
+    def episode_steps(self) -> int:
+        """Actions until the time limit, at least 1."""
+        return max(1, round(self.config.task.episode_s / self.config.control.period_s))
+
+
+def write_spaces(folder: Path, spaces: Spaces) -> None:
+    (folder / SPACES).write_text(json.dumps(spaces.to_json(), indent=1) + "\n")
+
+
+def read_spaces(folder: Path) -> Spaces:
+    """The spaces of a run, by its folder. Raises ConfigError with one line where they cannot be read."""
+    try:
+        return Spaces.from_json(documents.json_of(documents.read(folder / SPACES, documents.JSON_BYTES)))
+    except ValueError as error:
+        raise ConfigError(f"{folder / SPACES}: {documents.one_line(error)}; expected the spaces of a run") from None

@@ -1,0 +1,25 @@
+"""A gripper as the rest of the package sees it: metres between its fingers, whatever its joint is."""
+
+from __future__ import annotations
+
+from jsac_ros.config import ConfigError, GripperConfig
+
+
+class Gripper:
+    """Commanded and measured by its opening, m: 0 closed, `stroke_m` open."""
+
+    def __init__(self, name: str, config: GripperConfig):
+        """Raises ConfigError where open and closed are one."""
+        if config.open == config.closed:
+            raise ConfigError(f"grippers.{name}.open and closed are both {config.open:g}; expected two values of the joint")
+        self.name, self.config = name, config
+        self.stroke_m = config.stroke_m
+
+    def opening(self, joint: float) -> float:
+        """m, of a measured joint value (rad, m where prismatic); beyond the stroke where the joint is."""
+        return (joint - self.config.closed) / (self.config.open - self.config.closed) * self.stroke_m
+
+    def joint(self, opening: float) -> float:
+        """The inverse of `opening`, inside the stroke."""
+        share = min(max(opening / self.stroke_m, 0.0), 1.0)
+        return self.config.closed + share * (self.config.open - self.config.closed)

@@ -1,0 +1,109 @@
+"""A joint has one source: a second publisher of the same joint is noticed, by its numbers and by what it claims.
+
+Each message of a second source is believable by itself: a node that repeats "the arm stands" between the driver's messages
+differs from them by a few milliradians. Together they are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_WINDOW_NS = 1_000_000_000  # what is told apart has to come again within this
+_LONGEST_GAP = 1000  # messages that one publisher's numbers may skip
+# Further than this from where the velocities before and after lead, a position contradicts them.
+_TOLERANCE_RAD = 0.01
+_JITTER_S = 0.01  # of the times of messages that carry none
+_HARDEST_RAD_S2 = 50.0  # an arm that hits something or is stopped by its own brakes
+_FASTEST_RAD_S = 4.0  # where a velocity is not measured
+_CONTRADICTIONS = 3  # to and fro: a joint that jumps and comes back makes two
+
+
+@dataclass
+class _Publisher:
+    """All messages whose numbers grow and which have joints in common."""
+
+    joints: tuple[int, ...]  # of its newest message
+    number: int
+    time_ns: int
+
+
+@dataclass
+class _Joint:
+    """What was heard of one joint."""
+
+    publisher: _Publisher | None = None
+    replaced: _Publisher | None = None  # the publisher before that one
+    position: float = math.nan
+    velocity: float = math.nan
+    time_ns: int = 0
+    contradictions: int = 0  # that alternate
+    sign: int = 0  # of the last one
+    contradicted_ns: int = 0
+
+
+class JointSources:
+    def __init__(self, names: Sequence[str]):
+        self.names = tuple(names)
+        self.forget()
+
+    def forget(self) -> None:
+        """After a person has looked: what comes from now on counts."""
+        self.second = ""  # which joint has a second source and how it was noticed, in one line; stays until `forget`
+        self._publishers: list[_Publisher] = []
+        self._joints = [_Joint() for _ in self.names]
+
+    def take(
+        self, joints: tuple[int, ...], positions: Sequence[float], velocities: Sequence[float], time_ns: int, number: int | None
+    ) -> None:
+        """One message: places of its joints in `names`, rad, rad/s (NaN: not measured), and the number that its publisher
+        gave it (None: the middleware does not tell)."""
+        publisher = None if number is None else self._publisher(joints, time_ns, number)
+        for place, position, velocity in zip(joints, positions, velocities):
+            joint = self._joints[place]
+            if publisher is not joint.publisher and _returns(joint, publisher):
+                self._notice(place, "two publishers take turns")
+            if _contradicts(joint, position, velocity, time_ns):
+                self._notice(place, "positions and velocities contradict each other, to and fro")
+
+    def _notice(self, place: int, how: str) -> None:
+        self.second = self.second or f"{self.names[place]} has two sources: {how}"
+
+    def _publisher(self, joints: tuple[int, ...], time_ns: int, number: int) -> _Publisher:
+        self._publishers = [p for p in self._publishers if abs(time_ns - p.time_ns) <= _WINDOW_NS]
+        may_be = [p for p in self._publishers if 0 < number - p.number <= _LONGEST_GAP]
+        same = [p for p in may_be if p.joints == joints] or [p for p in may_be if not set(joints).isdisjoint(p.joints)]
+        if same:
+            publisher = max(same, key=lambda p: p.number)
+            publisher.joints, publisher.number, publisher.time_ns = joints, number, time_ns
+        else:
+            publisher = _Publisher(joints, number, time_ns)
+            self._publishers.append(publisher)
+        return publisher
+
+
+def _returns(joint: _Joint, publisher: _Publisher | None) -> bool:
+    """A publisher that was replaced and is back. One that was started again replaces itself and does not come back."""
+    back = publisher is not None and publisher is joint.replaced
+    joint.replaced, joint.publisher = joint.publisher, publisher
+    return back
+
+
+def _contradicts(joint: _Joint, position: float, velocity: float, time_ns: int) -> bool:
+    """Whether positions went to and fro, further than the velocities allow, three times within the window."""
+    passed_s, way = (time_ns - joint.time_ns) * 1e-9, position - joint.position
+    slow, fast = sorted((joint.velocity, velocity))
+    if math.isnan(slow + fast) or slow == fast == 0:  # not measured; a driver that always says 0 does not either
+        slow, fast = -_FASTEST_RAD_S, _FASTEST_RAD_S
+    joint.position, joint.velocity, joint.time_ns = position, velocity, time_ns
+    if math.isnan(way) or passed_s < 0:
+        return False
+    allowed = _TOLERANCE_RAD + _JITTER_S * max(abs(slow), abs(fast)) + _HARDEST_RAD_S2 / 2 * passed_s**2
+    sign = int(way > fast * passed_s + allowed) - int(way < slow * passed_s - allowed)
+    if sign == 0:
+        return False
+    alternates = sign == -joint.sign and time_ns - joint.contradicted_ns <= _WINDOW_NS
+    joint.contradictions = joint.contradictions + 1 if alternates else 1
+    joint.sign, joint.contradicted_ns = sign, time_ns
+    return joint.contradictions >= _CONTRADICTIONS

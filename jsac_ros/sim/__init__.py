@@ -1,0 +1,1 @@
+"""Simulators in the place of a robot's driver, its cameras and its sensors."""

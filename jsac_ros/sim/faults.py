@@ -1,0 +1,54 @@
+"""Faults that the simulators make on request, for trying what the rest of the system does about them."""
+
+from __future__ import annotations
+
+import math
+
+FAULTS = {
+    "camera_freeze": "the same image again and again, with new stamps",
+    "camera_late": "images arrive 0.4 s after their stamp",
+    "camera_missing": "no images",
+    "joints_late": "joint states arrive 0.2 s after their stamp",
+    "joints_missing": "no joint states",
+    "joint_lost": "the last joint is missing in every joint state",
+    "joint_jump": "the first joint reads 0.5 rad more",
+    "nan_joints": "the first joint reads NaN",
+    "contact": "the force that safety judges is 100 N more along z",
+    "wrench_missing": "nothing of the force that safety judges",
+    "slider": "the speed slider is at 50 %",
+    "protective_stop": "the robot brakes and ignores commands; afterwards the old command continues",
+    "restart": "the driver is gone for a second and comes back with another order of joints",
+}
+_DEFAULT_S = {"restart": 1.0}
+
+
+def parse_fault(text: str) -> tuple[str, float]:
+    """'camera_freeze 2.5' -> ("camera_freeze", 2.5 s); without a number it lasts until 'none'. Raises ValueError."""
+    name, *rest = text.split() or ("none",)
+    if name != "none" and name not in FAULTS:
+        raise ValueError(f"fault {name!r}; expected none, {', '.join(FAULTS)}")
+    try:
+        duration_s = float(rest[0]) if rest else _DEFAULT_S.get(name, math.inf)
+    except ValueError:
+        duration_s = math.nan
+    if len(rest) > 1 or not duration_s > 0:
+        raise ValueError(f"fault {text!r}; expected NAME [SECONDS > 0]")
+    return name, duration_s
+
+
+class Faults:
+    """Which faults are active; times are of the steady clock, s."""
+
+    def __init__(self):
+        self._until_s: dict[str, float] = {}
+
+    def request(self, text: str, now_s: float) -> None:
+        """Adds a fault; 'none' ends them all. Raises ValueError with one line."""
+        name, duration_s = parse_fault(text)
+        if name == "none":
+            self._until_s.clear()
+        else:
+            self._until_s[name] = now_s + duration_s
+
+    def active(self, name: str, now_s: float) -> bool:
+        return now_s < self._until_s.get(name, -math.inf)

@@ -1,0 +1,71 @@
+"""Images of a scene from its cameras, rendered at a multiple of their size and averaged.
+
+One thread renders, another may step: this has an MjData of its own, into which a snapshot is copied.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import mujoco
+import numpy as np
+
+from jsac_ros.config import ConfigError, source_size
+from jsac_ros.rig import Rig
+from jsac_ros.sim.noise import Noise
+
+_NO_DRIVER = "no OpenGL to render with ({}); expected MUJOCO_GL=egl or osmesa and its library (`make setup` installs Mesa's)"
+
+
+class Snapshot(NamedTuple):
+    qpos: np.ndarray
+    mocap_pos: np.ndarray
+    mocap_quat: np.ndarray
+    exposure: float  # what brightness is multiplied with
+
+
+class Cameras:
+    def __init__(self, model: mujoco.MjModel, rig: Rig, supersampling: int, noise: float, seed: int):
+        """Raises ConfigError where the scene has no camera of a configured name."""
+        self._model, self._data = model, mujoco.MjData(model)
+        self._sizes = {name: source_size(camera) for name, camera in rig.config.cameras.items()}
+        scene = [model.camera(c).name for c in range(model.ncam)]
+        for name in self._sizes:
+            if name not in scene:
+                raise ConfigError(f"cameras.{name}: the scene of task {rig.config.task.type!r} has {', '.join(scene)}")
+        self._supersampling = supersampling
+        self._noise = {name: Noise(noise, size, seed + place) for place, (name, size) in enumerate(sorted(self._sizes.items()))}
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}  # by size, made by the thread that renders
+
+    def render(self, camera: str, snapshot: Snapshot) -> np.ndarray:
+        """RGB uint8 [H, W, 3]. Raises ConfigError where there is nothing to render with."""
+        data, (height, width) = self._data, self._sizes[camera]
+        data.qpos[:], data.mocap_pos[:], data.mocap_quat[:] = snapshot.qpos, snapshot.mocap_pos, snapshot.mocap_quat
+        mujoco.mj_kinematics(self._model, data)
+        mujoco.mj_camlight(self._model, data)
+        renderer = self._renderer(self._supersampling * height, self._supersampling * width)
+        renderer.update_scene(data, camera)
+        image = renderer.render()
+        if self._supersampling > 1:
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        if snapshot.exposure != 1.0:
+            image = cv2.convertScaleAbs(image, alpha=snapshot.exposure)
+        return self._noise[camera].on(image)
+
+    def _renderer(self, height: int, width: int) -> mujoco.Renderer:
+        if (height, width) not in self._renderers:
+            try:
+                renderer = mujoco.Renderer(self._model, height, width)
+            except Exception as error:  # a missing library shows as anything
+                raise ConfigError(_NO_DRIVER.format(" ".join(str(error).split())[:120])) from None
+            for flag in ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE"):  # shadows alone take ten times as long
+                renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+            self._renderers[height, width] = renderer
+        return self._renderers[height, width]
+
+    def close(self) -> None:
+        """By the thread that rendered, before the process ends."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()

@@ -1,0 +1,55 @@
+"""A Cartesian impedance at the fingertips, in the place of stiff joint servos: what a compliance controller or UR's force mode
+does with the same trajectory. It follows the reference as a spring and a damper, and never pulls harder than at its reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mujoco
+import numpy as np
+
+from jsac_ros.config import Positive, Section
+from jsac_ros.robots.robot import Robot
+from jsac_ros.robots.rotations import rotation_vector
+from jsac_ros.sim.mujoco.model import Places
+
+
+class ComplianceParameters(Section):
+    stiffness_n_m: Positive = 2000.0
+    damping_ns_m: Positive = 160.0
+    turn_stiffness_nm_rad: Positive = 200.0
+    turn_damping_nms_rad: Positive = 10.0
+    reach_m: Positive = 0.008  # of the reference before the tip: 16 N at most
+    reach_rad: Positive = 0.05
+
+
+class Compliance:
+    def __init__(self, parameters: ComplianceParameters, model: mujoco.MjModel, places: Places, robot: Robot):
+        self._p, self._model, self._places, self._robot = parameters, model, places, robot
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        flange = data.site_xmat[places.flange].reshape(3, 3)
+        self._tip = (data.site_xpos[places.tip] - data.site_xpos[places.flange]) @ flange  # m, in the tool's frame
+        self._move, self._turn = np.zeros((3, model.nv)), np.zeros((3, model.nv))
+        # From here on the actuators take torques.
+        model.actuator_gainprm[places.ctrl, 0], model.actuator_biasprm[places.ctrl, :3] = 1.0, 0.0
+        model.actuator_ctrllimited[places.ctrl] = 0
+
+    def torque(self, data: mujoco.MjData, desired: np.ndarray) -> np.ndarray:
+        """Nm [N] towards where the joint positions `desired`, rad [N], have the tip."""
+        p, places = self._p, self._places
+        flange, rotation = self._robot.forward(desired, "base_link")
+        tip, axes = data.site_xpos[places.tip], data.site_xmat[places.tip].reshape(3, 3)
+        mujoco.mj_jacSite(self._model, data, self._move, self._turn, places.tip)
+        move, turn = self._move[:, places.v], self._turn[:, places.v]
+        velocity = data.qvel[places.v]
+        force = p.stiffness_n_m * _at_most(flange + rotation @ self._tip - tip, p.reach_m) - p.damping_ns_m * (move @ velocity)
+        moment = p.turn_stiffness_nm_rad * _at_most(rotation_vector(rotation @ axes.T), p.reach_rad)
+        moment -= p.turn_damping_nms_rad * (turn @ velocity)
+        return force @ move + moment @ turn
+
+
+def _at_most(vector: np.ndarray, length: float) -> np.ndarray:
+    too_long = math.sqrt(vector @ vector) / length
+    return vector / too_long if too_long > 1 else vector

@@ -1,0 +1,38 @@
+"""Insert: bring a square peg, held in the gripper, into a square hole that is somewhere on a part of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jsac_ros.config import NonNegative, Positive
+from jsac_ros.tasks.skill import Skill
+
+if TYPE_CHECKING:
+    from jsac_ros.tasks.expert import Intervener
+    from jsac_ros.tasks.insert.expert import InsertExpert
+    from jsac_ros.tasks.insert.scene import InsertScene
+
+
+class Insert(Skill):
+    class Parameters(Skill.Parameters):
+        # Of the simulated scene; in a lab they describe where a person puts the box
+        centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
+        area_m: tuple[NonNegative, NonNegative] = (0.06, 0.06)  # along x and y
+        yaw_rad: NonNegative = 0.0  # turned by up to so much each way
+        clearance_m: Positive = 0.002  # of the hole over the peg's 20 mm, both sides together
+        depth_m: Positive = 0.025  # that counts as inserted
+
+    def mujoco_scene(self) -> InsertScene:
+        from jsac_ros.tasks.insert.scene import InsertScene
+
+        return InsertScene(self.parameters)
+
+    def expert(self, seed: int) -> InsertExpert:
+        from jsac_ros.tasks.insert.expert import InsertExpert
+
+        return InsertExpert(self.rig, seed, self.parameters.clearance_m)
+
+    def intervener(self, seed: int) -> Intervener:
+        from jsac_ros.tasks.insert.expert import make_intervener
+
+        return make_intervener(self.rig, seed, self.parameters.clearance_m)

@@ -1,0 +1,295 @@
+"""The parts of which a reset is made: a way home, waypoints, a rest, a person, a service; one after the other or together.
+
+A part is asked at every tick for a command until it answers None. It may want a service to be called meanwhile, which the
+actor does and answers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from jsac_ros.config import Between, Floats, Section
+from jsac_ros.robots.inverse import inverse
+from jsac_ros.robots.rotations import turn
+from jsac_ros.tasks.home import HomeMove, plan_home
+from jsac_ros.types import Command, Sensed
+
+if TYPE_CHECKING:
+    from jsac_ros.rig import Rig
+
+_GAIN = 4.0  # 1/s; well below one over the delay of tick, safety and robot together
+_LEAD_S = 0.04  # about that delay: what is commanded now is done then
+_HELD_UP_RAD = 0.15  # behind the move home: it begins again from where the arm is
+# Under a jerk limit the gate ends each command without acceleration, so that this share of jerk times command_max_age_s is
+# the most that commands one after the other keep up.
+_ACCELERATION_OF_JERK = 0.25
+_HOME_TOLERANCE = 0.01  # rad
+_REST_TOLERANCE = 0.02  # rad/s
+_TRIES = 10  # of a random pose
+_OPEN_SHARE = 0.9  # of a gripper's stroke
+_ASK_AGAIN_S = 1.0  # for a service that answered that it did not succeed
+
+
+class ResetPart(ABC):
+    """One part; used once."""
+
+    reason = ""  # what it is at, or what a person has to do
+    asks = ""  # what a person has to do, and say so with `continue`; '' where it waits for nobody
+
+    def begin(self, sensed: Sensed) -> None:
+        """Called once, before the first `step`."""
+
+    @abstractmethod
+    def step(self, sensed: Sensed) -> Command | None:
+        """What the robot should do until the next tick; None when this part is complete."""
+
+    @property
+    def service(self) -> str:
+        """Name of a std_srvs/Trigger service to call now; '' for none. Called again until `answered`."""
+        return ""
+
+    def answered(self, success: bool, message: str) -> None:
+        """What the service said."""
+
+
+class Then(ResetPart):
+    """One part after the other."""
+
+    def __init__(self, *parts: ResetPart):
+        self._left = list(parts)
+        self._begun = False
+
+    def step(self, sensed: Sensed) -> Command | None:
+        while self._left:
+            part = self._left[0]
+            if not self._begun:
+                part.begin(sensed)
+                self._begun = True
+            command = part.step(sensed)
+            if command is not None:
+                self.reason, self.asks = part.reason, part.asks
+                return command
+            self._left.pop(0)
+            self._begun = False
+        self.asks = ""
+        return None
+
+    @property
+    def service(self) -> str:
+        return self._left[0].service if self._left and self._begun else ""
+
+    def answered(self, success: bool, message: str) -> None:
+        self._left[0].answered(success, message)
+
+
+class Together(ResetPart):
+    """Several parts at once, complete when all are; the first that moves the robot has it."""
+
+    def __init__(self, *parts: ResetPart):
+        self._left = list(parts)
+
+    def begin(self, sensed: Sensed) -> None:
+        for part in self._left:
+            part.begin(sensed)
+
+    def step(self, sensed: Sensed) -> Command | None:
+        commands = [(part, part.step(sensed)) for part in self._left]
+        self._left = [part for part, command in commands if command is not None]
+        waiting = [(part, command) for part, command in commands if command is not None]
+        self.asks = next((part.asks for part in self._left if part.asks), "")
+        for part, command in waiting:
+            if np.any(command.motion) or len(waiting) == 1:
+                self.reason = part.reason
+                return command
+        self.reason = "; ".join(part.reason for part, _ in waiting if part.reason)
+        return waiting[0][1] if waiting else None
+
+    @property
+    def service(self) -> str:
+        return next((part.service for part in self._left if part.service), "")
+
+    def answered(self, success: bool, message: str) -> None:
+        for part in self._left:
+            if part.service:
+                part.answered(success, message)
+                return
+
+
+class Home(ResetPart):
+    """A straight joint move to a pose, with feedback; it begins again from where the arm is when it was held up."""
+
+    def __init__(self, rig: Rig, duration_s: float, pose: np.ndarray | None = None):
+        """pose: [N], default `robot.home`; duration_s: as much longer as the limits ask."""
+        safety = rig.config.safety
+        self._pose = rig.robot.home if pose is None else pose
+        self._max_speed = min(safety.max_joint_speed_rad_s, float(rig.robot.max_velocity.min()))
+        acceleration = safety.max_joint_acceleration_rad_s2
+        if safety.max_joint_jerk_rad_s3:
+            acceleration = min(acceleration, _ACCELERATION_OF_JERK * safety.max_joint_jerk_rad_s3 * safety.command_max_age_s)
+        self._limits = (self._max_speed, acceleration)
+        self._duration_s = duration_s
+        self._move: HomeMove | None = None
+        self.reason = "moving home" if pose is None else "moving to a waypoint"
+
+    def begin(self, sensed: Sensed) -> None:
+        self._move = plan_home(sensed.position, self._pose, sensed.time_s, self._duration_s, *self._limits)
+
+    def step(self, sensed: Sensed) -> Command | None:
+        position = sensed.position
+        there = np.abs(position - self._pose).max() <= _HOME_TOLERANCE and np.abs(sensed.velocity).max() <= _REST_TOLERANCE
+        if there and self._move.over(sensed.time_s):
+            return None
+        if self._move.behind(position, sensed.time_s) > _HELD_UP_RAD:
+            self.begin(sensed)
+        wanted = self._move.velocity(position, sensed.time_s + _LEAD_S, _GAIN)
+        # As a whole: another direction may lead to a wall.
+        return Command(wanted / max(np.abs(wanted).max() / self._max_speed, 1.0), {})
+
+
+class Settle(ResetPart):
+    """At rest for so long."""
+
+    reason = "settling"
+
+    def __init__(self, rig: Rig, duration_s: float):
+        self._rest = Command(np.zeros(rig.robot.motion_size), {})
+        self._duration_s, self._since_s = duration_s, 0.0
+
+    def begin(self, sensed: Sensed) -> None:
+        self._since_s = sensed.time_s
+
+    def step(self, sensed: Sensed) -> Command | None:
+        return None if sensed.time_s - self._since_s >= self._duration_s else self._rest
+
+
+class CallService(ResetPart):
+    """A std_srvs/Trigger service answers that it succeeded."""
+
+    def __init__(self, rig: Rig, name: str):
+        self._rest = Command(np.zeros(rig.robot.motion_size), {})
+        self._name, self._done = name, False
+        self._refused_s: float | None = None
+        self._now_s = 0.0
+        self.reason = f"waiting for the service {name}"
+
+    def step(self, sensed: Sensed) -> Command | None:
+        self._now_s = sensed.time_s
+        return None if self._done else self._rest
+
+    @property
+    def service(self) -> str:
+        waits = self._refused_s is not None and self._now_s - self._refused_s < _ASK_AGAIN_S
+        return "" if self._done or waits else self._name
+
+    def answered(self, success: bool, message: str) -> None:
+        self._done, self._refused_s = success, self._now_s
+        self.reason = f"the service {self._name} answered: {message or 'not done'}"
+
+
+class Release(ResetPart):
+    """Opens the grippers where the robot is."""
+
+    reason = "opening the gripper"
+
+    def __init__(self, rig: Rig):
+        wide = {name: np.array([gripper.stroke_m]) for name, gripper in rig.grippers.items()}
+        self._open = Command(np.zeros(rig.robot.motion_size), wide)
+        self._told = False
+
+    def step(self, sensed: Sensed) -> Command | None:
+        is_open = all(sensed.outputs[name][0] >= _OPEN_SHARE * wide[0] for name, wide in self._open.outputs.items())
+        if self._told and is_open:
+            return None
+        self._told = True
+        return self._open
+
+
+class AskPerson(ResetPart):
+    """Tells a person what to do and waits for `continue`."""
+
+    def __init__(self, rig: Rig, what: str):
+        self._rest = Command(np.zeros(rig.robot.motion_size), {})
+        self.asks, self.reason = what, f"{what} (then: jsac-ros continue)"
+
+    def step(self, sensed: Sensed) -> Command | None:
+        return None if "continue" in sensed.events else self._rest
+
+
+class ResetParameters(Section):
+    """A reset composed in the configuration; for tasks that want it, beside `config.TaskParameters`."""
+
+    reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home",)  # in this order
+    reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer where the limits ask for it
+    settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode begins
+    home_noise: Annotated[Floats, Field(description="rad")] = ()  # uniform, +- so much, one a joint, around robot.home
+    tool_noise: Floats = ()  # m, m, m, rad: uniform, +- so much, of the tool's x, y, z and yaw in base_link around home
+    waypoints: Floats = ()  # rad, poses of all joints one after the other, flattened
+    ask: str = ""  # what the person is asked to do
+    service: str = ""  # std_srvs/Trigger
+
+    @model_validator(mode="after")
+    def _check_reset(self):
+        for part, field in (("waypoints", "waypoints"), ("person", "ask"), ("service", "service")):
+            if part in self.reset and not getattr(self, field):
+                raise ValueError(f"reset has {part!r}, but {field} is empty")
+        return self
+
+
+def composed(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> ResetPart:
+    """The configured parts, then a rest."""
+    robot, parts = rig.robot, []
+    for kind in parameters.reset:
+        if kind == "home":
+            noisy = parameters.home_noise or parameters.tool_noise
+            parts.append(Home(rig, parameters.reset_s, start_pose(parameters, rig, random) if noisy else None))
+        elif kind == "release":
+            parts.append(Release(rig))
+        elif kind == "waypoints":
+            poses = np.array(parameters.waypoints).reshape(-1, len(robot))
+            parts += [Home(rig, parameters.reset_s, pose) for pose in poses]
+        elif kind == "person":
+            parts.append(AskPerson(rig, parameters.ask))
+        else:
+            parts.append(CallService(rig, parameters.service))
+    return Then(*parts, Settle(rig, parameters.settle_s))
+
+
+def start_pose(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> np.ndarray:
+    """Where an episode begins, rad [N]: home and its noise. A pose that cannot be reached is drawn again."""
+    robot, q = rig.robot, rig.robot.home
+    if parameters.home_noise:
+        noise = np.array(parameters.home_noise)
+        q = q + random.uniform(-noise, noise)
+    if not parameters.tool_noise:
+        return q
+    noise, (position, rotation) = np.array(parameters.tool_noise), robot.forward(q, "base_link")
+    for _ in range(_TRIES):
+        x, y, z, yaw = random.uniform(-noise, noise)
+        turned = turn(np.array((0.0, 0.0, yaw))) @ rotation
+        reached = inverse(robot, position + (x, y, z), turned, q)
+        if reached is not None:
+            return reached
+    return q
+
+
+def check_reset(parameters: ResetParameters, rig: Rig) -> list[str]:
+    """One line for each part of the reset that does not fit the robot."""
+    n, problems = len(rig.robot), []
+    if rig.robot.is_base and {"home", "waypoints"} & set(parameters.reset):
+        problems.append(f"task.reset is {list(parameters.reset)}; a mobile base has no home to move to")
+    if len(parameters.home_noise) not in (0, n) or any(not 0 <= noise < np.inf for noise in parameters.home_noise):
+        problems.append(f"task.home_noise is {list(parameters.home_noise)}; expected {n} values, 0 or more")
+    noise = parameters.tool_noise
+    if len(noise) not in (0, 4) or any(not 0 <= value < np.inf for value in noise):
+        problems.append(f"task.tool_noise is {list(noise)}; expected x, y, z in m and yaw in rad, 0 or more")
+    elif noise and not rig.robot.has_kinematics:
+        problems.append(f"task.tool_noise is {list(noise)}; robot {rig.robot.model!r} has no kinematics")
+    if "release" in parameters.reset and not rig.grippers:
+        problems.append(f"task.reset is {list(parameters.reset)}; there is no gripper to open")
+    if len(parameters.waypoints) % n or not np.isfinite(parameters.waypoints).all():
+        problems.append(f"task.waypoints has {len(parameters.waypoints)} values; expected finite poses of {n} joints")
+    return problems

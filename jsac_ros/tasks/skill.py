@@ -1,0 +1,45 @@
+"""What the manipulation tasks have in common: sparse success from outside, a reset in parts, then a new scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from jsac_ros.config import ConfigError, SensorConfig, TaskParameters
+from jsac_ros.tasks.reset import ResetParameters, ResetPart, check_reset, composed, start_pose
+from jsac_ros.tasks.task import Task
+from jsac_ros.types import Action, Score, Sensed
+
+if TYPE_CHECKING:
+    from jsac_ros.rig import Rig
+
+SUCCESS = "success"  # the sensor
+
+
+class Skill(Task):
+    """An action earns `success_reward` and ends the episode where the goal is reached as seen from outside: by the
+    simulator, a detector of the lab's, or a person (the operator's services and buttons) alone. The policy is not told."""
+
+    class Parameters(TaskParameters, ResetParameters):
+        reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home", "service")
+        service: str = "new_target"  # the simulator's; in a lab a person who lays out the scene answers
+        success_topic: str = "success"  # std_msgs/Bool; empty: from a person alone
+
+    def __init__(self, parameters: Skill.Parameters, rig: Rig):
+        super().__init__(parameters, rig)
+        if problems := check_reset(parameters, rig):
+            raise ConfigError("\n".join(problems))
+        topic = parameters.success_topic
+        self.sensors = {SUCCESS: SensorConfig(topic=topic, type="std_msgs/msg/Bool", fields=("data",))} if topic else {}
+        self._random = np.random.default_rng(rig.config.run.seed)
+
+    def reset(self) -> ResetPart:
+        return composed(self.parameters, self.rig, self._random)
+
+    def start(self) -> np.ndarray:
+        return start_pose(self.parameters, self.rig, self._random)
+
+    def score(self, before: Sensed, action: Action, after: Sensed) -> Score:
+        reached = SUCCESS in self.sensors and after.sensors[SUCCESS][0] > 0.5
+        return Score(reached * self.parameters.success_reward, terminated=bool(reached), success=bool(reached))

@@ -1,0 +1,188 @@
+"""A Gymnasium environment as what the agent learns in: made, acted in, its transitions."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jsac_ros.config import ConfigError, TrainConfig
+from jsac_ros.control.stacks import FrameStacks
+from jsac_ros.control.transitions import TransitionMaker
+from jsac_ros.plugins import where
+from jsac_ros.spaces import Spaces
+from jsac_ros.training.episodic import EpisodicEnvironment
+from jsac_ros.training.spaces import ACTION, RENDER, card_of, native, read
+from jsac_ros.types import Action, Arrays, Observation, Score, Transition
+
+ROBOT = "gymnasium"
+
+
+def make(environment: Any, config: TrainConfig, draws: bool = False) -> Any:
+    """The environment of an id (`Pendulum-v1`, `my_lab:Peg-v0`), or the object that was given. Raises ConfigError.
+
+    draws: it must be able to render, for a film; to learn from `render` it must anyway.
+    """
+    observes_render = RENDER in config.observe
+    env = _of_id(environment, config, draws or observes_render) if isinstance(environment, str) else environment
+    for space in ("observation_space", "action_space"):
+        if not hasattr(env, space):
+            raise ConfigError(f"environment {name_of(env)} has no {space}; expected an id or a gymnasium.Env")
+    if observes_render:
+        _try_to_render(env, environment)
+    return env
+
+
+def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
+    """MuJoCo renders twice the size that is learned from, which is averaged: without a GPU an image's time goes with its
+    pixels."""
+    try:
+        import gymnasium
+    except ImportError:
+        raise ConfigError("gymnasium: not installed; expected it for training in environments") from None
+    options: dict[str, Any] = {}
+    try:
+        module, _, name = environment.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        entry = gymnasium.spec(name).entry_point
+        if draws and "render_modes" in _metadata(gymnasium, entry):
+            options["render_mode"] = "rgb_array"
+        if RENDER in config.observe and "mujoco" in str(entry):
+            options |= {"height": 2 * config.image_height, "width": 2 * config.image_width}
+        return gymnasium.make(name, **options)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
+    except Exception as error:  # whatever its constructor raises
+        raise ConfigError(f"environment {environment!r}: {where(error)}") from error
+
+
+def name_of(environment: Any) -> str:
+    """An id as it is; of an object the id that it was made by, else its class."""
+    if isinstance(environment, str):
+        return environment
+    spec = getattr(environment, "spec", None)
+    kind = type(getattr(environment, "unwrapped", environment))
+    return spec.id if spec is not None else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _metadata(gymnasium: Any, entry: Any) -> dict[str, Any]:
+    """What the environment's class says of itself."""
+    loaded = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    return getattr(loaded, "metadata", None) or {}
+
+
+def _try_to_render(env: Any, environment: Any) -> None:
+    """Raises ConfigError where there are no images to learn from."""
+    try:
+        env.reset()
+        drawn(env)
+    except Exception as error:  # a missing GL shows as anything
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"environment {name_of(environment)!r} draws nothing: {reason} "
+            "(MuJoCo without a display: MUJOCO_GL=egl with a GPU, MUJOCO_GL=osmesa with libosmesa6)"
+        ) from None
+
+
+def drawn(env: Any) -> np.ndarray:
+    """RGB uint8 [H, W, 3]; of several images that it draws, the first."""
+    drawn = env.render()
+    drawn = drawn[0] if isinstance(drawn, list | tuple) else drawn
+    if not isinstance(drawn, np.ndarray) or drawn.ndim != 3 or drawn.dtype != np.uint8:
+        raise ValueError(f"render() gave {type(drawn).__name__}; expected uint8 [H, W, 3] (render_mode 'rgb_array')")
+    return drawn
+
+
+def drawing(environment: Any, config: TrainConfig, spaces: Spaces, seed: int) -> Environment:
+    """One that can be filmed: another of an id, or the object that was given. Raises ConfigError."""
+    return Environment(make(environment, config, draws=True), spaces, seed, owned=isinstance(environment, str))
+
+
+class Environment(EpisodicEnvironment):
+    """One environment being acted in."""
+
+    robot = ROBOT
+
+    def __init__(
+        self, env: Any, spaces: Spaces, seed: int, session: int = 1, now_ns: Callable[[], int] = lambda: 0,
+        owned: bool = False,
+    ):  # fmt: skip
+        """now_ns: stamps every observation. owned: `env` is closed with it."""
+        super().__init__()
+        self._owned = owned
+        self.env, self.spaces, self._now_ns = env, spaces, now_ns
+        self._maker = TransitionMaker(spaces, ROBOT, session)
+        self._stacks = FrameStacks(spaces.images)
+        self._seed: int | None = seed
+
+    @property
+    def episode(self) -> int:
+        return self._maker.episode
+
+    @property
+    def step(self) -> int:
+        return self._maker.step
+
+    def reset(self) -> Observation:
+        observed, _ = self._call("reset", 2, seed=self._seed)
+        self._seed = None
+        self._begin()
+        frames, vectors = self._read(observed)
+        self._maker.observe(frames, vectors, stamp_ns=self._now_ns())
+        self.observation = self._stacks.reset(frames) | vectors
+        return self.observation
+
+    def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
+        self._maker.act(action, version, intervened)
+        observed, reward, terminated, truncated, info = self._call("step", 5, native(action[ACTION], self.env.action_space))
+        success = bool(info.get("is_success", info.get("success", info.get("succeed", False))))
+        score = Score(float(reward), bool(terminated), self.success or success)
+        self._count(score, intervened)
+        frames, vectors = self._read(observed)
+        complete = [self._maker.observe(frames, vectors, score, action, stamp_ns=self._now_ns())]
+        self.observation = self._stacks.push(frames) | vectors
+        over = bool(terminated or truncated)
+        if over:
+            complete.append(self._maker.close())
+        return complete, over
+
+    def stop(self) -> list[Transition]:
+        return [self._maker.close()] if self._maker.is_open else []
+
+    def drawn(self) -> np.ndarray:
+        return drawn(self.env)
+
+    @property
+    def rate_hz(self) -> float:
+        return (getattr(self.env, "metadata", None) or {}).get("render_fps") or super().rate_hz
+
+    @property
+    def card(self) -> dict[str, Any]:
+        return {"action_space": card_of(self.env.action_space)}
+
+    def close(self) -> None:
+        if self._owned:
+            self.env.close()
+
+    def _call(self, method: str, count: int, *arguments: Any, **named: Any) -> tuple:
+        """The environment's code. Raises ConfigError with file and line where it raises, or gives other than `count` values."""
+        try:
+            given = getattr(self.env, method)(*arguments, **named)
+        except Exception as error:  # whatever the code of others raises
+            raise ConfigError(f"environment {self.name}: {method}() raised {where(error)}") from error
+        if not isinstance(given, tuple) or len(given) != count:
+            raise ConfigError(f"environment {self.name}: {method}() gave {type(given).__name__}; expected a tuple of {count}")
+        return given
+
+    def _read(self, observed: Any) -> tuple[Arrays, Arrays]:
+        try:
+            return read(observed, self.spaces, lambda: drawn(self.env))
+        except Exception as error:  # its render() too
+            raise ConfigError(f"environment {self.name}: {' '.join(str(error).split())}") from error
+
+    @property
+    def name(self) -> str:
+        return name_of(self.env)

@@ -1,0 +1,107 @@
+"""What a training acts in, one episode after the other: a Gymnasium environment, or a configured system in its simulator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jsac_ros.config import ConfigError
+from jsac_ros.types import Action, Observation, Score, Transition
+
+Choose = Callable[[Observation], Action]
+
+
+class EpisodicEnvironment(ABC):
+    """Every episode ends with a closing transition."""
+
+    robot: str  # its name in every transition
+
+    def __init__(self):
+        self.observation: Observation = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """An episode begins."""
+        self.episode_return = 0.0
+        self.terminated = self.success = False
+        self.length = self.interventions = self.intervened_steps = 0  # of the newest episode
+        self._person_acted = False  # at the step before
+
+    def _count(self, score: Score, intervened: bool) -> None:
+        self.episode_return += score.reward
+        self.terminated = score.terminated
+        self.success |= score.success
+        self.length += 1
+        self.interventions += intervened and not self._person_acted
+        self.intervened_steps += intervened
+        self._person_acted = intervened
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As messages name it."""
+
+    @property
+    @abstractmethod
+    def episode(self) -> int:
+        """Number of the open episode, or of the next one."""
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """Steps of the open episode; 0 where none is."""
+
+    @abstractmethod
+    def reset(self) -> Observation: ...
+
+    @abstractmethod
+    def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
+        """Acts; returns the transitions that are complete now, and whether the episode is over."""
+
+    @abstractmethod
+    def stop(self) -> list[Transition]:
+        """Closes the open episode at its newest observation; [] where there is none."""
+
+    @abstractmethod
+    def drawn(self) -> np.ndarray:
+        """RGB uint8 [H, W, 3] for a film. Raises where nothing can be drawn."""
+
+    @property
+    def rate_hz(self) -> float:
+        """Of the steps, for a film."""
+        return 30.0
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What a policy's actions mean here, as JSON."""
+        return {}
+
+    def intervention(self) -> Action | None:
+        """What a scripted person does in the place of the policy's action; None: the policy acts."""
+        return None
+
+    def demonstration(self) -> list[Transition]:
+        """An episode of the scripted expert. Raises ConfigError where there is none."""
+        raise ConfigError(f"environment {self.name} has no scripted expert; expected a configuration whose task has one")
+
+    def close(self) -> None:
+        """Lets go of what it opened itself."""
+
+
+class Places(NamedTuple):
+    """Where a training learns and where it is evaluated."""
+
+    learning: Callable[[int, int], EpisodicEnvironment]  # by seed and session
+    test: Callable[[int, int], EpisodicEnvironment]
+    alone: bool = False  # both act in one object: an evaluation begins where no episode is open
+
+
+def play(environment: EpisodicEnvironment, choose: Choose, stop: Callable[[], bool] = lambda: False) -> None:
+    """One episode, to its end or until `stop`; its return and success are the environment's. Nothing is stored."""
+    observation, over = environment.reset(), False
+    while not over and not stop():
+        _, over = environment.act(choose(observation))
+        observation = environment.observation

@@ -1,0 +1,100 @@
+"""What a training needs before it begins, from what it is asked to learn in: a Gymnasium environment or a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsac_ros import parameters
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.rig import Rig
+from jsac_ros.spaces import ActionSpace, Spaces, VectorSpace
+from jsac_ros.training import environment as environments
+from jsac_ros.training import settings
+from jsac_ros.training.environment import Environment
+from jsac_ros.training.episodic import EpisodicEnvironment, Places
+from jsac_ros.training.evaluation import SEED
+from jsac_ros.training.simulation import Simulation
+from jsac_ros.training.spaces import spaces_of
+
+Tree = Mapping[str, Mapping[str, Any]]  # {section: {field: value}}
+
+
+class Setup(NamedTuple):
+    config: SystemConfig
+    spaces: Spaces
+    places: Places
+    sections: Collection[str]  # that mean something in it; empty: all
+
+
+def setup(environment: Any, tree: Tree, resume: Path | None = None) -> Setup:
+    """tree: settings over the defaults, or over the configuration's; resume: folder of a run to continue.
+
+    Raises ConfigError.
+    """
+    if settings.is_configuration(environment):
+        return _of_configuration(str(environment), tree, resume)
+    return _of_environment(environment, tree, resume)
+
+
+def _of_environment(environment: Any, tree: Tree, resume: Path | None) -> Setup:
+    for name in tree:
+        if name not in settings.SECTIONS:
+            raise ConfigError(f"{name}: does not apply to a training; expected {', '.join(settings.SECTIONS)}")
+    name = environments.name_of(environment)
+    config = settings.resumed(resume, name, tree) if resume else None
+    section = settings.train_section(tree) if config is None else config.train
+    env, owned = environments.make(environment, section), isinstance(environment, str)
+    spaces = spaces_of(env, section)
+    config = config or settings.configuration(name, tree, spaces)
+    test = environments.make(environment, section)
+    places = Places(
+        lambda seed, session: Environment(env, spaces, seed, session, owned=owned),
+        lambda seed, session: Environment(test, spaces, seed, session, owned=owned),
+        alone=env is test,
+    )
+    return Setup(config, spaces, places, settings.SECTIONS)
+
+
+def _of_configuration(file: str, tree: Tree, resume: Path | None) -> Setup:
+    config = settings.simulated(file, tree, resume)
+    place = lambda seed, session: Simulation(config, seed, session)
+    return Setup(config, Rig.of(config).spaces, Places(place, place), ())
+
+
+def drawing(environment: Any, folder: Path, spaces: Spaces) -> EpisodicEnvironment:
+    """What a run in `folder` learned in, to be filmed. Raises ConfigError."""
+    file = folder / "config.yaml"
+    if settings.is_configuration(environment):
+        return Simulation(parameters.load(file), SEED)
+    return environments.drawing(environment, parameters.load(file, kinds=settings.KINDS).train, spaces, SEED)
+
+
+def place_for(spaces: Spaces, environment: Any, seed: int, draws: bool = False) -> EpisodicEnvironment:
+    """Where a policy of these spaces is tried; draws: and filmed.
+
+    Raises ConfigError where the environment has not the parts that it needs.
+    """
+    if settings.is_configuration(environment):
+        config = parameters.load(environment)
+        if config.robot.driver != "sim":
+            raise ConfigError(f"robot.driver is {config.robot.driver!r}; a policy is tried in the simulator, 'sim'")
+        found, make = Rig.of(config).spaces, lambda: Simulation(config, seed)
+    else:
+        section = settings.section_for(spaces)
+        env = environments.make(environment, section, draws)
+        found = spaces_of(env, section)
+        make = lambda: Environment(env, spaces, seed, owned=isinstance(environment, str))
+    if difference := _shapes(found).difference(_shapes(spaces)):
+        raise ConfigError(f"environment {environments.name_of(environment)}: {difference}")
+    return make()
+
+
+def _shapes(spaces: Spaces) -> Spaces:
+    """Without units and bounds, which change nothing for a policy."""
+    return Spaces.of(
+        spaces.images,
+        [VectorSpace(part.name, part.size) for part in spaces.vectors],
+        [ActionSpace(part.name, part.size, choices=part.choices) for part in spaces.actions],
+    )

@@ -1,0 +1,110 @@
+"""A configured system in its simulator, without ROS and as fast as it can: what the live actor's episodes are, behind the
+same gate, with images and commands as late as they are live.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.control.rollout import Rollout
+from jsac_ros.rig import Rig
+from jsac_ros.sim.world import World
+from jsac_ros.training.episodic import EpisodicEnvironment
+from jsac_ros.types import Action, Observation, Transition
+
+INTERVENER = "intervener"  # of `person.by`
+_FILM_PIXELS = 256  # height of a film
+
+
+class Simulation(EpisodicEnvironment):
+    """Episodes begin at once where the task begins them, before a new scene."""
+
+    robot = "simulation"
+
+    def __init__(self, config: SystemConfig, seed: int, session: int = 1):
+        """Raises ConfigError where the system cannot be simulated."""
+        super().__init__()
+        seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+        self._rig = Rig.of(seeded)  # with a task that draws its own starts
+        self.world = World(self._rig, seed)
+        self._rollout = Rollout(self._rig, self.robot, session)
+        task = self._rig.task
+        self._expert = task.expert(seed)
+        self._intervener = task.intervener(seed) if config.person.by == INTERVENER else None
+        if config.person.by == INTERVENER and self._intervener is None:
+            raise ConfigError(f"person.by is {INTERVENER!r}; task {config.task.type!r} has no scripted person")
+
+    @property
+    def name(self) -> str:
+        return self._rig.config.run.name
+
+    @property
+    def episode(self) -> int:
+        return self._rollout.episode
+
+    @property
+    def step(self) -> int:
+        return self._rollout.step
+
+    def reset(self) -> Observation:
+        self._begin()
+        self.world.reset(self._rig.task.start())
+        sensed = self.world.view().sensed
+        self._rollout.begin(sensed)
+        self._rollout.observe(sensed)
+        if self._intervener is not None:
+            self._intervener.begin()
+        self.observation = self._rollout.observation
+        return self.observation
+
+    def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
+        executed = self.world.step(self._rollout.act(action, version, intervened))
+        view = self.world.view()
+        step = self._rollout.observe(view.sensed, executed, stamp_ns=view.stamp_ns, source_stamps_ns=view.source_stamps_ns)
+        self.observation, complete = self._rollout.observation, [step.transition]
+        self._count(step.score, intervened)
+        over = bool(step.ends) or self._rollout.step >= self._rig.episode_steps
+        if over:
+            complete.append(self._rollout.close())
+        return complete, over
+
+    def stop(self) -> list[Transition]:
+        return [self._rollout.close()] if self._rollout.is_open else []
+
+    def intervention(self) -> Action | None:
+        return self._intervener(self.world.sim.truth) if self._intervener is not None else None
+
+    def demonstration(self) -> list[Transition]:
+        if self._expert is None:
+            return super().demonstration()
+        self._expert.begin()
+        self.reset()
+        shown: list[Transition] = []
+        over = False
+        while not over:
+            complete, over = self.act(self._expert(self.world.sim.truth), version=-1, intervened=True)
+            shown += complete
+        return shown
+
+    def drawn(self) -> np.ndarray:
+        """What the cameras see, side by side."""
+        frames = self.world.view().sensed.frames
+        if not frames:
+            raise ValueError("there is no camera; expected one in the section cameras")
+        return np.hstack([_enlarged(frames[name]) for name in sorted(frames)])
+
+    @property
+    def rate_hz(self) -> float:
+        return 1.0 / self._rig.config.control.period_s
+
+    def close(self) -> None:
+        self.world.close()
+
+
+def _enlarged(frame: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, C] -> RGB [`_FILM_PIXELS`, W', 3]."""
+    width = max(1, round(frame.shape[1] * _FILM_PIXELS / frame.shape[0]))
+    image = cv2.resize(frame, (width, _FILM_PIXELS), interpolation=cv2.INTER_NEAREST)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)

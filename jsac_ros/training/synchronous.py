@@ -1,0 +1,260 @@
+"""Learning in an environment with one process: act, store, sample, update, in turn.
+
+The loop that learns is `agent/learning.py`, as in a live system; its batches come from `Training.batches`, which steps the
+environment. A run folder holds what a live run's does: config.yaml, spaces.json, replay/, checkpoints/, policy/, tables,
+events, summary, curve and report; and demonstrations/, where a scripted expert has shown some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros import agent as algorithms
+from jsac_ros import parameters
+from jsac_ros.agent import export
+from jsac_ros.agent.agent import TrainState, with_encoder
+from jsac_ros.agent.checkpoint import Checkpoints
+from jsac_ros.agent.learning import Learner
+from jsac_ros.agent.policy import action_key, make_act, random_action
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.replay.interventions import Interventions
+from jsac_ros.replay.ring import Returned
+from jsac_ros.replay.samplers import Sampler, open_demonstrations
+from jsac_ros.replay.store import FrameStore
+from jsac_ros.rig import write_spaces
+from jsac_ros.spaces import Spaces
+from jsac_ros.training.demonstrations import record
+from jsac_ros.training.episodic import Places
+from jsac_ros.training.evaluation import SEED, Episode, episode_of, evaluate
+from jsac_ros.training.log import TrainingLog
+from jsac_ros.training.progress import ProgressBar
+from jsac_ros.types import Action, Batch, Observation, Transition, empty_batch
+
+DEMONSTRATIONS = "demonstrations"  # a store in the run folder
+_SHOWN_SEED = 20_000  # added to a training's for what the expert shows
+
+
+class Training:
+    """Close it: only then are the last checkpoint, the policy and the report written."""
+
+    def __init__(
+        self, config: SystemConfig, spaces: Spaces, places: Places, folder: Path, shown: bool = True,
+        sections: Collection[str] = (),
+    ):  # fmt: skip
+        """shown: progress on the terminal. sections: of the configuration that mean something here; none: all of them.
+
+        Continues the training that is in `folder`, where there is one. Raises ConfigError, or another ValueError with one
+        line, where something there is of another configuration or in use.
+        """
+        self.config, self.spaces, self.folder = config, spaces, folder
+        self.agent = algorithms.build(config.agent, spaces)
+        self._act = make_act(self.agent)
+        with ExitStack() as opened:
+            self._open(opened, places)
+            state, self._begin, begin_s = self._first_state()
+            self.learner = Learner(self.agent, state, config.learner.devices)
+            self._opened = opened.pop_all()
+        parameters.dump(config, folder / "config.yaml", sections)
+        write_spaces(folder, spaces)
+        self._random = np.random.default_rng((config.run.seed, self._session))
+        self._alone, self._evaluation_due = places.alone, False
+        self.log = TrainingLog(folder, self.environment.robot, self._session, self._begin, begin_s)
+        self.bar = ProgressBar(config.train.environment, self._begin, config.train.steps, shown)
+        self.done = self._begin  # steps of the environment
+        self._is_enough = False  # an evaluation reached `train.stop_at_success`
+        self._drawn: list[np.ndarray] = []  # index of every batch that is being learned from
+
+    def _open(self, opened: ExitStack, places: Places) -> None:
+        """Store, checkpoints, environments and demonstrations."""
+        config, replay = self.config, self.config.replay
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = Path(replay.folder).expanduser() if replay.folder else self.folder / "replay"
+        self.store = FrameStore.open(place, self.spaces, replay.capacity)
+        opened.callback(self.store.close)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", self.agent, config.learner.keep_checkpoints)
+        opened.callback(self.checkpoints.close)
+        self._session = 1 + int(self.store.rows["session"][self.store.live_slots()].max(initial=0))
+        seed = config.run.seed + self._session
+        self.environment, self._test = places.learning(seed, self._session), places.test(seed + SEED, self._session)
+        for environment in (self.environment, self._test):
+            opened.callback(environment.close)
+        demonstrations = open_demonstrations(self._demonstrated(places), self.spaces)
+        if demonstrations is not None:
+            opened.callback(demonstrations.close)
+        self._interventions = Interventions(self.store, replay.intervention_capacity)
+        opened.callback(self._interventions.close)
+        n_step, discount = config.agent.n_step, config.agent.discount
+        self._sampler = Sampler(replay, self.store, n_step, discount, demonstrations, self._interventions)
+
+    def _demonstrated(self, places: Places) -> str:
+        """Folder of the demonstrations, which are recorded first where they are to be; '' for none."""
+        config, folder = self.config, self.folder / DEMONSTRATIONS
+        if not config.train.demonstrations:
+            return config.replay.demonstrations
+        if not folder.exists():
+            with closing(places.learning(config.run.seed + _SHOWN_SEED, self._session)) as environment:
+                record(environment, config.train.demonstrations, folder, self.spaces)
+        return str(folder)
+
+    def _first_state(self) -> tuple[TrainState, int, float]:
+        """Of the newest checkpoint, with the steps and seconds behind it, or a fresh one."""
+        if self.checkpoints.latest() is not None:
+            state, counters = self.checkpoints.restore()
+            if "env_steps" not in counters:
+                raise ConfigError(f"{self.folder} is of a live run; expected one of `jsac-ros train`")
+            return state, counters["env_steps"], counters["time_s"]
+        state, encoder = self.agent.init(self.config.run.seed), self.config.learner.encoder
+        if encoder:
+            state = with_encoder(state, export.load(encoder).params["encoder"])
+        return state, 0, 0.0
+
+    # -- learning ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """To the configured number of steps. Raises NotFinite, or ConfigError where the environment's own code fails."""
+        seconds = self.learner.compile(self.config.replay.batch_size)
+        self.bar.say(f"{self.config.agent.type}: compiled the update in {seconds:.1f} s")
+        self.learner.learn(
+            self.batches(), give_back=self._give_back, on_skipped=self._name_skipped,
+            max_skipped_updates=self.config.learner.max_skipped_updates,
+        )  # fmt: skip
+
+    def batches(self) -> Iterator[Batch]:
+        """Steps the environment and yields a batch for every update that is due; two in turn, so that the next is filled
+        while one is learned from."""
+        config, environment, over = self.config, self.environment, True
+        turn = [empty_batch(self.spaces, config.replay.batch_size, config.agent.n_step) for _ in range(2)]
+        owed, per_step = 0.0, config.replay.min_updates_per_step or 1.0
+        while self.done < config.train.steps and not self._is_enough:
+            observation = environment.reset() if over else environment.observation
+            transitions, over = self._step(observation)
+            self._keep_steps(transitions)
+            self.done += 1
+            owed += per_step if self.done > config.replay.warmup_steps else 0.0
+            while owed >= 1.0 and self._sampler.sample_into(self._random, turn[0]):
+                owed -= 1.0
+                self._drawn.append(turn[0].index)
+                yield turn[0]
+                turn.reverse()
+            if over:
+                self._write_episode()
+            self._after_step(over)
+
+    def _step(self, observation: Observation) -> tuple[list[Transition], bool]:
+        """One step of the environment, by a scripted person where one takes over."""
+        action = self.environment.intervention()
+        if action is not None:
+            return self.environment.act(action, version=-1, intervened=True)
+        return self.environment.act(self._explore(observation), self.learner.updates)
+
+    def _keep_steps(self, transitions: list[Transition]) -> None:
+        for transition in transitions:
+            self._interventions.add(transition)
+            self.store.append(transition)
+
+    def _explore(self, observation: Observation) -> Action:
+        key = action_key(self.config.run.seed, self._session, self.done)
+        if self.done < self.config.replay.warmup_steps:
+            return random_action(key, self.spaces)
+        return self._act(self.learner.policy_params(), observation, key, False)
+
+    def best_action(self, observation: Observation) -> Action:
+        """Without exploration, by the newest parameters."""
+        return self._act(self.learner.policy_params(), observation, np.zeros(2, np.uint32), True)
+
+    def sampled_action(self, observation: Observation) -> Action:
+        """As it explores, by the newest parameters."""
+        key = action_key(self.config.run.seed + SEED, self._test.episode, self._test.step)
+        return self._act(self.learner.policy_params(), observation, key, False)
+
+    def _give_back(self, td_error: np.ndarray | None) -> None:
+        index = self._drawn.pop(0)
+        if td_error is not None:
+            self._sampler.feedback(Returned(index, td_error))
+
+    def _name_skipped(self, batch: Batch, td_error: np.ndarray) -> None:
+        bad = batch.index[~np.isfinite(td_error)].tolist()
+        which = f"rows {bad} of the store" if bad else "its gradient, not a transition in it"
+        self.bar.say(f"update {self.learner.updates} skipped: not finite because of {which}")
+
+    # -- beside it -----------------------------------------------------------------------------------------------
+
+    def _after_step(self, over: bool) -> None:
+        """Evaluates where it is time, keeps what was learned, writes a row every second."""
+        train, last = self.config.train, self.done == self.config.train.steps
+        self._evaluation_due |= self.done % train.evaluate_every == 0 or last
+        if self._evaluation_due and (over or last or not self._alone):
+            self._evaluation_due = False
+            self._evaluate(over)
+            self._keep()
+        if self.log.due() or last:
+            self._write_row()
+        self.bar.show(self.done, self.log.last_ten)
+
+    def _evaluate(self, over: bool) -> None:
+        """over: no episode of the training is open."""
+        if self._alone and not over:
+            self._stop_episode()
+        train = self.config.train
+        ways = [("", self.best_action)] + [(" of sampled actions", self.sampled_action)] * train.evaluate_sampled
+        for way, choose in ways:
+            episodes = evaluate(self._test, choose, train.evaluation_episodes, self.done, sampled=bool(way))
+            for episode in episodes:
+                self.log.episode(episode, self._test.episode - 1, self.learner.updates)
+            self.bar.say(f"{self.done:>9,} steps  evaluation{way}: {_result(episodes)}")
+            success = np.mean([episode.success for episode in episodes])
+            self._is_enough |= bool(0 < train.stop_at_success <= success)
+
+    def _write_episode(self, stopped: bool = False) -> None:
+        episode = episode_of(self.environment, self.done)
+        self.log.episode(episode, self.environment.episode - 1, self.learner.updates, stopped)
+
+    def _stop_episode(self) -> None:
+        """Closes the open episode, where there is one."""
+        if transitions := self.environment.stop():
+            self._keep_steps(transitions)
+            self._write_episode(stopped=True)
+
+    def _write_row(self) -> None:
+        learner, steps = self.learner, self.done - self._begin
+        metrics = {f"learner.metric.{name}": float(value) for name, value in learner.metrics.items()}
+        self.log.row(
+            steps,
+            learner.updates,
+            {
+                "control.episode": self.environment.episode, "control.step": self.environment.step,
+                "learner.update_ms": 1e3 * learner.update_s, "replay.received": steps, "replay.lost": 0,
+                "replay.stored": self.store.stored,
+            } | metrics,
+        )  # fmt: skip
+
+    @property
+    def _is_interrupted(self) -> bool:
+        """Whether an interrupt came while the state was being replaced."""
+        return self.learner.state.step.is_deleted()
+
+    def _keep(self) -> None:
+        """A checkpoint, where anything was learned."""
+        if not self._is_interrupted and self.learner.updates:
+            self.checkpoints.save(self.learner.state, {"env_steps": self.done, "time_s": self.log.time_s()})
+
+    def close(self) -> None:
+        """Keeps what was learned, however the training ended."""
+        self.bar.close()
+        with self._opened:
+            self._stop_episode()
+            self._keep()
+            if not self._is_interrupted:
+                card = {"train": self.config.train.model_dump(mode="json"), "env_steps": self.done}
+                export.save(self.folder / "policy", self.learner.policy_params(), self.agent, card | self.environment.card)
+        self.log.close()
+
+
+def _result(episodes: list[Episode]) -> str:
+    """Mean return, and where the goal was reached how often."""
+    mean, successes = np.mean([episode.episode_return for episode in episodes]), sum(episode.success for episode in episodes)
+    return f"return {mean:10.1f}" + (f", success {successes} of {len(episodes)}" if successes else "")

@@ -1,0 +1,57 @@
+"""What trials of a policy tell: success with its interval, return and length; of two policies, their difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jsac_ros.training.evaluation import Episode
+
+Z = 1.959964  # of a normal distribution: 95 % lie within
+Interval = tuple[float, float]
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """The 95 % score interval of a share (Wilson 1927): inside [0, 1] also where all trials succeeded, or none."""
+    share, z2 = successes / trials, Z**2 / trials
+    middle = (share + z2 / 2) / (1 + z2)
+    half = Z * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials)) / (1 + z2)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> Interval:
+    """The 95 % interval of the second share minus the first, of (successes, trials) each (Newcombe 1998, method 10)."""
+    p, q = first[0] / first[1], second[0] / second[1]
+    (p_low, p_high), (q_low, q_high) = wilson(*first), wilson(*second)
+    return q - p - math.hypot(q - q_low, p_high - p), q - p + math.hypot(q_high - q, p - p_low)
+
+
+def figures(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """As JSON: episodes, success and its interval (shares), return and steps."""
+    returns = np.array([episode.episode_return for episode in episodes])
+    succeeded, count = sum(episode.success for episode in episodes), len(episodes)
+    return {
+        "episodes": count,
+        "success": succeeded / count,
+        "success_interval": list(wilson(succeeded, count)),
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std()),
+        "steps_mean": float(np.mean([episode.steps for episode in episodes])),
+    }
+
+
+def difference(first: Sequence[Episode], second: Sequence[Episode]) -> dict[str, Any]:
+    """Of the second minus the first, as JSON; trial i of both began alike."""
+    shares = [(sum(episode.success for episode in episodes), len(episodes)) for episodes in (first, second)]
+    returns = np.array([b.episode_return - a.episode_return for a, b in zip(first, second, strict=True)])
+    half = Z * float(returns.std(ddof=1)) / math.sqrt(len(returns)) if len(returns) > 1 else math.inf
+    mean = float(returns.mean())
+    found: dict[str, Any] = {
+        "success": shares[1][0] / shares[1][1] - shares[0][0] / shares[0][1],
+        "success_interval": list(difference_of_shares(*shares)),
+        "return_mean": mean,
+    }
+    return found | ({"return_interval": [mean - half, mean + half]} if len(returns) > 1 else {})

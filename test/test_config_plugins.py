@@ -1,0 +1,166 @@
+"""Plug-ins by import path: what can be wrong with one is said in one line that names it."""
+
+import sys
+
+import pytest
+from rig_cases import LINE, config_of, rig_of
+
+from jsac_ros import plugins
+from jsac_ros.config import ConfigError
+from jsac_ros.parameters import from_parameters
+from jsac_ros.rig import Rig
+
+BROKEN = """
+from jsac_ros.config import TaskParameters
+from jsac_ros.tasks.task import Task
+
+NUMBER = 3
+
+
+class Bare:
+    pass
+
+
+class Other:
+    class Parameters(TaskParameters):
+        reward_scale: float = 1.0
+
+    def __init__(self, parameters, rig):
+        pass
+
+
+class Abstract(Task):
+    def score(self, before, action, after):
+        raise NotImplementedError
+
+
+class Raises(Task):
+    def __init__(self, parameters, rig):
+        raise RuntimeError("no licence")
+    def score(self, before, action, after): ...
+    def reset(self): ...
+
+
+class Outer:
+    class Inner(Other):
+        pass
+
+
+class Wrong:
+    class Parameters:
+        pass
+"""
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A module of somebody else's, `lab_<n>`; a new name each time, as modules stay imported."""
+    name = f"lab_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(BROKEN)
+    (tmp_path / f"{name}_typo.py").write_text("import not_installed_anywhere\n")
+    (tmp_path / f"{name}_raises.py").write_text("\nraise OSError('no\\ncamera')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def refused(kind, name):
+    with pytest.raises(plugins.PluginError) as raised:
+        plugins.load(kind, name)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_shipped_plugins_come_in_through_the_same_door():
+    assert {"ur5", "ur5e", "urdf", "joints", "diff_drive"} <= set(plugins.names("robot"))
+    for kind in plugins.GROUPS:
+        for name in plugins.names(kind):
+            if name != "mujoco":
+                plugins.load(kind, name)
+    assert plugins.load("task", "jsac_ros.tasks.shadow:Shadow") is plugins.load("task", "shadow")
+
+
+def test_a_plugin_that_is_not_there_is_named_with_the_nearest(lab):
+    assert refused("task", "ur5_reecher").startswith(
+        "'ur5_reecher': unknown (did you mean 'ur5_reacher'?); expected module:Class or"
+    )
+    assert (
+        refused("agent", "jasc") == "'jasc': unknown (did you mean 'jsac'?); expected module:Class or one of dqn, jsac, sac_v"
+    )
+    assert refused("task", "nowhere_at_all:Peg") == (
+        "'nowhere_at_all:Peg': no module 'nowhere_at_all' on PYTHONPATH; expected an importable module:Class"
+    )
+    assert f"module {lab} has no 'Othr' (did you mean 'Other'?)" in refused("task", f"{lab}:Othr")
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_file_and_line(lab):
+    said = refused("task", f"{lab}_typo:Peg")
+    assert "ModuleNotFoundError: No module named 'not_installed_anywhere'" in said and f"{lab}_typo.py:1)" in said
+    said = refused("task", f"{lab}_raises:Peg")
+    assert "OSError: no camera" in said and f"{lab}_raises.py:2)" in said
+
+
+def test_what_is_no_plugin_is_refused(lab):
+    assert refused("task", f"{lab}:NUMBER").endswith("NUMBER is int; expected a class")
+    assert refused("task", f"{lab}:Bare").endswith("Bare has no Parameters; expected a pydantic model of its configuration")
+    assert refused("task", f"{lab}:Wrong").endswith("Wrong has no Parameters; expected a pydantic model of its configuration")
+    assert plugins.load("task", f"{lab}:Outer.Inner").__qualname__ == "Outer.Inner"
+
+
+def test_parameters_of_another_kind_are_refused():
+    with pytest.raises(ConfigError, match="robot.type is 'shadow': unknown"):
+        from_parameters({"robot.type": "shadow"})
+    with pytest.raises(ConfigError, match="robot.type is 'jsac_ros.*': its Parameters are no RobotParameters"):
+        from_parameters({"robot.type": "jsac_ros.tasks.shadow:Shadow"})
+
+
+def test_parameters_of_a_lab_are_checked_like_ours(lab):
+    config = config_of(LINE, task__type=f"{lab}:Other", task__reward_scale=2.5)
+    assert config.task.reward_scale == 2.5 and config.task.episode_s == 0.16
+    with pytest.raises(ConfigError) as raised:
+        config_of(LINE, task__type=f"{lab}:Other", task__reward_scal=2.5, task__episode_s="long")
+    unknown, wrong = str(raised.value).splitlines()
+    assert {unknown, wrong} == {
+        "task.reward_scal: unknown key; did you mean reward_scale?",
+        "task.episode_s is 'long': Input should be a valid number",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Other", "Other in .*lab_.*py is no Task; expected a subclass"),
+        ("Abstract", r"Abstract in .*lab_.*py lacks reset"),
+        ("Raises", r"RuntimeError: no licence \(.*lab_.*py:\d+\)"),
+    ],
+)
+def test_a_task_that_is_none_is_named_with_its_file(lab, name, said):
+    with pytest.raises(ConfigError, match=f"task.type '{lab}:{name}': {said}") as raised:
+        rig_of(LINE, task__type=f"{lab}:{name}")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_rig_says_all_that_does_not_fit_and_each_once():
+    config = config_of(LINE, robot__home=(0.0,), actions__arm__scale=(0.1, 0.2, 0.3))
+    (line,) = Rig(config).problems()
+    assert line == "robot.home has 1 values; joints has 3 joints", "what is made of it says the same"
+    config = config_of(LINE, actions__arm__joints=("a", "x"), task__observe=("eye", "elbow"), sensors__eye__topic="x",
+                       sensors__eye__type="std_msgs/msg/Bool", sensors__eye__fields=("data",))  # fmt: skip
+    lines = Rig(config).problems()
+    assert "actions.arm.joints is ['a', 'x']; expected different ones of ['a', 'b', 'c']" in lines
+    assert (
+        "'eye' names 2 of the cameras, the sensors and the joints; expected one"
+        in Rig(
+            config_of(
+                LINE,
+                **{f"sensors__eye__{k}": v for k, v in (("topic", "x"), ("type", "std_msgs/msg/Bool"), ("fields", ("data",)))},
+            )
+        ).problems()
+    )
+
+
+def test_the_safety_process_imports_no_plugin_but_the_robot():
+    before = set(sys.modules)
+    config = from_parameters(LINE | {"task.type": "nobody:Knows", "agent.type": "nor:This"}, kinds=("robot",))
+    assert config.robot.joints == ("a", "b", "c") and config.task.type == "nobody:Knows" and config.task.episode_s == 0.16
+    assert config.actions.arm.scale == (0.2,), "an opaque section has its fields as the file has them"
+    assert not {"nobody", "nor"} & (set(sys.modules) - before)

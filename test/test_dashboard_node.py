@@ -1,0 +1,226 @@
+"""The dashboard as a process, on real topics and a real socket; a plain client stands for the browser."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import domains
+import httpx2
+import numpy as np
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+from websockets.sync.client import connect
+
+from jsac_ros import system
+from jsac_ros.msg import AppliedAction, ControlStatus, Episode, SafetyStatus, TrainingStatus
+from jsac_ros.parameters import load
+from jsac_ros.supervision import STOP
+
+DOMAIN = domains.take()
+ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+TOPICS = {
+    "control_status": ControlStatus, "training_status": TrainingStatus, "safety_status": SafetyStatus, "episode": Episode,
+    "applied_action": AppliedAction, "camera/image_raw": Image,
+}  # fmt: skip
+
+# A second camera on the same topic, grey and cropped.
+CLOSE = {
+    "cameras.close.topic": "camera/image_raw", "cameras.close.crop": (0, 0, 32, 48), "cameras.close.channels": 1,
+    "cameras.close.height": 32, "cameras.close.width": 48, "task.camera": "wrist",
+}  # fmt: skip
+
+
+def start(config, folder, domain=DOMAIN, **changes):
+    """The dashboard of a run in `folder`; -> the process and the run folder."""
+    values = {"run.folder": str(folder), "dashboard.enabled": True, "dashboard.port": 0} | changes
+    run = system.make_run_folder(load(config, values))
+    command = [sys.executable, "-m", "jsac_ros.nodes.dashboard", "--ros-args", "--params-file", str(run / "config.yaml")]
+    environment = ENVIRONMENT | {"JSAC_RUN_FOLDER": str(run), "ROS_DOMAIN_ID": str(domain)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True), run
+
+
+class Run:
+    """The dashboard and what it talks to: publishers in the place of the other processes, and an actor's `pause`."""
+
+    def __init__(self, config, folder):
+        self.popen, self.folder = start(config, folder, **CLOSE)
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=DOMAIN)
+        self.node = rclpy.create_node("others", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.publishers = {topic: self.node.create_publisher(kind, topic, 10) for topic, kind in TOPICS.items()}
+        self.stopped, self.paused = [], []
+        self.node.create_subscription(Bool, "emergency_stop", lambda message: self.stopped.append(message.data), 10)
+        self.node.create_service(Trigger, "actor/pause", self._on_pause)
+        line = self.popen.stdout.readline()
+        assert line.startswith("dashboard: http://127.0.0.1:"), line + self.rest()
+        self.url, self.token = re.fullmatch(r"dashboard: (http://[^/]*)/#token=(\S+)\n", line).groups()
+
+    def _on_pause(self, _, response):
+        self.paused.append(True)
+        response.success, response.message = True, "pause: was acting"
+        return response
+
+    def rest(self):
+        self.popen.kill()
+        return self.popen.stdout.read()
+
+    def post(self, verb, token=None):
+        """As a button does, while this side of the services spins."""
+        headers = {"x-jsac-token": self.token if token is None else token}
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(httpx2.post, f"{self.url}/do/{verb}", headers=headers, timeout=20)
+            self.until(answer.done)
+        return answer.result()
+
+    def until(self, condition, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def viewer(self):
+        return connect(f"{self.url.replace('http', 'ws')}/look", origin=self.url)
+
+    def subscriptions(self, topic):
+        return self.publishers[topic].get_subscription_count()
+
+    def close(self):
+        self.popen.kill()
+        self.popen.wait()
+        self.popen.stdout.close()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture(scope="module")
+def demo(request):
+    return request.config.rootpath / "config" / "ur5_reacher_demo.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(demo, tmp_path_factory):
+    run = Run(demo, tmp_path_factory.mktemp("runs"))
+    run.until(lambda: run.subscriptions("control_status"))
+    yield run
+    run.close()
+
+
+def parts(viewer, *names, seconds=20):
+    """What the viewer has been told, once it knows all of `names`."""
+    told, deadline = {"episodes": [], "events": []}, time.monotonic() + seconds
+    while not all(told.get(name) for name in names):
+        message = viewer.recv(timeout=max(0.1, deadline - time.monotonic()))
+        if isinstance(message, str):
+            for name, value in json.loads(message).items():
+                told[name] = told[name] + value if name in ("episodes", "events") else value
+    return told
+
+
+def test_the_address_with_the_token_is_for_this_user_alone(run):
+    for name in ("dashboard_url", "dashboard_token"):
+        assert stat.S_IMODE((run.folder / name).stat().st_mode) == 0o600
+    assert (run.folder / "dashboard_url").read_text().strip() == f"{run.url}/#token={run.token}"
+    assert httpx2.get(run.url).status_code == 200
+
+
+def test_what_the_processes_publish_reaches_the_viewer(run):
+    with run.viewer() as viewer:
+        told = parts(viewer, "run")
+        assert told["run"]["cameras"] == ["close", "wrist"] and list(told["run"]["actions"]) == ["arm"]
+        session = 2**63 + 1
+        run.publishers["control_status"].publish(ControlStatus(state="holding", reason="image 0.3 s old", rate_hz=float("nan")))
+        run.publishers["safety_status"].publish(SafetyStatus(state="moving", rule_names=["box"], rule_counts=[3]))
+        run.publishers["episode"].publish(Episode(robot="ur5", session=session, episode=4, episode_return=2.5, success=True))
+        run.publishers["applied_action"].publish(AppliedAction(intervened=True, rules=["box"]))
+        told = parts(viewer, "control", "safety", "episodes", "events", "rules")
+        assert told["control"]["rate_hz"] is None and told["control"]["state"] == "holding"
+        assert (told["safety"]["rule_names"], told["safety"]["rule_counts"]) == (["box"], [3])
+        (episode,) = told["episodes"]
+        assert (episode["session"], episode["episode"], episode["episode_return"]) == (str(session), 4, 2.5)
+        assert told["rules"] == ["box"] and "actor holding" in [event["title"] for event in told["events"]]
+
+
+def test_cameras_are_subscribed_while_a_viewer_is_there(run):
+    camera = run.publishers["camera/image_raw"]
+    run.until(lambda: run.subscriptions("camera/image_raw") == 0)
+    with run.viewer() as viewer:
+        run.until(lambda: run.subscriptions("camera/image_raw") == 1)
+        viewer.send(json.dumps({"cameras": ["close", "wrist"]}))
+        red = np.zeros((64, 96, 3), np.uint8)
+        red[..., 0] = 200
+        shown, end_s = {}, time.monotonic() + 60
+        while len(shown) < 2:
+            assert time.monotonic() < end_s, sorted(shown)
+            for height in (7, 64):  # the first is not of the size that it says: refused. Best effort: some may be lost
+                camera.publish(Image(height=height, width=96, encoding="rgb8", step=288, data=red.tobytes()))
+            with contextlib.suppress(TimeoutError):
+                if isinstance(message := viewer.recv(timeout=0.2), bytes):
+                    header, _, jpeg = message.partition(b"\0")
+                    shown[json.loads(header)["camera"]] = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+                    viewer.send(json.dumps({"seen": True}))
+    assert shown["wrist"].shape == shown["close"].shape == (64, 96, 3)
+    assert shown["wrist"][32, 48, 2] > 180 and shown["wrist"][32, 48, :2].max() < 30
+    assert np.ptp(shown["close"][32, 48]) < 3, "grey"
+    run.until(lambda: run.subscriptions("camera/image_raw") == 0)
+
+
+def test_buttons_call_what_the_command_line_calls(run):
+    assert run.post("pause", token="wrong").status_code == 403 and not run.paused
+    answer = run.post("pause")
+    assert answer.json() == {"success": True, "message": "pause: was acting"} and run.paused == [True]
+    answer = run.post("checkpoint")
+    assert answer.status_code == 409 and "no process serves learner/checkpoint" in answer.json()["message"]
+
+
+def test_the_emergency_stop_needs_no_service(run):
+    assert run.post("emergency-stop").json()["success"]
+    run.until(lambda: run.stopped)
+    assert run.stopped == [True]
+
+
+def test_where_the_port_is_taken_another_is(demo, run, tmp_path):
+    taken = int(run.url.rpartition(":")[2])
+    popen, _ = start(demo, tmp_path, domains.take(), **{"dashboard.port": taken})
+    url = popen.stdout.readline()
+    popen.kill()
+    popen.communicate()
+    assert re.match(r"dashboard: http://127\.0\.0\.1:\d+/", url) and f":{taken}/" not in url
+
+
+def test_it_ends_when_asked_though_a_page_is_open(run):
+    with run.viewer() as viewer:
+        parts(viewer, "run")
+        run.popen.send_signal(STOP)
+        assert run.popen.wait(10) == 0, run.rest()
+    assert not (run.folder / "dashboard_url").exists()
+    assert "Traceback" not in run.popen.stdout.read()
+
+
+def test_an_address_of_another_computer_is_one_line(demo, tmp_path):
+    popen, _ = start(demo, tmp_path, **{"dashboard.host": "203.0.113.1"})
+    words = popen.communicate(timeout=60)[0]
+    assert popen.returncode == 2
+    (line,) = words.splitlines()
+    assert "dashboard.host 203.0.113.1" in line and "expected an address of this computer" in line
+
+
+def test_killed_without_a_starter_it_dies_of_the_signal(demo, tmp_path):
+    popen, _ = start(demo, tmp_path)
+    assert popen.stdout.readline().startswith("dashboard: ")
+    popen.send_signal(signal.SIGTERM)
+    popen.communicate(timeout=30)
+    assert popen.returncode == -signal.SIGTERM

@@ -1,0 +1,72 @@
+"""Random input to a running system ends none of its processes, and the robot learns on afterwards.
+
+An hour of it: `python test/fuzz.py --hours 1`.
+"""
+
+import os
+import random
+import re
+import time
+from pathlib import Path
+
+import fuzz
+import pytest
+from live_system import System, leftovers, tiny_config
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, String
+
+pytestmark = pytest.mark.timeout(300)
+SECONDS = float(os.environ.get("JSAC_FUZZ_S", "15"))
+SYSTEMS = {  # name -> what is set beside the tiny configuration; between them every subscription
+    "arm": {"learner__policy_topic": True, "bag__record": True},
+    "velocity": {"robot__interface": "velocity"},
+}
+
+
+def fuzz_system(folder: Path, changes: dict, seconds: float, seed: int) -> int:
+    """Sends random input to a whole system, then checks that it works; -> messages sent."""
+    system = System(tiny_config(folder, run__max_restarts=0, **changes))
+    try:
+        system.wait_until("acting", lambda: system.latest["control_status"].state == "acting")
+        system.wait_until("learning", lambda: system.latest["training_status"].updates > 0)
+        stranger = fuzz.Stranger(system.node, random.Random(seed))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            stranger.send()
+            for _ in range(5):
+                system.executor.spin_once(timeout_sec=0.005)
+            assert system.popen.poll() is None, f"seed {seed}\n{system.words()}"
+        _recovers(system)
+        assert system.end() == 0, f"seed {seed}\n{system.words()}"
+        words = system.words()
+        raised = re.findall(r"^(?:Traceback.*|[\w.]*Error: .*)", words, re.MULTILINE)
+        assert raised == [], f"seed {seed}\n{words}"
+        assert leftovers() == []
+        return sum(stranger.sent.values())
+    finally:
+        system.close()
+
+
+def _recovers(system: System) -> None:
+    """A person ends what the stranger began; then everything works as before."""
+    fault = system.node.create_publisher(String, "sim_fault", 10)
+    # The driver says it where it changes, and for the driver it has not.
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    running = system.node.create_publisher(Bool, "io_and_status_controller/robot_program_running", latched)
+    fault.publish(String(data="none"))
+    running.publish(Bool(data=True))
+    time.sleep(1.0)
+    assert system.call("safety/release").success
+    system.call("actor/start")
+    system.forget()
+    system.wait_until("acting", lambda: system.latest["control_status"].state == "acting")
+    before = {name: system.latest[name] for name in ("control_status", "replay_status", "training_status")}
+    grown = lambda name, field: getattr(system.latest[name], field) > getattr(before[name], field)
+    system.wait_until("steps stored", lambda: grown("replay_status", "received"))
+    system.wait_until("updates", lambda: grown("training_status", "updates"))
+    assert system.latest["control_status"].dropped == 0
+
+
+def test_a_running_system_survives_random_input(tmp_path):
+    sent = fuzz_system(tmp_path, SYSTEMS["arm"], SECONDS, seed=int(time.time()))
+    assert sent > 50

@@ -1,0 +1,166 @@
+"""What every node has: timers that no clock stops, parameters that nobody changes, ends that still listen."""
+
+import os
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from replay_cases import make_transition
+from rosgraph_msgs.msg import Clock
+
+from jsac_ros.msg import Transition, TransitionAck
+from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
+from jsac_ros.nodes.process import JsacNode, WorkingNode
+from jsac_ros.nodes.transitions import TransitionSender
+from jsac_ros.run_key import RunKey
+
+DOMAIN = 80 + os.getpid() % 10
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def ros(monkeypatch):
+    """A context of its own, in the place of the default one that a node's process has."""
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    rclpy.init(args=[])
+    yield
+    rclpy.shutdown()
+
+
+def wait(until, look=lambda: time.sleep(0.02), seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not until() and time.monotonic() < deadline:
+        look()
+    assert until()
+
+
+def spin(executor, until):
+    wait(until, lambda: executor.spin_once(timeout_sec=0.05))
+
+
+def test_timers_go_on_when_the_clock_is_set_back(ros):
+    """By /clock, which rclpy's timers follow like the computer's own."""
+    node = JsacNode("timed", parameter_overrides=[Parameter("use_sim_time", value=True)])
+    calls = []
+    node.create_timer(0.02, lambda: calls.append(node.get_clock().now().nanoseconds))
+    clock = node.create_publisher(Clock, "/clock", 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        for seconds in (5000, 1000, 1000):  # the last one: it stands still
+            before = len(calls)
+            clock.publish(Clock(clock=Time(sec=seconds)))
+            spin(executor, lambda: len(calls) > before + 5 and calls[-1] == seconds * 1_000_000_000)
+    finally:
+        node.destroy_node()
+
+
+@pytest.fixture(params=[False, True], ids=["as usual", "polled"])
+def configured(ros, request):
+    """A node with a limit, its client and their executor."""
+    limit = Parameter("safety.max_joint_speed_rad_s", value=0.3)
+    node = JsacNode("configured", parameter_overrides=[limit], start_parameter_services=not request.param)
+    if request.param:
+        services = PolledParameters(node)
+        node.create_timer(0.02, services.answer)
+    client = rclpy.create_node("client")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(client)
+    yield node, client, executor
+    client.destroy_node()
+    node.destroy_node()
+    node._claim.close()
+
+
+def call(client, executor, kind, name, **request):
+    """As `ros2 param` does."""
+    service = client.create_client(kind, f"configured/{name}")
+    spin(executor, service.service_is_ready)
+    future = service.call_async(kind.Request(**request))
+    spin(executor, future.done)
+    return future.result()
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        Parameter("safety.max_joint_speed_rad_s", value=0.1),
+        Parameter("use_sim_time", value=True),
+        Parameter("safety.max_joint_speed_rad_s"),  # undeclared
+        Parameter("unknown", value=1),
+    ],
+    ids=["a limit", "use_sim_time", "removed", "unknown"],
+)
+def test_a_parameter_that_is_set_from_outside_is_refused_and_nothing_changes(configured, parameter):
+    node, client, executor = configured
+    message = parameter.to_parameter_msg()
+    (result,) = call(client, executor, SetParameters, "set_parameters", parameters=[message]).results
+    atomically = call(client, executor, SetParametersAtomically, "set_parameters_atomically", parameters=[message]).result
+    assert not result.successful and not atomically.successful and result.reason
+    if parameter.type_ != Parameter.Type.NOT_SET and parameter.name != "unknown":
+        assert result.reason == atomically.reason == READ_ONLY
+    names = ["safety.max_joint_speed_rad_s", "use_sim_time"]
+    values = call(client, executor, GetParameters, "get_parameters", names=names).values
+    assert [values[0].double_value, values[1].bool_value] == [0.3, False]
+    assert not node._time_source.ros_time_is_active
+
+
+class Sends(WorkingNode):
+    """Sends transitions when it is asked to end, and waits until replay has them."""
+
+    doing = "sending"
+
+    def __init__(self):
+        super().__init__("sends")
+        self.sender = TransitionSender(self, "arm", 7, RunKey(None))
+
+    def work(self):
+        self.stop.wait()
+        for _ in range(3):
+            self.sender.send(make_transition())
+        self.sender.drain()
+
+
+def test_what_is_sent_at_the_end_is_still_acknowledged(ros):
+    """By a replay that takes a moment for it, in an executor and a thread of its own."""
+    replay, sender, seen = rclpy.create_node("replay"), Sends(), []
+    acks = replay.create_publisher(TransitionAck, "transition_ack", 10)
+
+    def on_transition(message):
+        seen.append(message.sequence)
+        time.sleep(0.1)
+        acks.publish(TransitionAck(robot="arm", session=7, next_sequence=message.sequence + 1))
+
+    replay.create_subscription(Transition, "transitions", on_transition, 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(replay)
+    ended = threading.Event()
+
+    def listen():
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=0.05)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        found = lambda: replay.count_subscribers("transition_ack") and sender.count_subscribers("transitions")
+        wait(found)
+        sender.stop.set()
+        sender.run()
+        sender.close()
+        assert len(sender.sender.outbox) == 0 and seen == [0, 1, 2]
+    finally:
+        ended.set()
+        thread.join()
+        replay.destroy_node()
+        sender.destroy_node()

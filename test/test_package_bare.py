@@ -1,0 +1,29 @@
+"""What must work on a machine without ROS: the GPU benchmark of a bare checkout."""
+
+import subprocess
+import sys
+
+BARE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        first = name.split(".")[0]
+        if first in {"rclpy", "sensor_msgs", "std_msgs", "rosbags", "posix_ipc", "orbax", "mcap", "cv2"} or name == "jsac_ros.msg":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+HELP = 'from jsac_ros.__main__ import main\nmain(["bench", "gpu", "--help"])'
+UPDATE = 'from jsac_ros.bench import gpu\ngpu.run_worker("device", ["48x48x9_b64"])\nimport jsac_ros.bench.update'
+
+
+def bare(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", BARE + code], capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_the_gpu_benchmark_needs_no_ros():
+    assert "--minutes" in bare(HELP)
+    assert '"float32_tflops"' in bare(UPDATE)

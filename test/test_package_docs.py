@@ -1,0 +1,107 @@
+"""README and docs name commands, configuration fields, files and messages that exist."""
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from jsac_ros import api, parameters, plugins, shipped
+from jsac_ros.__main__ import VERBS, _parse, parser_of
+from jsac_ros.config import CameraConfig, GripperConfig, SensorConfig, SystemConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMED = {"cameras": CameraConfig, "sensors": SensorConfig, "grippers": GripperConfig}  # sections by a name of the user's
+OTHERS = ("section", "glibc")  # what stands for any section; tunables of the C library
+PLUGINS = {"robot": "robot", "task": "task", "agent": "agent", "sim": "sim", "actions": "action"}
+SECTIONS = "|".join(SystemConfig.model_fields)
+FIELD = re.compile(rf"(?<![\w./-])({SECTIONS})\.(?!(?:py|xml)\b)([a-z0-9_]+|[A-Z]+)(?:\.([a-z0-9_]+))?(?![\w/(])")
+
+
+@cache
+def fields_of(section: str) -> set[str]:
+    """Names of the fields that a section may have; of a plug-in's, those of every plug-in that is shipped."""
+    if section in NAMED:
+        return set(NAMED[section].model_fields)
+    if kind := PLUGINS.get(section):
+        return {field for name in plugins.names(kind) for field in plugins.load(kind, name).Parameters.model_fields}
+    attributes = dir(api.Run) if section == "run" else ()  # what a page on the Python door calls a run
+    return {*SystemConfig.model_fields[section].annotation.model_fields, *attributes}
+
+
+def code_of(page: Path) -> str:
+    """What stands in backticks or is set as code."""
+    text = page.read_text()
+    return "\n".join([*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^ {4,}(.*)$", text, re.MULTILINE)])
+
+
+def unknown_fields(text: str) -> list[str]:
+    heads = re.findall(r"(?<![\w./=-])([a-z_]+)\.[a-z_.]+=", text)
+    wrong = [name for name in heads if name not in SystemConfig.model_fields and name not in OTHERS]
+    for section, name, inner in FIELD.findall(text):
+        by_name = section in NAMED or section == "actions"
+        if by_name and not inner:
+            continue  # a section by its name
+        if (inner if by_name else name) not in fields_of(section):
+            wrong.append(".".join(filter(None, (section, name, inner))))
+    return wrong
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem not in ("summary", "topics", "cli")], ids=lambda page: page.stem
+)
+def test_every_field_of_the_configuration_that_is_named_exists(page):
+    assert unknown_fields(code_of(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_that_is_named_exists(page):
+    verbs = re.findall(r"jsac-ros ([a-z][a-z-]*)", code_of(page))
+    assert [verb for verb in verbs if verb not in (*VERBS, "help")] == []
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """Words behind `jsac-ros` of every command that stands in a block of code; `...` stands for words of the reader's."""
+    lines = re.findall(r"^ {4,}(.*)$", re.sub(r"\\\n *", "", text), re.MULTILINE)
+    found = [re.search(r"(?:^|[ /])jsac-ros (?!.*--help)(.*)", re.split(r" {3,}", line.strip())[0]) for line in lines]
+    words = [shlex.split(match[1], comments=True) for match in found if match]
+    return [[word for word in words if word != "..."] for words in words]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "reference"], ids=lambda page: page.stem)
+def test_every_command_can_be_parsed(page, capsys):
+    for verb, *rest in commands_of(page.read_text()):
+        if verb == "help" or re.search(r"[|\[]", " ".join(rest).replace("=[", "=")):  # a synopsis
+            continue
+        arguments = _parse(parser_of(verb, rest), rest)
+        if verb == "run" and arguments.config in shipped.names():
+            overrides = dict(parameters.parse_override(text) for text in arguments.overrides if "." in text.partition("=")[0])
+            parameters.load(arguments.config, overrides)
+
+
+def test_commands_are_found():
+    assert commands_of("x\n\n    .venv/bin/jsac-ros run a.yaml b=1   # why\n    A=1 jsac-ros train E 'o=[r]' \\\n        --steps 3\n") == [
+        ["run", "a.yaml", "b=1"], ["train", "E", "o=[r]", "--steps", "3"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_file_of_ours_that_is_named_exists(page):
+    text = page.read_text()
+    names = re.findall(r"(?<![\w/])((?:jsac_ros|config|docs|launch|msg|requirements|test|tools)/[\w/.-]*\.\w+)\b", text)
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+    wrong = [name for name in names if not (ROOT / name).exists()]
+    assert wrong + [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_site_has_every_page():
+    pages = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(pages) == sorted(str(page.relative_to(ROOT / "docs")) for page in PAGES if page.parent != ROOT)
+
+
+def test_what_does_not_exist_is_seen():
+    assert unknown_fields("`task.action_scale`, run.seed=3, camera.topic=x, robot.urdf, `cameras.wrist.stack`, cameras.wrist.no, actions.arm.scale") == [
+        "camera", "task.action_scale", "cameras.wrist.no",
+    ]  # fmt: skip

@@ -1,0 +1,95 @@
+"""The policy of both starters as a table: what happens, and what follows."""
+
+import signal
+
+import pytest
+
+from jsac_ros.supervision import RESTART_WINDOW_S, STOP, End, GiveUp, Process, Restart, Supervision, how
+
+PROCESSES = [
+    Process("safety", environment={"A": "1"}, restart_environment={"LATCHED": "1"}),
+    Process("replay"),
+    Process("actor", ends_system=True),
+    Process("player", restart=False, ends_system=True, grace_s=3.0),
+    Process("dashboard", is_optional=True),
+]
+AGAIN, COMPLETE, AFTER_GRACE, FAILURE, NOTHING = "again", "complete", "after grace", "failure", "nothing"
+WITHOUT = "without it"
+
+
+@pytest.fixture
+def supervision():
+    supervision = Supervision(PROCESSES, max_restarts=2)
+    for process in PROCESSES:
+        supervision.started(process.name, 0.0)
+    return supervision
+
+
+def follows(decision) -> str:
+    if decision is None:
+        return NOTHING
+    if isinstance(decision, Restart):
+        return AGAIN if decision.delay_s > 0 and decision.line else "wrong"
+    if isinstance(decision, GiveUp):
+        return WITHOUT if decision.line else "wrong"
+    if decision.failure:
+        return FAILURE
+    return AFTER_GRACE if decision.delay_s else COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "running", "ending"),
+    [
+        ("replay", -signal.SIGKILL, AGAIN, FAILURE),
+        ("replay", 1, AGAIN, FAILURE),
+        ("replay", 0, AGAIN, NOTHING),  # it ended by itself, which nothing asked of it
+        ("replay", -signal.SIGTERM, AGAIN, NOTHING),  # a process manager's
+        ("replay", -signal.SIGHUP, AGAIN, NOTHING),
+        ("replay", -STOP, AGAIN, NOTHING),  # asked before it could listen
+        ("replay", 2, FAILURE, FAILURE),  # a wrong configuration stays wrong
+        ("actor", 0, COMPLETE, NOTHING),
+        ("actor", -signal.SIGTERM, AGAIN, NOTHING),
+        ("actor", -signal.SIGINT, AGAIN, NOTHING),
+        ("actor", 1, AGAIN, FAILURE),
+        ("player", 0, AFTER_GRACE, NOTHING),
+        ("player", -signal.SIGTERM, FAILURE, NOTHING),  # half a recording is no complete run
+        ("player", 1, FAILURE, FAILURE),
+        ("dashboard", -signal.SIGKILL, AGAIN, WITHOUT),
+        ("dashboard", 2, WITHOUT, WITHOUT),  # an address that is none of this computer's: no reason to stop a robot
+        ("dashboard", 0, AGAIN, NOTHING),
+    ],
+)
+def test_what_follows_an_end(supervision, name, status, running, ending):
+    assert follows(supervision.ended(name, status, 10.0)) == running
+    supervision.stopping()
+    assert follows(supervision.ended(name, status, 10.0)) == ending
+
+
+def test_restarts_are_counted_in_a_window(supervision):
+    for at_s in (10.0, 20.0):
+        assert follows(supervision.ended("replay", -9, at_s)) == AGAIN
+        supervision.started("replay", at_s + 1)
+    late_s = 30.0 + RESTART_WINDOW_S
+    assert follows(supervision.ended("replay", -9, 30.0)) == FAILURE
+    assert follows(supervision.ended("replay", -9, late_s)) == AGAIN, "what is longer ago does not count"
+    assert follows(supervision.ended("safety", -9, 30.0)) == AGAIN, "each process has its own"
+
+
+def test_an_optional_process_that_keeps_crashing_is_given_up(supervision):
+    for at_s in (10.0, 20.0):
+        assert follows(supervision.ended("dashboard", 1, at_s)) == AGAIN
+        supervision.started("dashboard", at_s + 1)
+    assert supervision.ended("dashboard", 1, 30.0) == GiveUp("dashboard: exit status 1; the run continues without it")
+
+
+def test_the_lines_name_process_and_reason(supervision):
+    assert supervision.ended("replay", -9, 1.0).line == "replay died (signal SIGKILL); starting it again (1)"
+    assert supervision.ended("replay", 2, 1.0) == End(0.0, "replay: exit status 2")
+    assert how(-40) == "signal 40"
+
+
+def test_a_restarted_process_knows_that_it_is_one():
+    supervision = Supervision(PROCESSES, max_restarts=2)
+    assert supervision.environment("safety") == {"A": "1"}
+    supervision.started("safety", 0.0)
+    assert supervision.environment("safety") == {"A": "1", "LATCHED": "1"}

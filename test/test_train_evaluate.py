@@ -1,0 +1,84 @@
+"""`jsac-ros evaluate RUN|POLICY`: figures with intervals, two policies in turn, the simulator of a configuration, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import train_cases
+from train_cases import FROM_STATE, LIFT, SMALL, without_pages  # noqa: F401
+
+import jsac_ros as jr
+from jsac_ros import agent as algorithms
+from jsac_ros.__main__ import _module, main
+from jsac_ros.agent import export
+from jsac_ros.config import TrainConfig
+from jsac_ros.parameters import dump, from_parameters, load
+from jsac_ros.rig import Rig
+from jsac_ros.training import trials
+from jsac_ros.training.spaces import card_of, spaces_of
+
+COUNTING = f"{train_cases.__name__}:Counting-v0"
+
+
+def policy(folder: Path, seed: int) -> Path:
+    """An untrained one of the counting environment."""
+    env, config = train_cases.Counting(), TrainConfig(environment=COUNTING)
+    agent = algorithms.build(
+        from_parameters({"agent": {"type": "dqn", "hidden": (8,)}}, ("agent",)).agent, spaces_of(env, config)
+    )
+    card = {"train": config.model_dump(mode="json"), "action_space": card_of(env.action_space)}
+    export.save(folder, agent.policy_params(agent.init(seed)), agent, card)
+    return folder
+
+
+def test_intervals_are_the_published_ones():
+    assert trials.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, I, table I
+    assert trials.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert trials.wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=1e-4)
+    assert trials.difference_of_shares((48, 80), (56, 70)) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # II, table II (a)
+
+
+def test_the_last_line_is_an_object_and_two_take_turns(tmp_path, capsys):
+    first, second = policy(tmp_path / "first", 0), policy(tmp_path / "second", 1)
+    words = ["evaluate", str(first), "--compare", str(second), "--episodes", "3", "--json", "--sampled", "--seed", "2"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = json.loads(lines[-1])
+    assert found["episodes"] == 3 and found["steps_mean"] == 10.0 and found["success"] == 0.0
+    assert found["success_interval"] == list(trials.wilson(0, 3)) and found["environment"] == COUNTING
+    assert found["difference"]["return_mean"] == pytest.approx(found["compared"]["return_mean"] - found["return_mean"])
+    assert main(words) == 0 and json.loads(capsys.readouterr().out.splitlines()[-1]) == found
+
+
+def test_a_run_is_evaluated_in_its_simulator_and_filmed(tmp_path, capsys):
+    dotted = {f"{section}.{name}": value for section in FROM_STATE for name, value in FROM_STATE[section].items()}
+    config = load(LIFT, dotted | {"agent.hidden": (16,), "task.episode_s": 0.4})
+    dump(config, tmp_path / "config.yaml")
+    agent = algorithms.build(config.agent, Rig.of(config).spaces)
+    export.save(tmp_path / "policy", agent.policy_params(agent.init(0)), agent, {})
+    assert main(["evaluate", str(tmp_path), "--episodes", "2", "--json", "--film", str(tmp_path / "film.mp4")]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["episodes"] == 2 and found["success"] == 0.0
+    assert found["steps_mean"] == round(0.4 / config.control.period_s)
+    moved = Path(shutil.copytree(tmp_path / "policy", tmp_path / "carried" / "policy"))
+    assert main(["evaluate", str(moved), "--episodes", "1"]) == 2
+    assert "does not name its environment; expected --environment" in capsys.readouterr().err
+    assert main(["evaluate", str(moved), "--environment", COUNTING]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_without_a_policy_it_is_the_verb_of_a_running_system():
+    of_system, of_policy = "jsac_ros.nodes.operator", "jsac_ros.training.evaluate_cli"
+    assert [_module("evaluate", words) for words in ([], ["--help"], ["--namespace", "left"])] == [of_system] * 3
+    assert [_module("evaluate", words) for words in (["runs/a"], ["--json", "runs/a"])] == [of_policy] * 2
+
+
+def test_what_is_missing_is_one_line(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path / "none")]) == 2
+    assert main(["evaluate", str(tmp_path), "--episodes", "0"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and "--episodes is 0; expected 1 or more" in lines[1]
+    assert jr.load(policy(tmp_path, 0)).about["card"]
