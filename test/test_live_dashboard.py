@@ -32,13 +32,17 @@ def test_the_page_in_a_browser(system):
     address = (system.folder / "dashboard_url").read_text().strip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page, problems = browser.new_page(), []
+        page, problems, failed = browser.new_page(), [], []
         page.set_default_timeout(90_000)  # ms, beside other work
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        page.on("requestfailed", lambda request: failed.append(f"{request.url}: {request.failure}"))
 
         def see(what, script):
-            system.wait_until(what, lambda: page.evaluate(script), 60)
+            try:
+                system.wait_until(what, lambda: page.evaluate(script), 60)
+            except AssertionError as error:
+                raise AssertionError(f"{what}, at {page.url}: {problems} {failed} {page.content()[:2000]}") from error
 
         page.goto(address)
         see("that no token is left in the address bar", "!location.href.includes('token')")

@@ -17,6 +17,7 @@ from replay_soak import EPISODE, SPACES, fingerprint, made
 
 from jsac_ros.parameters import dump, from_parameters
 from jsac_ros.replay import names
+from jsac_ros.replay.interventions import FOLDER
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import write_spaces
 from jsac_ros.supervision import STOP
@@ -110,17 +111,26 @@ def test_nothing_acknowledged_is_lost_and_no_batch_is_wrong(processes, tmp_path)
 
     store = FrameStore.read(tmp_path / "replay")
     assert store.damaged() == [] and store.counters["lost"] == 0 and store.counters["refused"] == 0
+    helped = FrameStore.read(tmp_path / "replay" / FOLDER)
+    assert helped.damaged() == []
     held, identity = stored(store)
+    chosen, identity_of_helped = stored(helped)
+    identity |= {-number: row for number, row in identity_of_helped.items()}  # as in the index of a batch
     acknowledged = 0
     for log in tmp_path.glob("acknowledged_*"):
         _, robot, session = log.name.split("_")
         following = max((int(line) for line in log.read_text().splitlines()), default=0)
         present = held.get((robot, int(session)), set())
         assert present >= set(range(following)), f"acknowledged transitions missing of {log.name}"
+        by_person = {k for k in range(following) if made(robot, int(session), k).intervened}
+        assert chosen.get((robot, int(session)), set()) >= by_person, f"interventions missing of {log.name}"
         acknowledged += following
-    consumed = check_consumed(tmp_path, identity)
-    print(f"{kills} kills, {acknowledged} acknowledged, {store.stored} stored, {consumed} consumed")
-    assert acknowledged > 200 and consumed > 200  # enough to have been killed in the middle of it
+    consumed, consumed_helped = check_consumed(tmp_path, identity)
+    print(
+        f"{kills} kills, {acknowledged} acknowledged, {store.stored} stored, {consumed} consumed, "
+        f"{consumed_helped} of them interventions"
+    )
+    assert acknowledged > 200 and consumed > 200 and consumed_helped > 20  # enough to have been killed in the middle of it
 
 
 def stored(store):
@@ -137,8 +147,9 @@ def stored(store):
 
 
 def check_consumed(folder, identity):
-    """Every row of every batch against the transitions that it must have come from. Returns how many there were."""
-    expected, count = {}, 0
+    """Every row of every batch against the transitions that it must have come from. Returns how many there were, and
+    how many of them from what a person did."""
+    expected, count, helped = {}, 0, 0
     for log in folder.glob("consumed_*"):
         for line in log.read_text().splitlines():
             number, mark = map(int, line.split())
@@ -146,8 +157,8 @@ def check_consumed(folder, identity):
                 robot, session, sequence = identity[number]
                 expected[number] = fingerprint_of(robot, session, sequence)
             assert mark == expected[number], f"row {number}, {identity[number]}, is not what it should be"
-            count += 1
-    return count
+            count, helped = count + 1, helped + (number < 0)
+    return count, helped
 
 
 def fingerprint_of(robot, session, sequence):

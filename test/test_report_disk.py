@@ -29,6 +29,7 @@ def test_rows_that_the_disk_does_not_take_are_written_when_it_has_room(tmp_path)
 
 def test_events_go_to_a_new_file_when_there_is_room_again(tmp_path):
     episode = {"evaluation": False, "episode_return": 1.0, "success": True, "steps": 4, "duration": 2.0}
+    episode |= {"interventions": 0, "intervened_steps": 0}
     events = Events(tmp_path / "tensorboard")
     events.episode(10, episode)
     with files_of_at_most(1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import mimetypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from jsac_ros.dashboard.hub import Hub, Reader
 from jsac_ros.dashboard.recorded import Recorded
 
 STATIC = Path(__file__).with_name("static")
+mimetypes.add_type("text/javascript", ".js")  # whatever this computer calls it: browsers refuse modules of other types
 _UNSUPPORTED_DATA = 1003  # of RFC 6455
 _PERIOD_S = 0.2  # between two looks at what has changed
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -16,13 +16,16 @@ const VERBS = {
 };
 const MOODS = { acting: "good", resetting: "good", shadow: "good", waiting: "wait", holding: "wait", paused: "wait", stopped: "bad" };
 
+// From the address, where it is not left to be seen or copied, else as this tab kept it.
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem("token", given);
-    history.replaceState(null, "", location.pathname);
+  if (given) history.replaceState(null, "", location.pathname);
+  try {
+    if (given) sessionStorage.setItem("token", given);
+    return given || (sessionStorage.getItem("token") ?? "");
+  } catch {  // a browser that keeps nothing for pages: the token is lost with a reload
+    return given ?? "";
   }
-  return sessionStorage.getItem("token") ?? "";
 }
 
 // -- the socket ------------------------------------------------------------------------------------------------------
