@@ -143,6 +143,7 @@ class GripperConfig(Section):
         "parallel_gripper_command"
     )
     topic: str = "robotiq_gripper_controller/gripper_cmd"  # of the action, the topic or the service
+    output_pin: Annotated[int, Field(ge=0, le=17)] = 16  # set_io: the digital output that closes it; 16 is the tool's first
     on_stop: Literal["hold", "open"] = "hold"  # when safety stops the robot
 
 

@@ -196,7 +196,9 @@ def load(path: str | Path, overrides: dict[str, Any] | None = None, kinds: Colle
         (node,) = document.values()
         tree = node["ros__parameters"]
     except (AttributeError, TypeError, KeyError, ValueError):
-        raise ConfigError(f"config {path}: expected one ROS parameter block '/**: ros__parameters: ...'") from None
+        tree = None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"config {path}: expected one ROS parameter block '/**: ros__parameters: ...'")
     return from_parameters(with_overrides(tree, overrides or {}), kinds)
 
 

@@ -17,7 +17,7 @@ from jsac_ros.control.actions import Actions
 from jsac_ros.control.senses import Sense, Senses, robot_senses, sensor_sense
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.tool_senses import gripper_senses, tool_senses
-from jsac_ros.robots.gripper import Gripper
+from jsac_ros.robots.gripper import Gripper, grippers_of
 from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ImageSpace, Spaces
 from jsac_ros.tasks.task import Task
@@ -66,7 +66,7 @@ class Rig:
 
     @cached_property
     def grippers(self) -> dict[str, Gripper]:
-        return {name: Gripper(name, config) for name, config in sorted(self.config.grippers.items())}
+        return grippers_of(self.config)
 
     @cached_property
     def actions(self) -> Actions:

@@ -1,4 +1,4 @@
-"""Message classes by their names: 'geometry_msgs/msg/WrenchStamped'."""
+"""Classes of messages, services and actions by their names: 'geometry_msgs/msg/WrenchStamped'."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from jsac_ros.config import ConfigError
 
 
 def message_class(type_name: str, field: str = "type") -> Any:
-    """The class of an installed message type. Raises ConfigError naming `field` where the type is not installed."""
-    package, _, name = type_name.partition("/msg/")
+    """The class of an installed type: PACKAGE/msg/NAME, or srv or action. Raises ConfigError naming `field` where the type is not installed."""
+    package, _, kind_and_name = type_name.partition("/")
+    kind, _, name = kind_and_name.partition("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
+        return getattr(importlib.import_module(f"{package}.{kind}"), name)
     except ImportError:
         raise ConfigError(
             f"{field} is {type_name!r}: package {package} is not installed; expected an installed message type"
         ) from None
     except AttributeError:
-        raise ConfigError(f"{field} is {type_name!r}: package {package} has no message {name}") from None
+        raise ConfigError(f"{field} is {type_name!r}: package {package} has no {kind} {name}") from None

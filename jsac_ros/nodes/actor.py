@@ -334,8 +334,7 @@ class Actor(WorkingNode):
 
     def _on_applied(self, message: AppliedAction) -> None:
         motion = self._motion_of(message.velocity)
-        parts = self.rig.actions.parts.values()
-        sizes = {part.device: part.device_size for part in parts if part.device}
+        sizes = dict.fromkeys(self.rig.grippers, 1)
         outputs = from_outputs("applied_action", message.outputs, sizes) if message.outputs else {}
         self._applied = (message.tick, Command(motion, outputs))
         self.session.held_by = tuple(rule[:MOST_CHARACTERS] for rule in message.rules[:MOST_RULES])

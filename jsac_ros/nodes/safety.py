@@ -2,7 +2,7 @@
 
 Subscribes  policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
             robot's program_running, safety_mode and speed_scaling, the wrench and a dead man's switch
-Publishes   the robot's commands; applied_action in answer to every Action; safety_status ten times a second and when the
+Publishes   the robot's commands and its grippers'; applied_action in answer to every Action; safety_status ten times a second and when the
             state changes; /diagnostics once a second
 Serves      `~/emergency_stop`, `~/release`
 
@@ -38,12 +38,14 @@ from jsac_ros.control.rate import FixedRate, Tick
 from jsac_ros.control.safety import Decision, gate_of
 from jsac_ros.control.stamps import StampError, taken_ns, why_old
 from jsac_ros.control.timing import SAFETY_FILE, Timing, write_histograms
-from jsac_ros.msg import Action, AppliedAction, SafetyStatus
+from jsac_ros.msg import Action, AppliedAction, Output, SafetyStatus
 from jsac_ros.nodes.diagnostics import safety_diagnostics
+from jsac_ros.nodes.gripper_commands import gripper_commands_of
 from jsac_ros.nodes.parameters import PolledParameters
 from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.robot_commands import SAYS_QUIETLY, commands_of
+from jsac_ros.robots.gripper import grippers_of
 from jsac_ros.robots.joint_map import JointError, JointMap
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -83,6 +85,7 @@ class Safety(JsacNode):
     def _make_topics(self, names: tuple[str, ...]) -> None:
         robot, safety = self.config.robot, self.config.safety
         self._commands = commands_of(self, robot, names, safety.max_joint_jerk_rad_s3 > 0)
+        self._grippers = {name: gripper_commands_of(self, gripper) for name, gripper in grippers_of(self.config).items()}
         self._applied = self.create_publisher(AppliedAction, "applied_action", 10, event_callbacks=SAYS_QUIETLY)
         self._status = self.create_publisher(SafetyStatus, "safety_status", 10, event_callbacks=SAYS_QUIETLY)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10, event_callbacks=SAYS_QUIETLY)
@@ -145,7 +148,8 @@ class Safety(JsacNode):
             self._take_measured()
             if message.is_first:
                 self._gate.begin_episode()
-            decision = self._gate.command(time.monotonic(), velocity, sent_s, observed_s)
+            outputs = {output.name: output.values for output in message.outputs}
+            decision = self._gate.command(time.monotonic(), velocity, sent_s, observed_s, outputs)
             if decision.motion is not None:
                 self._commands.send(decision.motion, decision.begins_s)
         self._timings["command"].add((time.monotonic() - came_s) * 1e3)
@@ -155,6 +159,7 @@ class Safety(JsacNode):
         answer = AppliedAction(tick=tick, intervened=decision.intervened, rules=decision.rules)
         answer.header.stamp = self.get_clock().now().to_msg()
         answer.velocity = decision.velocity.tolist()
+        answer.outputs = [Output(name=name, values=values) for name, values in decision.outputs.items()]
         self._applied.publish(answer)
 
     def _await_cycle(self) -> None:
@@ -180,6 +185,7 @@ class Safety(JsacNode):
             self._joint_problem = f"{robot.joint_states_topic}: {error}"
             self.get_logger().error(self._joint_problem, throttle_duration_sec=1.0)
             return
+        self._gate.grippers.heard(message.name, message.position)
         if (second := self._joint_map.sources.second) and not self._gate.stopped:
             self._gate.second_source(f"{second}; publishers: {', '.join(self._publisher_names(robot.joint_states_topic))}")
         if joints is None:
@@ -290,6 +296,8 @@ class Safety(JsacNode):
         if decision.motion is not None:
             self._commands.send(decision.motion, decision.begins_s)
         self._commands.period(self._gate.velocity(now_s + self._period_s))
+        for name, opening in self._gate.grippers.step(now_s, bool(self._gate.reasons)).items():
+            self._grippers[name].step(now_s, opening)
 
     def _come_to_rest(self) -> None:
         """Nothing is obeyed any more; returns when the robot has been told to be at rest and had the time for it."""
@@ -349,6 +357,7 @@ class Safety(JsacNode):
         command_ms = self._timings["command"].last()
         self._parameter_services.answer()
         self._look_for_others()
+        self._look_for_grippers()
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
             safety_diagnostics(
@@ -371,6 +380,13 @@ class Safety(JsacNode):
             self.get_logger().error("; ".join(others) + ": the limits here do not hold for it")
         self._others = others
         self._unheard = "" if self.count_subscribers(topic) else f"no subscriber on {topic}; is the robot's controller active?"
+
+    def _look_for_grippers(self) -> None:
+        """Whether what drives them hears us."""
+        for commands in self._grippers.values():
+            commands.look()
+        with self._lock:
+            self._gate.gripper_problem("; ".join(filter(None, (commands.problem for commands in self._grippers.values()))))
 
     def _publisher_names(self, topic: str) -> list[str]:
         """Names of the nodes that publish a topic, with their namespaces."""

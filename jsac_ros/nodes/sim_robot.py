@@ -1,6 +1,6 @@
 """The embedded robot: stands in for the robot's driver, its cameras, its sensors and the task's scene, in real time.
 
-Subscribes  the command topic of the configured interface, sim_fault (std_msgs/String, see sim/faults.py)
+Subscribes  the command topics of the configured interface and of the grippers, sim_fault (std_msgs/String, see sim/faults.py)
 Publishes   joint states, images, sensors, robot_program_running, speed_scaling; sim_state (the true joint state, whatever
             the faults do), sim_truth (for a scripted person)
 Serves      new_target
@@ -28,6 +28,7 @@ from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate
 from jsac_ros.messages import to_ns
 from jsac_ros.msg import SimTruth, Vector
+from jsac_ros.nodes import sim_grippers
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.rig import Rig
 from jsac_ros.ros_types import message_class
@@ -92,8 +93,22 @@ class SimRobot(JsacNode):
         else:
             self.create_subscription(JointTrajectory, robot.trajectory_topic, self._on_trajectory, 1)
             self.create_subscription(Float64MultiArray, robot.velocity_topic, self._on_velocity, 1)
+        for name in self._sim.outputs.keys() & self.rig.grippers.keys():
+            self._serve_gripper(name)
         self.create_subscription(String, "sim_fault", self._on_fault, 10)
         self.create_service(Trigger, "new_target", self._on_new_target)
+
+    def _serve_gripper(self, name: str) -> None:
+        def command(opening: float) -> None:
+            with self._lock:
+                if not self._restarting:
+                    self._sim.command_output(name, (opening,))
+
+        def opening() -> float:
+            with self._lock:
+                return float(self._sim.outputs[name][0])
+
+        sim_grippers.serve(self, self.rig.grippers[name], command, opening)
 
     # -- what is heard -------------------------------------------------------------------------------------------
 

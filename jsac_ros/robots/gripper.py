@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from jsac_ros.config import ConfigError, GripperConfig
+from jsac_ros.config import ConfigError, GripperConfig, SystemConfig
+
+# Interface -> the action or service that it needs; the others are topics of messages that are always there.
+REQUESTS = {
+    "parallel_gripper_command": "control_msgs/action/ParallelGripperCommand",
+    "gripper_command": "control_msgs/action/GripperCommand",
+    "set_io": "ur_msgs/srv/SetIO",
+}
 
 
 class Gripper:
@@ -23,3 +30,8 @@ class Gripper:
         """The inverse of `opening`, inside the stroke."""
         share = min(max(opening / self.stroke_m, 0.0), 1.0)
         return self.config.closed + share * (self.config.open - self.config.closed)
+
+
+def grippers_of(config: SystemConfig) -> dict[str, Gripper]:
+    """{name: gripper} of `config.grippers`, in the order of their names. Raises ConfigError."""
+    return {name: Gripper(name, gripper) for name, gripper in sorted(config.grippers.items())}

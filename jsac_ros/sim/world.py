@@ -100,6 +100,7 @@ class World:
     def _measure(self) -> None:
         """What the safety node hears."""
         self._gate.joints(self.sim.q[: len(self.rig.robot)], self._now_s)
+        self._gate.grippers.heard(self.sim.names, self.sim.q)
         if self._gate.judges_wrench:
             self._gate.wrench(self.sim.sensors["wrench"], "", self._now_s)
 
@@ -109,17 +110,16 @@ class World:
         end_s, contacts = self._now_s + config.control.period_s, self._gate.counts[CONTACT]
         self._run(self._now_s + self.delays.command_s)
         self._measure()
-        decision = self._gate.command(self._now_s, command.motion)
+        decision = self._gate.command(self._now_s, command.motion, outputs=command.outputs)
         self._send(decision.motion)
-        for device, values in command.outputs.items():
-            if np.isfinite(values).all():
-                sim.command_output(device, values)
+        for gripper, opening in self._gate.grippers.step(self._now_s, bool(self._gate.reasons)).items():
+            sim.command_output(gripper, (opening.target,))
         self._run(max(end_s - self.delays.image_s % config.control.period_s, self._now_s))
         self._snapshots.append(sim.snapshot())
         self._run(end_s)
         self.rules = decision.rules
         self._events = (CONTACT,) if self._gate.counts[CONTACT] > contacts else ()
-        return Command(decision.velocity, command.outputs)
+        return Command(decision.velocity, dict(decision.outputs))
 
     def _send(self, motion: Motion | None) -> None:
         config = self.rig.config

@@ -8,6 +8,7 @@ So the braking distance is always there, and a robot that hears nothing more com
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,11 @@ from jsac_ros.control.motion import Limits, Motion, brake_time, stop
 from jsac_ros.control.safety.bounds import Bounds, bounds_of
 from jsac_ros.control.safety.contact import Contact, contact_of
 from jsac_ros.control.safety.cycle import ControllerCycle
+from jsac_ros.control.safety.grippers import GripperGates
 from jsac_ros.control.safety.rules import GateInputs, RuleLimits, applying, refused, rule_limits_of, usable
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
 from jsac_ros.control.safety.travel import Travel
+from jsac_ros.robots.gripper import grippers_of
 from jsac_ros.robots.robot import Robot
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 
@@ -30,6 +33,7 @@ _LAG_RAD, _LAG_S = 0.005, 0.15
 # The commanded position drifts to the measured one this slowly: fast enough to forget a lag, slow enough that a
 # motion stays smooth.
 _FORGET_S = 1.0
+_SAME_M = 1e-4  # two openings closer than this are one
 
 
 class Decision(NamedTuple):
@@ -38,6 +42,7 @@ class Decision(NamedTuple):
     intervened: bool
     motion: Motion | None  # to be sent now; None: what was sent before stays right
     begins_s: float | None = None  # when it continues what the robot does; None: it begins where and when it arrives
+    outputs: Mapping[str, np.ndarray] = {}  # {gripper: float64 [1]}, m: where its fingers go
 
 
 class Gate:
@@ -53,11 +58,13 @@ class Gate:
         cycle: ControllerCycle | None = None,
         same_clock: bool = True,
         contact: Contact | None = None,
+        grippers: GripperGates | None = None,
     ):
         """`cycle` None: the robot is given velocities, which it follows at once. `same_clock`: the stamps of the robot's
         controller are on this computer's clock, or close."""
         self.bounds, self.limits, self.rule_limits = bounds, limits, rule_limits
         self._cycle, self._same_clock, self._contact = cycle, same_clock, contact
+        self.grippers = grippers or GripperGates({})
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}  # of the rules that ask for rest now
         self._joint_jump_rad, self._following_rad = joint_jump_rad, following_rad
@@ -124,6 +131,10 @@ class Gate:
             self.counts["wrench_refused"] += 1
             raise
 
+    def gripper_problem(self, why: str) -> None:
+        """Why a gripper's driver cannot be told anything; "" when it can."""
+        self._update(gripper=why)
+
     def begin_episode(self) -> None:
         """From here on the wrench counts from what it reads now."""
         if self._contact:
@@ -156,10 +167,25 @@ class Gate:
     # -- what is decided -----------------------------------------------------------------------------------------
 
     def command(
-        self, now_s: float, velocity: np.ndarray | None, sent_s: float | None = None, observed_s: float | None = None
-    ) -> Decision:
+        self, now_s: float, velocity: np.ndarray | None, sent_s: float | None = None, observed_s: float | None = None,
+        outputs: Mapping[str, np.ndarray] | None = None,
+    ) -> Decision:  # fmt: skip
         """A command, as it comes in. `sent_s`: when it was sent (None: now); `observed_s`: when the image behind it
-        was taken, if there was one. `velocity` None: neither can be told."""
+        was taken, if there was one. `velocity` None: neither can be told. `outputs`: {gripper: its opening in m [1]}."""
+        decision = self._command(now_s, velocity, sent_s, observed_s)
+        resting = bool(self.reasons) or velocity is None
+        refusal = self.grippers.command(now_s, outputs or {}, resting)
+        self.counts["wrong_output"] += bool(refusal)
+        applied = self.grippers.applied()
+        changed = any(name in applied and np.any(abs(v - applied[name]) > _SAME_M) for name, v in (outputs or {}).items())
+        return decision._replace(
+            outputs=applied, intervened=decision.intervened or bool(refusal) or changed,
+            rules=(*decision.rules, "wrong_output") if refusal else decision.rules,
+        )  # fmt: skip
+
+    def _command(
+        self, now_s: float, velocity: np.ndarray | None, sent_s: float | None, observed_s: float | None
+    ) -> Decision:
         self._update(command_s=now_s if sent_s is None else sent_s, observed_s=observed_s)
         refusal = refused(velocity, self._n)
         moves = velocity is not None and bool(np.any(velocity))
@@ -259,7 +285,8 @@ class Gate:
             moving &= contact.stage != "retreating"  # which is ours: no command and no image is behind it
             self._update(wrench_s=contact.measured_s, wrench_changed_s=contact.changed_s, contact=contact.reason)
         self._update(now_s=now_s, moving=moving)
-        reasons = applying(self._inputs, self.rule_limits)
+        lacking = self.grippers.missing or self._inputs.gripper
+        reasons = applying(self._inputs._replace(gripper=lacking), self.rule_limits)
         self.counts.update(name for name in reasons if name not in self.reasons)
         self.reasons = reasons
         return reasons
@@ -354,7 +381,7 @@ def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
 
 def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
     safety, n, contact = config.safety, robot.motion_size, contact_of(config, robot)
-    rule_limits = rule_limits_of(config)
+    rule_limits, grippers = rule_limits_of(config), GripperGates(grippers_of(config))
     if rule_limits.command_max_age_s <= config.control.period_s:
         raise ConfigError(
             f"safety.command_max_age_s is {safety.command_max_age_s:g}; "
@@ -365,7 +392,7 @@ def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
             raise ConfigError(f"robot.interface is 'twist'; robot {robot.model!r} is no mobile base")
         speed = np.array((safety.max_base_speed_m_s, safety.max_base_turn_rad_s))
         acceleration = np.array((safety.max_base_acceleration_m_s2, safety.max_base_turn_acceleration_rad_s2))
-        return Gate(None, Limits(speed, acceleration), rule_limits)
+        return Gate(None, Limits(speed, acceleration), rule_limits, grippers=grippers)
     if robot.is_base:
         raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'twist' for a mobile base")
     bounds = bounds_of(safety, robot)
@@ -378,4 +405,5 @@ def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
     )
     cycle = ControllerCycle() if config.robot.interface == "trajectory" and not at_once else None
     same_clock = config.robot.stamps == "header"
-    return Gate(bounds, limits, rule_limits, safety.joint_jump_rad, safety.following_error_rad, cycle, same_clock, contact)
+    following = safety.joint_jump_rad, safety.following_error_rad
+    return Gate(bounds, limits, rule_limits, *following, cycle, same_clock, contact, grippers)

@@ -17,7 +17,7 @@ from jsac_ros.robots.ur import FULL_SPEED_PERCENT, MOVING_MODES, SAFETY_MODES
 # Names of what shapes a command instead of refusing it.
 SHAPING = ("speed", "acceleration", "jerk", "joint_limit", "box")
 # Names of what drops one message.
-REFUSING = ("wrong_length", "not_finite", "wrong_stamp", "joints_not_finite", "wrench_refused")
+REFUSING = ("wrong_length", "not_finite", "wrong_stamp", "wrong_output", "joints_not_finite", "wrench_refused")
 # Names of what latches the emergency stop beside a person.
 LATCHING = ("second_source",)
 
@@ -39,6 +39,7 @@ class GateInputs(NamedTuple):
     dead_man_s: float | None = None  # when a person last held it
     wrench_s: float | None = None  # when the newest wrench was measured
     wrench_changed_s: float | None = None  # when it last read something else than before
+    gripper: str = ""  # why a gripper cannot be commanded; "": nothing is in the way
     contact: str = ""  # what the tool pressed with and what is done about it; "": nothing
 
 
@@ -160,6 +161,11 @@ def contact(inputs: GateInputs, _: RuleLimits) -> str | None:
     return inputs.contact or None
 
 
+def gripper_missing(inputs: GateInputs, _: RuleLimits) -> str | None:
+    """A skill whose gripper does not move would go on with an empty hand, or with what it holds already."""
+    return inputs.gripper or None
+
+
 def stale_command(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
     """Whoever commands has died or fallen behind, and what it last wanted says nothing about now."""
     if inputs.command_s is None or not inputs.moving:
@@ -192,6 +198,7 @@ RULES = tuple(
         stale_wrench,
         frozen_wrench,
         contact,
+        gripper_missing,
         stale_command,
         stale_image,
     )

@@ -1,0 +1,90 @@
+"""What grippers are told: inside their stroke, no faster than they may, held or opened while a rule asks for rest. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jsac_ros.robots.gripper import Gripper
+
+
+class Opening(NamedTuple):
+    """Of a gripper's fingers, m."""
+
+    now: float  # where they may be by now, at their speed; what a driver without a speed of its own is told
+    target: float  # where they go
+
+
+class GripperGates:
+    """For one thread at a time; times are seconds on one steady clock."""
+
+    def __init__(self, grippers: Mapping[str, Gripper]):
+        self._gates = {name: _GripperGate(gripper) for name, gripper in grippers.items()}
+
+    def heard(self, names: Sequence[str], positions: Sequence[float]) -> None:
+        """A joint state: a gripper begins where it is measured first."""
+        for gate in self._gates.values():
+            if gate.opening is None and (joint := gate.gripper.config.joint) in names:
+                gate.measured(positions[list(names).index(joint)])
+
+    @property
+    def missing(self) -> str:
+        """What has not been heard yet; "" when everything has."""
+        lacking = (f"{name}: no joint state of {gate.gripper.config.joint} yet" for name, gate in self._gates.items())
+        return next((line for line, gate in zip(lacking, self._gates.values()) if gate.opening is None), "")
+
+    def command(self, now_s: float, wanted: Mapping[str, Sequence[float]], resting: bool) -> str:
+        """Openings in m; a NaN keeps what is. -> why some of it is refused, "" where nothing is."""
+        refusals = [f"there is no gripper {name!r}" for name in wanted if name not in self._gates]
+        for name, gate in self._gates.items():
+            values = wanted.get(name, (math.nan,))
+            if len(values) != 1 or math.isinf(values[0]):
+                refusals.append(f"{name} is {list(values)}; expected one opening in m")
+            elif not resting and not math.isnan(values[0]):
+                gate.command(now_s, float(values[0]))
+        return "; ".join(refusals)
+
+    def step(self, now_s: float, resting: bool) -> dict[str, Opening]:
+        """{gripper: what it is to do now}, of those whose joint has been heard."""
+        for gate in self._gates.values():
+            gate.step(now_s, resting)
+        return {name: gate.opening for name, gate in self._gates.items() if gate.opening is not None}
+
+    def applied(self) -> dict[str, np.ndarray]:
+        """{gripper: float64 [1]}: the openings in m that they go to, NaN where none is known."""
+        return {name: np.array([gate.opening.target if gate.opening else math.nan]) for name, gate in self._gates.items()}
+
+
+class _GripperGate:
+    def __init__(self, gripper: Gripper):
+        self.gripper, self.opening = gripper, None
+        self._at_s = -math.inf
+        self._resting = False
+
+    def measured(self, joint: float) -> None:
+        if math.isfinite(joint):
+            opening = min(max(self.gripper.opening(joint), 0.0), self.gripper.stroke_m)
+            self.opening = Opening(opening, opening)
+
+    def command(self, now_s: float, opening: float) -> None:
+        if self.opening is not None:
+            self._advance(now_s)
+            self.opening = self.opening._replace(target=min(max(opening, 0.0), self.gripper.stroke_m))
+
+    def step(self, now_s: float, resting: bool) -> None:
+        if self.opening is None:
+            return
+        self._advance(now_s)
+        if resting and not self._resting:
+            holds = self.gripper.config.on_stop == "hold"
+            self.opening = self.opening._replace(target=self.opening.now if holds else self.gripper.stroke_m)
+        self._resting = resting
+
+    def _advance(self, now_s: float) -> None:
+        now, target = self.opening
+        most = self.gripper.config.max_speed_m_s * max(now_s - self._at_s, 0.0) if math.isfinite(self._at_s) else 0.0
+        self._at_s = now_s
+        self.opening = Opening(now + min(max(target - now, -most), most), target)

@@ -1,0 +1,98 @@
+"""What the gate lets a gripper do: inside its stroke, at its speed, held or opened at rest; pure."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jsac_ros.config import GripperConfig
+from jsac_ros.control.safety.grippers import GripperGates
+from jsac_ros.robots.gripper import Gripper
+
+STROKE, SPEED = 0.08, 0.1
+REVOLUTE = dict(joint="knuckle", open=0.0, closed=0.8, stroke_m=STROKE, max_speed_m_s=SPEED)
+PRISMATIC = dict(joint="finger", open=0.04, closed=0.0, stroke_m=STROKE, max_speed_m_s=SPEED)
+
+
+def gates(**settings):
+    return GripperGates({"gripper": Gripper("gripper", GripperConfig(**(REVOLUTE | settings)))})
+
+
+def heard(made, joint):
+    made.heard(["elbow", "knuckle", "finger"], [1.0, joint, joint])
+    return made
+
+
+def run(made, begin_s, end_s, resting=False, period_s=0.008):
+    """Openings that are said on the way."""
+    return [made.step(t, resting)["gripper"] for t in np.arange(begin_s, end_s, period_s)]
+
+
+@pytest.mark.parametrize("joint", [REVOLUTE, PRISMATIC], ids=["revolute", "prismatic"])
+@pytest.mark.parametrize("wanted", [-1.0, 0.0, 0.03, STROKE, 1.0])
+def test_it_goes_inside_its_stroke_at_its_speed(joint, wanted):
+    made = heard(gates(**joint), joint["open"])
+    assert made.step(0.0, False)["gripper"].now == pytest.approx(STROKE)
+    assert made.command(0.0, {"gripper": [wanted]}, False) == ""
+    said = run(made, 0.0, 2.0)
+    target = min(max(wanted, 0.0), STROKE)
+    assert said[-1] == (pytest.approx(target), target)
+    now = np.array([opening.now for opening in said])
+    assert np.all(np.abs(np.diff(now)) <= SPEED * 0.008 + 1e-12)
+    assert made.applied()["gripper"] == target
+
+
+@pytest.mark.parametrize(("on_stop", "then"), [("hold", 0.05), ("open", STROKE)])
+def test_a_rule_that_asks_for_rest_holds_or_opens_it(on_stop, then):
+    made = heard(gates(on_stop=on_stop), 0.0)
+    made.command(0.0, {"gripper": [0.0]}, False)
+    made.step(0.0, False)
+    assert made.step(0.3, False)["gripper"].now == pytest.approx(0.05)
+    stopped = run(made, 0.3, 2.0, resting=True)
+    assert stopped[0].target == pytest.approx(then) and stopped[-1].now == pytest.approx(then)
+    assert made.command(2.0, {"gripper": [0.0]}, True) == ""
+    assert made.step(2.1, True)["gripper"].target == pytest.approx(then)  # it is not obeyed
+    made.command(2.2, {"gripper": [0.0]}, False)
+    assert made.step(2.2, False)["gripper"].target == 0.0
+
+
+def test_what_it_holds_stays_held_at_rest():
+    """The fingers stand on a cube; where they were told to be is further, and stays: that is the grip."""
+    made = heard(gates(), 0.0)
+    made.command(0.0, {"gripper": [0.0]}, False)
+    run(made, 0.0, 1.0)
+    heard(made, 0.4)
+    assert run(made, 1.0, 2.0, resting=True)[-1] == (0.0, 0.0)
+
+
+def test_nothing_is_said_before_its_joint_is_heard():
+    made = gates()
+    assert made.missing == "gripper: no joint state of knuckle yet" and made.step(0.0, False) == {}
+    made.command(0.0, {"gripper": [0.0]}, False)
+    made.heard(["elbow"], [0.3])
+    made.heard(["knuckle"], [math.nan])
+    assert made.missing and np.isnan(made.applied()["gripper"])
+    heard(made, 0.4)
+    assert made.missing == "" and made.step(1.0, False)["gripper"] == (pytest.approx(0.04), pytest.approx(0.04))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "why"),
+    [
+        ({"claw": [0.0]}, "there is no gripper 'claw'"),
+        ({"gripper": [0.0, 0.0]}, "gripper is [0.0, 0.0]; expected one opening in m"),
+        ({"gripper": []}, "gripper is []; expected one opening in m"),
+        ({"gripper": [math.inf]}, "gripper is [inf]; expected one opening in m"),
+    ],
+)
+def test_what_cannot_be_done_is_named_and_changes_nothing(outputs, why):
+    made = heard(gates(), 0.4)
+    assert made.command(0.0, outputs, False) == why
+    assert made.step(0.1, False)["gripper"].target == pytest.approx(0.04)
+
+
+def test_an_opening_that_is_nan_keeps_what_is():
+    made = heard(gates(), 0.0)
+    made.command(0.0, {"gripper": [0.02]}, False)
+    assert made.command(0.1, {"gripper": [math.nan]}, False) == "" and made.command(0.2, {}, False) == ""
+    assert made.applied()["gripper"] == 0.02
