@@ -43,6 +43,7 @@ VERBS = {
     "status": ("jsac_ros.report.status", "what runs now: processes, state, episode, why it holds"),
     "dashboard": ("jsac_ros.dashboard.cli", "the page of a running system: watch it, stop it, judge it"),
     "runs": ("jsac_ros.report.runs", "the run folders, a line each"),
+    "deploy": ("jsac_ros.deploy", "act with a policy learned before; nothing is learned"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
     "new": ("jsac_ros.new.cli", "begin a package of your own: new task NAME"),
     "baseline": ("jsac_ros.baseline", "what random actions, standing still and a visual servo earn"),

@@ -47,6 +47,8 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     folder: str = "runs"  # run folders are made in it
     key: str = ""  # file with a secret that every computer of the run has, 16 bytes or more; empty: the run folder's own
+    policy: str = ""  # folder of a policy that acts, without learner and replay: nothing is learned or stored
+    sampled: bool = False  # with a policy: actions as drawn while learning, not the best ones
     duration_s: NonNegative = 0.0  # of the whole system, from the first tick; 0: until stopped
     max_restarts: Annotated[int, Field(ge=0)] = 3  # of one process within ten minutes; then everything ends
 

@@ -41,8 +41,9 @@ def processes(config: SystemConfig) -> list[Process]:
         for module in plugins.load("task", config.task.type).companions:
             system.append(Process(module.rpartition(".")[2], module=module))
     system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
-    system.append(Process("replay", nice=config.realtime.replay_nice))
-    if not config.person.episodes:
+    if not config.run.policy:
+        system.append(Process("replay", nice=config.realtime.replay_nice))
+    if not (config.person.episodes or config.run.policy):
         system.append(
             Process(
                 "learner",
@@ -125,6 +126,18 @@ def _wrong_files(config: SystemConfig) -> list[str]:
     return found
 
 
+def _check_policy(config: SystemConfig, spaces: Spaces) -> None:
+    """Raises ConfigError where `run.policy` cannot be read or is another rig's."""
+    from jsac_ros.agent import export  # not above: JAX
+
+    try:
+        policy = export.load(config.run.policy, config.agent.type)
+    except ValueError as error:
+        raise ConfigError(f"run.policy: {error}") from None
+    if found := policy.spaces.difference(spaces):
+        raise ConfigError(f"run.policy {config.run.policy} was learned on another rig: {found}")
+
+
 def _misfits(config: SystemConfig) -> list[str]:
     """A line for everything in the rig, the agent, the limits and the simulator that does not fit the rest."""
     rig = Rig(config)
@@ -132,6 +145,8 @@ def _misfits(config: SystemConfig) -> list[str]:
     checks: list[Callable[[], object]] = [] if config.shadow else [lambda: gate_of(config, rig.robot)]
     if not found:
         found += config.agent.misfits(rig.spaces)
+        if config.run.policy:
+            checks.append(lambda: _check_policy(config, rig.spaces))
         if config.person.by == "device":
             checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]

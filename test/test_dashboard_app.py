@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from jsac_ros.config import ConfigError
+from jsac_ros.dashboard import app
 from jsac_ros.dashboard import hub as hubs
 from jsac_ros.dashboard.access import FILE, Access, access_of
 from jsac_ros.dashboard.app import create_app
@@ -143,6 +144,15 @@ def test_the_page_comes_with_everything_that_it_loads_and_may_load_nothing_else(
         found = page.client.get(f"/static/{name}")
         assert found.status_code == 200 and "http://" not in found.text.replace("http://www.w3.org", ""), name
     assert page.client.get("/static/../app.py").status_code == 404
+
+
+def test_the_page_comes_from_links_too(tmp_path, monkeypatch):
+    """`colcon build --symlink-install` installs each file as a link to the source."""
+    (tmp_path / "static").mkdir()
+    for file in app.STATIC.iterdir():
+        (tmp_path / "static" / file.name).symlink_to(file)
+    monkeypatch.setattr(app, "STATIC", tmp_path / "static")
+    assert Page(tmp_path).client.get("/static/app.js").status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "http://evil.example"}])

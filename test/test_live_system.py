@@ -1,7 +1,9 @@
 """The whole system with its real processes: a short run, and one in which each process is killed."""
 
+import shutil
 import signal
 import subprocess
+import sys
 
 import httpx2
 import live_system
@@ -13,6 +15,7 @@ from jsac_ros.replay.store import FrameStore
 pytestmark = pytest.mark.timeout(300)
 SECONDS = 20
 RATE_HZ = 25
+DEPLOY = (sys.executable, "-m", "jsac_ros", "deploy")
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +59,47 @@ def test_the_run_folder_tells_of_it(short):
     episodes = short.table("episodes.csv")
     complete = [row for row in episodes if row["reason"] == "time limit"]
     assert len(complete) >= 5 and all(row["steps"] == str(RATE_HZ) for row in complete)
-    for name in ("learning_curve.png", "report.html", "control_histograms.json", "tensorboard", "checkpoints"):
+    for name in ("learning_curve.png", "report.html", "control_histograms.json", "tensorboard", "checkpoints", "policy/README.md", "policy/picture.png"):
         assert (short.folder / name).exists(), name
     assert set(short.summary()["peak_rss_mb"]) == {"safety", "sim_robot", "reporter", "replay", "learner", "actor"}
+
+
+def test_its_policy_is_deployed_without_anything_that_learns(short, tmp_path):
+    """For as long as asked, every episode deterministic, nothing stored; killed, the actor continues with it."""
+    config = tiny_config(tmp_path)
+    system = System(config, "--duration", "8", command=(*DEPLOY, str(short.folder)))
+    try:
+        system.wait_until("it acts", lambda: system.latest["control_status"].state == "acting")
+        assert system.latest["control_status"].policy_version == 1
+        system.kill("actor")
+        system.forget()
+        system.wait_until("it acts again", lambda: system.latest["control_status"].state == "acting")
+        assert system.join(60) == 0, system.words()
+        assert system.counts["training_status"] == system.counts["replay_status"] == 0
+        assert not (system.folder / "replay").exists() and not (system.folder / "checkpoints").exists()
+        episodes = system.table("episodes.csv")
+        assert len(episodes) >= 3 and all(row["evaluation"] == "1" for row in episodes)
+    finally:
+        system.close()
+
+
+@pytest.mark.parametrize(
+    ("policy", "overrides", "why"),
+    [
+        ("here", {"cameras__wrist__height": 30}, "was learned on another rig: image 'wrist': height is 31, expected 30"),
+        ("damaged", {}, "policy.safetensors"),
+        ("nothing", {}, "has no policy.json; expected the folder of a policy or of a run"),
+    ],
+)
+def test_a_policy_that_does_not_fit_is_one_line(short, tmp_path, policy, overrides, why):
+    shutil.copytree(short.folder / "policy", tmp_path / "here")
+    shutil.copytree(short.folder / "policy", tmp_path / "damaged")
+    (tmp_path / "damaged" / "policy.safetensors").write_bytes(b"garbage")
+    command, config = (*DEPLOY, str(tmp_path / policy)), tiny_config(tmp_path, **overrides)
+    started = live_system.start(config, command=command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = started.communicate(timeout=90)[0]
+    assert started.returncode == 2 and len(words.strip().splitlines()) == 1 and why in words, words
+    assert not (tmp_path / "runs").exists()
 
 
 def test_nothing_is_left_behind(short):

@@ -16,8 +16,8 @@ from jsac_ros.__main__ import _module, main
 from jsac_ros.agent import export
 from jsac_ros.config import TrainConfig
 from jsac_ros.parameters import dump, from_parameters, load
+from jsac_ros.report import intervals
 from jsac_ros.rig import Rig
-from jsac_ros.training import trials
 from jsac_ros.training.spaces import card_of, spaces_of
 
 COUNTING = f"{train_cases.__name__}:Counting-v0"
@@ -35,10 +35,10 @@ def policy(folder: Path, seed: int) -> Path:
 
 
 def test_intervals_are_the_published_ones():
-    assert trials.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, I, table I
-    assert trials.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert trials.wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=1e-4)
-    assert trials.difference_of_shares((48, 80), (56, 70)) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # II, table II (a)
+    assert intervals.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, I, table I
+    assert intervals.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert intervals.wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=1e-4)
+    assert intervals.difference_of_shares((48, 80), (56, 70)) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # II, table II (a)
 
 
 def test_the_last_line_is_an_object_and_two_take_turns(tmp_path, capsys):
@@ -48,7 +48,7 @@ def test_the_last_line_is_an_object_and_two_take_turns(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     found = json.loads(lines[-1])
     assert found["episodes"] == 3 and found["steps_mean"] == 10.0 and found["success"] == 0.0
-    assert found["success_interval"] == list(trials.wilson(0, 3)) and found["environment"] == COUNTING
+    assert found["success_interval"] == list(intervals.wilson(0, 3)) and found["environment"] == COUNTING
     assert found["difference"]["return_mean"] == pytest.approx(found["compared"]["return_mean"] - found["return_mean"])
     assert main(words) == 0 and json.loads(capsys.readouterr().out.splitlines()[-1]) == found
 

@@ -86,7 +86,7 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
             Route("/do/{name}", verb, methods=["POST"]),
             Route(place, episode),
             Route(place + "/{image}.jpg", sheet),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/static", StaticFiles(directory=STATIC, follow_symlink=True)),  # of colcon build --symlink-install
         ]
     )
     return _Guard(app, access)

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jsac_ros import agent as algorithms
+from jsac_ros.agent import export
 from jsac_ros.agent.policy import (
     acting_seed,
     action_key,
@@ -34,6 +35,7 @@ from jsac_ros.spaces import Spaces
 from jsac_ros.types import Observation, empty_observation
 
 WAIT_S = 0.5
+DEPLOYED = 1  # the version of a policy that no learner of this run made
 
 
 class Policy(NamedTuple):
@@ -46,9 +48,11 @@ class Acting:
     """Chooses actions; `choose` is the control thread's, everything else happens elsewhere."""
 
     def __init__(self, config: SystemConfig, spaces: Spaces, session: int, namespace: str, logger):
-        """Raises ConfigError where the algorithm cannot act in these spaces."""
+        """Raises ConfigError where the algorithm cannot act in these spaces, ValueError where `run.policy` cannot be read."""
         compute_in_calling_thread()
-        self._agent, self._spaces, self._logger = algorithms.build(config.agent, spaces), spaces, logger
+        deployed = export.load(config.run.policy, config.agent.type) if config.run.policy else None
+        self._agent = deployed.agent if deployed else algorithms.build(config.agent, spaces)
+        self._spaces, self._logger = spaces, logger
         self._mailbox_name = names.policy(config.run.name, namespace)
         self._layout_hash = layout_hash(self._agent)
         self._count = parameter_count(self._agent)
@@ -56,9 +60,11 @@ class Acting:
         self.seed = acting_seed(config.run.seed, session)
         self.inference_ms = math.nan  # of the last choice
         self._policy: Policy | None = None
+        if deployed:
+            self._policy = Policy(deployed.params, DEPLOYED, time.monotonic())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read_mailbox, name="policy", daemon=True)
-        if not config.learner.policy_topic:
+        if not (config.learner.policy_topic or deployed):
             self._thread.start()
 
     @property

@@ -77,6 +77,9 @@ class Actor(WorkingNode):
         self.follows_clock = self.get_parameter("use_sim_time").value
         self.clock = ReceivedClock() if self.follows_clock else SteadyClock()
         self.inputs = Inputs(self.rig, self.get_logger(), self.clock, plays=config.robot.driver == "bag")
+        self.learns = not config.run.policy
+        if not (self.learns or config.run.sampled):
+            self.session.evaluation_left = sys.maxsize
         self.sender = TransitionSender(self, self.robot, session, RunKey.of(config))
         self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot, self.clock)
         self._requests: queue.SimpleQueue = queue.SimpleQueue()
@@ -246,7 +249,8 @@ class Actor(WorkingNode):
 
     def _send(self, outcome: Outcome) -> None:
         # In shadow mode without recorded commands it is not known what was done: no transitions.
-        for transition in outcome.transitions if not self.config.shadow or self.config.bag.action_topic else ():
+        known = not self.config.shadow or self.config.bag.action_topic
+        for transition in outcome.transitions if known and self.learns else ():
             self.sender.send(transition)
         if outcome.finished is not None:
             self.reports.episode(outcome.finished)

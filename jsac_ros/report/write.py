@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from jsac_ros import documents
 from jsac_ros.files import replaced
+from jsac_ros.report.card import write_card
 from jsac_ros.report.curve import learning_curve, read_baselines
 from jsac_ros.report.page import page
 from jsac_ros.report.style import plt
@@ -18,7 +19,8 @@ CURVE, PAGE = "learning_curve.png", "report.html"
 
 
 def write(folder: Path, baseline: Path | None = None) -> list[Path]:
-    """Writes summary.json, learning_curve.png and report.html into the run folder; returns their paths.
+    """Writes summary.json, learning_curve.png and report.html into the run folder, and a card beside its policy; returns
+    their paths.
 
     Raises ConfigError where the baseline file is none.
     """
@@ -30,7 +32,7 @@ def write(folder: Path, baseline: Path | None = None) -> list[Path]:
         numbers.write_text(as_text(summary))
         _draw(learning_curve(totals, baselines, f"{title_of(folder)}: learning curve"), curve)
         document.write_text(page(folder, summary, totals, baselines))
-    return paths
+    return paths + write_card(folder, title_of(folder), summary, totals)
 
 
 def write_curve(folder: Path, baseline: Path | None = None) -> Path:

@@ -8,25 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jsac_ros.report.intervals import Z, difference_of_shares, wilson
 from jsac_ros.training.evaluation import Episode
-
-Z = 1.959964  # of a normal distribution: 95 % lie within
-Interval = tuple[float, float]
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """The 95 % score interval of a share (Wilson 1927): inside [0, 1] also where all trials succeeded, or none."""
-    share, z2 = successes / trials, Z**2 / trials
-    middle = (share + z2 / 2) / (1 + z2)
-    half = Z * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials)) / (1 + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> Interval:
-    """The 95 % interval of the second share minus the first, of (successes, trials) each (Newcombe 1998, method 10)."""
-    p, q = first[0] / first[1], second[0] / second[1]
-    (p_low, p_high), (q_low, q_high) = wilson(*first), wilson(*second)
-    return q - p - math.hypot(q - q_low, p_high - p), q - p + math.hypot(q_high - q, p - p_low)
 
 
 def figures(episodes: Sequence[Episode]) -> dict[str, Any]:

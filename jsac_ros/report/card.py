@@ -1,0 +1,118 @@
+"""The card of a policy: README.md and a picture beside its files, for whoever it is given to.
+
+What it sees and does with units, what it was trained on, how often it succeeds with the interval, how to use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsac_ros import documents
+from jsac_ros.config import ConfigError
+from jsac_ros.files import replaced
+from jsac_ros.report import picture
+from jsac_ros.report.curve import learning_curve, read_baselines
+from jsac_ros.report.intervals import wilson
+from jsac_ros.report.style import plt
+from jsac_ros.report.summary import Totals, is_complete
+from jsac_ros.report.tables import BASELINE, Row, number
+
+CARD, PICTURE = "README.md", "picture.png"
+_LAST = 50  # episodes that success is counted over
+
+
+def write_card(folder: Path, title: str, summary: Mapping[str, Any], totals: Totals) -> list[Path]:
+    """Beside the policy of a run folder -> the paths; none where the run has left no policy."""
+    policy = folder / "policy"
+    try:
+        about = documents.json_of(documents.read(policy / "policy.json", documents.JSON_BYTES))
+    except ValueError:
+        return []
+    _draw(folder, policy / PICTURE, title, totals)
+    with replaced(policy / CARD) as beside:
+        beside.write_text(text(title, about, summary, totals))
+    return [policy / CARD, policy / PICTURE]
+
+
+def _draw(folder: Path, out: Path, title: str, totals: Totals) -> None:
+    """What it saw beside the curve; the curve alone where there are no images."""
+    try:
+        picture.draw(folder, out)
+    except (ConfigError, ValueError):
+        figure = learning_curve(totals, read_baselines(folder / BASELINE), title)
+        with replaced(out) as beside:
+            figure.savefig(beside, dpi=120, format="png")
+        plt.close(figure)
+
+
+def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], totals: Totals) -> str:
+    """README.md. about: policy.json."""
+    agent, card, spaces = about["agent"], about.get("card", {}), about["spaces"]
+    robot = card.get("robot", {}).get("type", "")
+    simulated = " (simulated)" if card.get("robot", {}).get("driver") == "sim" else ""
+    minutes = (summary.get("duration_s") or 0.0) / 60
+    facts = [
+        ("task", title),
+        *([("robot", f"{robot}{simulated}")] if robot else []),
+        ("algorithm", agent["type"]),
+        ("trained on", f"{totals.env_steps:,} steps in {totals.episode_count} episodes, {minutes:.1f} minutes"),
+        ("updates", f"{totals.updates:,}"),
+        *_successes(totals),
+    ]
+    parts = [
+        f"# {title}: a policy\n",
+        f"![what it saw while it learned, and its learning curve]({PICTURE})\n",
+        _table(("", ""), facts),
+        "## What it sees\n",
+        _table(("part", "shape", "values"), [_seen(part) for part in (*spaces["images"], *spaces["vectors"])]),
+        "## What it does\n",
+        _table(("part", "shape", "an action of 1 is"), [_done(part) for part in spaces["actions"]]),
+        "## Use it\n",
+        "    import jsac_ros as jr\n\n"
+        '    policy = jr.load("this folder")\n'
+        "    action = policy(observation)  # {part: array} as above; it stacks images by itself\n",
+        "`jsac-ros evaluate FOLDER` counts successes, `jsac-ros deploy FOLDER CONFIG` acts with it on a robot.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _successes(totals: Totals) -> list[tuple[str, str]]:
+    """Of the last episodes that acted deterministically, and of the last while it learned."""
+    found = []
+    for what, rows in (("deterministic", totals.evaluations), ("while learning", totals.episodes)):
+        if last := [row for row in rows if is_complete(row)][-_LAST:]:
+            found.append((f"success, {what}", share_text(last)))
+    return found
+
+
+def share_text(rows: Sequence[Row]) -> str:
+    """'90 % of the last 50 episodes (95 %: 79 to 96 %)'."""
+    succeeded = sum(bool(number(row, "success", 0)) for row in rows)
+    low, high = wilson(succeeded, len(rows))
+    return f"{succeeded / len(rows):.0%} of the last {len(rows)} episodes (95 %: {low:.0%} to {high:.0%})"
+
+
+def _seen(part: Mapping[str, Any]) -> tuple[str, str, str]:
+    if "height" in part:
+        shape = [part["height"], part["width"], part["channels"] * part["stack"]]
+        kind = {1: "grey or depth"}.get(part["channels"], "RGB")
+        return f"`{part['name']}`", f"uint8 {shape}", f"{kind}, {part['stack']} frames, oldest first"
+    return f"`{part['name']}`", f"float32 [{part['size']}]", f"{part['unit']}{_bounds(part)}"
+
+
+def _bounds(part: Mapping[str, Any]) -> str:
+    low, high = part.get("low") or (), part.get("high") or ()
+    return f", {min(low):g} to {max(high):g}" if low and high else ""
+
+
+def _done(part: Mapping[str, Any]) -> tuple[str, str, str]:
+    if part.get("choices"):
+        return f"`{part['name']}`", f"one of {part['choices']}", part["unit"]
+    return f"`{part['name']}`", f"float32 [{part['size']}] in [-1, 1]", part["unit"]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
