@@ -9,7 +9,10 @@ from jsac_ros.config import ConfigError
 
 
 def message_class(type_name: str, field: str = "type") -> Any:
-    """The class of an installed type: PACKAGE/msg/NAME, or srv or action. Raises ConfigError naming `field` where the type is not installed."""
+    """The class of an installed type: PACKAGE/msg/NAME, or srv or action.
+
+    Raises ConfigError naming `field` where the type is not installed.
+    """
     package, _, kind_and_name = type_name.partition("/")
     kind, _, name = kind_and_name.partition("/")
     try:

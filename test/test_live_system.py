@@ -59,7 +59,15 @@ def test_the_run_folder_tells_of_it(short):
     episodes = short.table("episodes.csv")
     complete = [row for row in episodes if row["reason"] == "time limit"]
     assert len(complete) >= 5 and all(row["steps"] == str(RATE_HZ) for row in complete)
-    for name in ("learning_curve.png", "report.html", "control_histograms.json", "tensorboard", "checkpoints", "policy/README.md", "policy/picture.png"):
+    for name in (
+        "learning_curve.png",
+        "report.html",
+        "control_histograms.json",
+        "tensorboard",
+        "checkpoints",
+        "policy/README.md",
+        "policy/picture.png",
+    ):
         assert (short.folder / name).exists(), name
     assert set(short.summary()["peak_rss_mb"]) == {"safety", "sim_robot", "reporter", "replay", "learner", "actor"}
 

@@ -2,8 +2,8 @@
 
 Subscribes  policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
             robot's program_running, safety_mode and speed_scaling, the wrench and a dead man's switch
-Publishes   the robot's commands and its grippers'; applied_action in answer to every Action; safety_status ten times a second and when the
-            state changes; /diagnostics once a second
+Publishes   the robot's commands and its grippers'; applied_action in answer to every Action; safety_status ten times a second
+            and when the state changes; /diagnostics once a second
 Serves      `~/emergency_stop`, `~/release`
 
 A separate process, so that learning, vision and logging can neither delay nor crash it: it starts before any node that

@@ -183,9 +183,7 @@ class Gate:
             rules=(*decision.rules, "wrong_output") if refusal else decision.rules,
         )  # fmt: skip
 
-    def _command(
-        self, now_s: float, velocity: np.ndarray | None, sent_s: float | None, observed_s: float | None
-    ) -> Decision:
+    def _command(self, now_s: float, velocity: np.ndarray | None, sent_s: float | None, observed_s: float | None) -> Decision:
         self._update(command_s=now_s if sent_s is None else sent_s, observed_s=observed_s)
         refusal = refused(velocity, self._n)
         moves = velocity is not None and bool(np.any(velocity))

@@ -36,13 +36,13 @@ class GripperGates:
         lacking = (f"{name}: no joint state of {gate.gripper.config.joint} yet" for name, gate in self._gates.items())
         return next((line for line, gate in zip(lacking, self._gates.values()) if gate.opening is None), "")
 
-    def command(self, now_s: float, wanted: Mapping[str, Sequence[float]], resting: bool) -> str:
+    def command(self, now_s: float, wanted: Mapping[str, Sequence[float] | np.ndarray], resting: bool) -> str:
         """Openings in m; a NaN keeps what is. -> why some of it is refused, "" where nothing is."""
         refusals = [f"there is no gripper {name!r}" for name in wanted if name not in self._gates]
         for name, gate in self._gates.items():
-            values = wanted.get(name, (math.nan,))
+            values = np.asarray(wanted.get(name, (math.nan,)), np.float64)
             if len(values) != 1 or math.isinf(values[0]):
-                refusals.append(f"{name} is {list(values)}; expected one opening in m")
+                refusals.append(f"{name} is {values.tolist()}; expected one opening in m")
             elif not resting and not math.isnan(values[0]):
                 gate.command(now_s, float(values[0]))
         return "; ".join(refusals)
@@ -60,7 +60,8 @@ class GripperGates:
 
 class _GripperGate:
     def __init__(self, gripper: Gripper):
-        self.gripper, self.opening = gripper, None
+        self.gripper = gripper
+        self.opening: Opening | None = None
         self._at_s = -math.inf
         self._resting = False
 
@@ -75,15 +76,15 @@ class _GripperGate:
             self.opening = self.opening._replace(target=min(max(opening, 0.0), self.gripper.stroke_m))
 
     def step(self, now_s: float, resting: bool) -> None:
-        if self.opening is None:
-            return
         self._advance(now_s)
-        if resting and not self._resting:
+        if resting and not self._resting and self.opening is not None:
             holds = self.gripper.config.on_stop == "hold"
             self.opening = self.opening._replace(target=self.opening.now if holds else self.gripper.stroke_m)
         self._resting = resting
 
     def _advance(self, now_s: float) -> None:
+        if self.opening is None:
+            return
         now, target = self.opening
         most = self.gripper.config.max_speed_m_s * max(now_s - self._at_s, 0.0) if math.isfinite(self._at_s) else 0.0
         self._at_s = now_s
