@@ -1,6 +1,7 @@
 """A scripted person over the real topics: demonstrations are recorded, then a policy that knows nothing is helped."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from jsac_ros.replay.demonstrations import episodes_of
 from jsac_ros.replay.interventions import FOLDER
 from jsac_ros.replay.store import FrameStore
 
-PUSH = Path(__file__).resolve().parent.parent / "config" / "push.yaml"
+LIFT = Path(__file__).resolve().parent.parent / "config" / "lift.yaml"
 SMALL = {
     "run.name": "live", "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
     "replay.capacity": 2000, "replay.batch_size": 16, "replay.warmup_steps": 10, "learner.checkpoint_period_s": 1.0,
@@ -31,7 +32,7 @@ def rows_of(folder):
 
 
 def test_demonstrations_then_help_that_is_learned_from_and_outlives_a_kill(tmp_path):
-    demo = System(tiny_config(tmp_path, PUSH, SMALL), "--expert", "--episodes", "2", command=DEMO)
+    demo = System(tiny_config(tmp_path, LIFT, SMALL), "--expert", "--episodes", "2", command=DEMO)
     try:
         assert demo.join(120) == 0, demo.words()
         shown = demo.folder / "demonstrations"
@@ -47,14 +48,21 @@ def test_demonstrations_then_help_that_is_learned_from_and_outlives_a_kill(tmp_p
         "run__folder": str(tmp_path / "helped" / "runs"),
     }
     (tmp_path / "helped").mkdir()
-    system = System(tiny_config(tmp_path / "helped", PUSH, SMALL, **helped))
+    system = System(tiny_config(tmp_path / "helped", LIFT, SMALL, **helped))
     try:
         system.wait_until("a person helps", lambda: system.latest["replay_status"].intervened > 8)
         system.wait_until("what helped is learned from", lambda: system.latest["training_status"].updates > 5)
         before = system.latest["replay_status"].intervened
-        system.kill("replay")
+        for name in ("replay", "learner", "scripted_person", "actor", "sim_robot", "safety"):
+            system.kill(name)
+            time.sleep(1.0)
         system.forget()
+        # Safety comes back latched: a person looks and releases it.
+        system.wait_until("it is latched", lambda: system.latest["safety_status"].emergency_stop)
+        assert system.call("safety/release").success
         system.wait_until("it continues", lambda: system.latest["replay_status"].intervened > before)
+        helped = lambda: sum(int(row["interventions"]) for row in system.table("episodes.csv"))
+        system.wait_until("an episode with help is over", lambda: helped() > 0)
         assert system.end() == 0, system.words()
         kept, _ = rows_of(system.folder / "replay" / FOLDER)
         stored, _ = rows_of(system.folder / "replay")
@@ -62,8 +70,6 @@ def test_demonstrations_then_help_that_is_learned_from_and_outlives_a_kill(tmp_p
         known = set(zip(kept["session"].tolist(), kept["sequence"].tolist()))
         assert known >= set(zip(chosen["session"].tolist(), chosen["sequence"].tolist())), "every step of a person's"
         assert 0 < np.count_nonzero(stored["intervened"]) < len(stored), "the policy acted as well"
-        episodes = system.table("episodes.csv")
-        assert sum(int(row["interventions"]) for row in episodes) > 0
     finally:
         system.close()
     assert leftovers() == []

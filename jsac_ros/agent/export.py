@@ -92,7 +92,7 @@ def load(folder: str | Path, algorithm: str | None = None) -> Policy:
                 lambda path, _: jnp.asarray(file.get_tensor(_name(path))), agent.policy_template
             )
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"policy {folder}: cannot be read: {' '.join(str(error).split())}") from None
+        raise ValueError(f"policy {folder}: policy.safetensors cannot be read: {' '.join(str(error).split())}") from None
     except ValueError as error:
         raise ValueError(f"policy {folder}: {' '.join(str(error).split())}") from None
     return Policy(make_act(agent), params, agent, about)
