@@ -50,6 +50,7 @@ class RunConfig(Section):
     policy: str = ""  # folder of a policy that acts, without learner and replay: nothing is learned or stored
     sampled: bool = False  # with a policy: actions as drawn while learning, not the best ones
     duration_s: NonNegative = 0.0  # of the whole system, from the first tick; 0: until stopped
+    report: bool = True  # made at the end: report.html, the learning curve, the policy's card; else by `jsac-ros report`
     max_restarts: Annotated[int, Field(ge=0)] = 3  # of one process within ten minutes; then everything ends
 
 

@@ -21,7 +21,7 @@ DEPLOY = (sys.executable, "-m", "jsac_ros", "deploy")
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
     """A run of twenty seconds that has ended by itself."""
-    system = System(tiny_config(tmp_path_factory.mktemp("short")), "--duration", str(SECONDS))
+    system = System(tiny_config(tmp_path_factory.mktemp("short"), run__report=True), "--duration", str(SECONDS))
     try:
         status = system.join(SECONDS + 220)
         assert status == 0, system.words()

@@ -40,7 +40,7 @@ LAUNCHED = pytest.mark.skipif(importlib.util.find_spec("launch_ros") is None, re
     ids=["jsac-ros run", "ros2 launch"],
 )
 def test_a_terminal_that_closes_ends_the_system_in_order(tmp_path, starter):
-    config = tiny_config(tmp_path, robot__interface="velocity", learner__checkpoint_period_s=3600.0)
+    config = tiny_config(tmp_path, robot__interface="velocity", learner__checkpoint_period_s=3600.0, run__report=True)
     system = System(config, terminal=True, command=starter)
     commands = []
     system.node.create_subscription(

@@ -35,7 +35,7 @@ from jsac_ros.supervision import STOP
 from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
-_LAST_WORDS_S = 3.5  # a datagram that is lost comes again with the writer's next heartbeat, 3 s later at most
+_LAST_WORDS_S = 3.5  # a lost datagram comes again with the writer's next heartbeat: after 0.2 s, 3 s without a profile of ours
 # Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
 # running node has no use for. None in the place of the module: it cannot be imported, and the package does without.
 sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)

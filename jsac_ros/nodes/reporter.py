@@ -189,6 +189,10 @@ class Reporter(JsacNode):
             if child is not None:
                 child.kill()
                 child.wait()
+        if self.config.run.report:
+            self._report()
+
+    def _report(self) -> None:
         report = _child(0, "report", str(self.folder))
         try:
             report.wait(LAST_DRAWING_S)
