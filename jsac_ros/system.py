@@ -18,6 +18,7 @@ from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.teleop import Teleop
 from jsac_ros.rig import Rig, write_spaces
+from jsac_ros.robots.gripper import REQUESTS, Gripper
 from jsac_ros.ros_types import message_class
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import Process
@@ -150,6 +151,8 @@ def _misfits(config: SystemConfig) -> list[str]:
         if config.person.by == "device":
             checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
+        if not config.shadow:
+            checks += [lambda gripper=gripper: _check_interface(gripper) for gripper in rig.grippers.values()]
         if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
             checks.append(lambda: plugins.make("sim", config.sim.type, config.sim, rig, config.run.seed).close())
     for check_part in checks:
@@ -168,6 +171,12 @@ def _check_type(sensor: Sensor) -> None:
         sensor.check(message)
     except ValueError as error:
         raise ConfigError(f"{where}.fields holds {error}") from None
+
+
+def _check_interface(gripper: Gripper) -> None:
+    """Raises ConfigError where the action or service of its interface is not installed."""
+    if kind := REQUESTS.get(gripper.config.interface):
+        message_class(kind, f"what grippers.{gripper.name}.interface needs")
 
 
 def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:

@@ -29,7 +29,7 @@ from jsac_ros.parameters import dump, load
 DEMO = Path(__file__).resolve().parent.parent / "config" / "ur5_reacher_demo.yaml"
 RUN = (sys.executable, "-m", "jsac_ros", "run")
 TINY = {
-    "run.name": "live", "run.report": False, "cameras.wrist.height": 31, "cameras.wrist.width": 31, "cameras.wrist.source_height": 31,
+    "run.name": "live", "cameras.wrist.height": 31, "cameras.wrist.width": 31, "cameras.wrist.source_height": 31,
     "cameras.wrist.source_width": 31, "task.episode_s": 1.0, "task.reset_s": 0.2, "task.settle_s": 0.04,
     "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
     "replay.capacity": 5000, "replay.batch_size": 8, "replay.warmup_steps": 40, "learner.checkpoint_period_s": 1.0,
@@ -45,7 +45,7 @@ DOMAIN = 215 + os.getpid() % 18
 
 def tiny_config(folder: Path, base: Path = DEMO, values: dict[str, object] = TINY, **overrides) -> Path:
     """Writes a configuration, the demo's made tiny by default; `overrides` as run__seed=3."""
-    values = {"run.folder": str(folder / "runs")} | values
+    values = {"run.folder": str(folder / "runs"), "run.report": False} | values
     values |= {name.replace("__", "."): value for name, value in overrides.items()}
     path = folder / "config.yaml"
     dump(load(base, values), path)

@@ -17,7 +17,7 @@ from jsac_ros.replay.store import FrameStore
 
 LIFT = Path(__file__).resolve().parent.parent / "config" / "lift.yaml"
 SMALL = {
-    "run.name": "live", "run.report": False, "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
+    "run.name": "live", "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
     "replay.capacity": 2000, "replay.batch_size": 16, "replay.warmup_steps": 10, "learner.checkpoint_period_s": 1.0,
     "realtime.learner_nice": 0, "realtime.replay_nice": 0, "task.reset_s": 0.5, "sim.joint_rate_hz": 125.0,  # two cores hold no more in real time
 }  # fmt: skip

@@ -1,12 +1,15 @@
 """What the gate lets a gripper do: inside its stroke, at its speed, held or opened at rest; pure."""
 
+import importlib.util
 import math
 
 import numpy as np
 import pytest
 
-from jsac_ros.config import GripperConfig
+from jsac_ros import system
+from jsac_ros.config import ConfigError, GripperConfig
 from jsac_ros.control.safety.grippers import GripperGates
+from jsac_ros.parameters import load
 from jsac_ros.robots.gripper import Gripper
 
 STROKE, SPEED = 0.08, 0.1
@@ -96,3 +99,12 @@ def test_an_opening_that_is_nan_keeps_what_is():
     made.command(0.0, {"gripper": [0.02]}, False)
     assert made.command(0.1, {"gripper": [math.nan]}, False) == "" and made.command(0.2, {}, False) == ""
     assert made.applied()["gripper"] == 0.02
+
+
+@pytest.mark.parametrize(("interface", "package"), [("parallel_gripper_command", "control_msgs"), ("set_io", "ur_msgs")])
+def test_an_interface_whose_messages_are_not_installed_is_refused_before_anything_starts(interface, package):
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed here")
+    config = load("lift", {"grippers.gripper.interface": interface})
+    with pytest.raises(ConfigError, match=rf"what grippers.gripper.interface needs is '{package}/.*{package} is not installed"):
+        system.check(config)

@@ -199,5 +199,7 @@ _CLASSES = {
 def gripper_commands_of(node: Node, gripper: Gripper) -> GripperCommands:
     """Of the configured interface. Raises ConfigError where its action or service is not installed."""
     interface = gripper.config.interface
-    kinds = [message_class(REQUESTS[interface], f"grippers.{gripper.name}.interface")] if interface in REQUESTS else []
+    kinds = (
+        [message_class(REQUESTS[interface], f"what grippers.{gripper.name}.interface needs")] if interface in REQUESTS else []
+    )
     return _CLASSES[interface](node, gripper, *kinds)

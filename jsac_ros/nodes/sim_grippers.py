@@ -31,7 +31,7 @@ def serve(node: Node, gripper: Gripper, command: Callable[[float], None], openin
     elif config.interface == "float64_multi_array":
         node.create_subscription(Float64MultiArray, config.topic, _guarded(node, lambda message: to_joint(message.data[0])), 1)
     else:
-        kind = message_class(REQUESTS[config.interface], f"grippers.{gripper.name}.interface")
+        kind = message_class(REQUESTS[config.interface], f"what grippers.{gripper.name}.interface needs")
         if config.interface == "set_io":
             node.create_service(kind, config.topic, lambda request, response: _set(request, response, gripper, command))
         else:
