@@ -305,6 +305,8 @@ class TrainConfig(Section):
     evaluation_episodes: Count = 5
     evaluate_sampled: bool = False  # as many again with sampled actions: in contact the mean may be the worse policy
     stop_at_success: Between(0.01, 1.0, off=True) = 0.0  # share of an evaluation's episodes that ends the training; 0: none
+    # Policies of the last evaluations that are tried again at the end, in fresh episodes; the best one is what is exported
+    candidates: Annotated[int, Field(ge=1, le=20)] = 1
     demonstrations: Annotated[int, Field(ge=0)] = 0  # episodes of the task's scripted expert, recorded first
     # Names of the observation's parts that are learned from, `render` being what the environment draws; empty: all of its
     # observation space.

@@ -2,7 +2,7 @@
 
   jsac-ros deploy runs/lift_20260101_120000 lift                      the policy of a run, on the rig it was learned on
   jsac-ros deploy my_policy my_ur5.yaml --duration 600                a policy that was carried here
-  jsac-ros deploy my_policy my_ur5.yaml --sampled                     actions as drawn while learning, not the best ones
+  jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  its best actions, whatever did better when it was chosen
 
 The folder is one with policy.json and policy.safetensors, or a run's with such a folder `policy` in it. Everything else is as
 with `jsac-ros run`: the same gate, verbs, page, report and ways to end it.
@@ -13,21 +13,36 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jsac_ros import domain, run
+from jsac_ros import documents, domain, run
 from jsac_ros.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", type=Path, metavar="RUN|POLICY", help="folder of a run or of a policy")
     run.add_arguments(parser)
-    parser.add_argument("--sampled", action="store_true", help="actions as drawn while learning, not the best ones")
+    parser.add_argument(
+        "--sampled", action=argparse.BooleanOptionalAction, default=None,
+        help="actions as drawn while learning, or the best ones; default: what did better when the policy was chosen",
+    )  # fmt: skip
 
 
 def main(arguments: argparse.Namespace) -> int:
     folder = policy_folder(arguments.policy)
-    arguments.overrides += [f"run.policy={folder}", f"run.sampled={str(arguments.sampled).lower()}"]
+    sampled = _does_better_sampled(folder) if arguments.sampled is None else arguments.sampled
+    arguments.overrides += [f"run.policy={folder}", f"run.sampled={str(sampled).lower()}"]
     config = run.resolve(arguments)
     return run.run(config, arguments.only, domain.absolute(arguments.namespace), open_page=arguments.open)
+
+
+def _does_better_sampled(folder: Path) -> bool:
+    """As the policy's card says. Raises ConfigError where it cannot be read."""
+    try:
+        about = documents.json_of(documents.read(folder / "policy.json", documents.JSON_BYTES))
+    except ValueError as error:
+        raise ConfigError(f"policy {folder}: policy.json cannot be read: {error}") from None
+    card = about.get("card") if isinstance(about, dict) else None
+    chosen = card.get("chosen") if isinstance(card, dict) else None
+    return isinstance(chosen, dict) and chosen.get("actions") == "sampled"
 
 
 def policy_folder(given: Path) -> Path:

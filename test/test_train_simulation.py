@@ -6,17 +6,22 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from train_cases import FROM_STATE, LIFT, SMALL, without_pages  # noqa: F401
 
 import jsac_ros as jr
 from jsac_ros.__main__ import main
+from jsac_ros.agent import export
 from jsac_ros.config import ConfigError
 from jsac_ros.parameters import load
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import Rig, read_spaces
+from jsac_ros.training import synchronous
+from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.simulation import Simulation
+from jsac_ros.training.synchronous import Training
 
 TRAIN = {"evaluate_every": 30, "evaluation_episodes": 1, "evaluate_sampled": True, "demonstrations": 2}
 REACHER = str(Path(LIFT).with_name("ur5_reacher_demo.yaml"))
@@ -25,7 +30,7 @@ REACHER = str(Path(LIFT).with_name("ur5_reacher_demo.yaml"))
 def train(folder: Path, steps: int, **more) -> jr.Run:
     sections = SMALL | FROM_STATE | {"run": {"folder": str(folder)}, "train": TRAIN, "person": {"by": "intervener"}}
     sections["task"] = sections["task"] | {"episode_s": 3.5}
-    return jr.train(LIFT, steps, progress=False, **({} if "resume" in more else sections), **more)
+    return jr.train(LIFT, steps, progress=False, **(({} if "resume" in more else sections) | more))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,30 @@ def test_it_leaves_what_a_live_run_leaves_and_the_demonstrations(trained):
     assert rows["intervened"][slots][~rows["is_last"][slots]].all()
     evaluated = [episode for episode in jr.Run(trained).episodes if episode.evaluation]
     assert [episode.env_steps for episode in evaluated] == [30, 30, 60, 60], "with mean and with sampled actions"
+
+
+def test_the_best_of_the_last_policies_is_exported(tmp_path, monkeypatch):
+    """Tried again in fresh episodes with best and with sampled actions; here only the first one's sampled actions succeed."""
+    tried, mean = [], jax.tree.leaves
+    of = lambda params: float(sum(abs(leaf).sum() for leaf in mean(params)))
+
+    def ways(training, params):
+        return {way: (way, of(params)) for way in ("best", "sampled")}
+
+    def evaluate(environment, choose, episodes, env_steps=0, sampled=False):
+        again = env_steps == 0
+        tried.extend([choose] * again)
+        success = again and len(tried) == 2
+        return [Episode(env_steps, float(success), 4, success, success, True, sampled=sampled)] * episodes
+
+    monkeypatch.setattr(Training, "_ways", ways)
+    monkeypatch.setattr(synchronous, "evaluate", evaluate)
+    more = {"candidates": 2, "demonstrations": 1}
+    run = train(tmp_path, 60, train=TRAIN | more)
+    assert [way for way, _ in tried] == ["best", "sampled"] * 2 and tried[0][1] == tried[1][1] != tried[2][1]
+    policy = jr.load(run.folder)
+    assert policy.about["card"]["chosen"] == {"env_steps": 30, "actions": "sampled", "success": 1.0, "episodes": 1}
+    assert of(export.load(run.folder / "policy").params) == pytest.approx(tried[0][1], rel=1e-5)
 
 
 def test_a_person_takes_over_where_it_is_stuck_and_is_stored_as_such(trained):

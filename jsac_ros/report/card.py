@@ -59,6 +59,7 @@ def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], total
         ("algorithm", agent["type"]),
         ("trained on", f"{totals.env_steps:,} steps in {totals.episode_count} episodes, {minutes:.1f} minutes"),
         ("updates", f"{totals.updates:,}"),
+        *_chosen(card.get("chosen")),
         *_successes(totals),
     ]
     parts = [
@@ -76,6 +77,16 @@ def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], total
         "`jsac-ros evaluate FOLDER` counts successes, `jsac-ros deploy FOLDER CONFIG` acts with it on a robot.\n",
     ]
     return "\n".join(parts)
+
+
+def _chosen(chosen: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """How it did in the fresh episodes in which it was chosen."""
+    if not chosen:
+        return []
+    succeeded, episodes = round(chosen["success"] * chosen["episodes"]), chosen["episodes"]
+    low, high = wilson(succeeded, episodes)
+    how = f"{succeeded} of {episodes} with {chosen['actions']} actions (95 %: {low:.0%} to {high:.0%})"
+    return [("success when it was chosen", f"{how}; the best of several, after {chosen['env_steps']:,} steps")]
 
 
 def _successes(totals: Totals) -> list[tuple[str, str]]:

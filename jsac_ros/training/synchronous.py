@@ -7,16 +7,19 @@ events, summary, curve and report; and demonstrations/, where a scripted expert 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 
 from jsac_ros import agent as algorithms
 from jsac_ros import parameters
 from jsac_ros.agent import export
-from jsac_ros.agent.agent import TrainState, with_encoder
+from jsac_ros.agent.agent import Params, TrainState, with_encoder
 from jsac_ros.agent.checkpoint import Checkpoints
 from jsac_ros.agent.learning import Learner
 from jsac_ros.agent.policy import action_key, make_act, random_action
@@ -28,7 +31,7 @@ from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import write_spaces
 from jsac_ros.spaces import Spaces
 from jsac_ros.training.demonstrations import record
-from jsac_ros.training.episodic import Places
+from jsac_ros.training.episodic import Choose, Places
 from jsac_ros.training.evaluation import SEED, Episode, episode_of, evaluate
 from jsac_ros.training.log import TrainingLog
 from jsac_ros.training.progress import ProgressBar
@@ -66,6 +69,8 @@ class Training:
         self.bar = ProgressBar(config.train.environment, self._begin, config.train.steps, shown)
         self.done = self._begin  # steps of the environment
         self._is_enough = False  # an evaluation reached `train.stop_at_success`
+        self._candidates: deque[tuple[int, Params]] = deque(maxlen=config.train.candidates)  # steps of the training, policy
+        self._chosen: tuple[Params, dict[str, Any]] | None = None  # the best of them and what the card says of it
         self._drawn: list[np.ndarray] = []  # index of every batch that is being learned from
 
     def _open(self, opened: ExitStack, places: Places) -> None:
@@ -122,6 +127,8 @@ class Training:
             self.batches(), give_back=self._give_back, on_skipped=self._name_skipped,
             max_skipped_updates=self.config.learner.max_skipped_updates,
         )  # fmt: skip
+        if len(self._candidates) > 1:
+            self._choose_best()
 
     def batches(self) -> Iterator[Batch]:
         """Steps the environment and yields a batch for every update that is due; two in turn, so that the next is filled
@@ -166,10 +173,15 @@ class Training:
         """Without exploration, by the newest parameters."""
         return self._act(self.learner.policy_params(), observation, np.zeros(2, np.uint32), True)
 
-    def sampled_action(self, observation: Observation) -> Action:
-        """As it explores, by the newest parameters."""
-        key = action_key(self.config.run.seed + SEED, self._test.episode, self._test.step)
-        return self._act(self.learner.policy_params(), observation, key, False)
+    def _ways(self, params: Params) -> dict[str, Choose]:
+        """Ways of acting that an evaluation tries: "best" actions, and where configured "sampled" ones, as it explores."""
+
+        def sampled(observation: Observation) -> Action:
+            key = action_key(self.config.run.seed + SEED, self._test.episode, self._test.step)
+            return self._act(params, observation, key, False)
+
+        best = lambda observation: self._act(params, observation, np.zeros(2, np.uint32), True)
+        return {"best": best} | ({"sampled": sampled} if self.config.train.evaluate_sampled else {})
 
     def _give_back(self, td_error: np.ndarray | None) -> None:
         index = self._drawn.pop(0)
@@ -200,14 +212,30 @@ class Training:
         if self._alone and not over:
             self._stop_episode()
         train = self.config.train
-        ways = [("", self.best_action)] + [(" of sampled actions", self.sampled_action)] * train.evaluate_sampled
-        for way, choose in ways:
-            episodes = evaluate(self._test, choose, train.evaluation_episodes, self.done, sampled=bool(way))
+        for way, choose in self._ways(self.learner.policy_params()).items():
+            episodes = evaluate(self._test, choose, train.evaluation_episodes, self.done, sampled=way == "sampled")
             for episode in episodes:
                 self.log.episode(episode, self._test.episode - 1, self.learner.updates)
-            self.bar.say(f"{self.done:>9,} steps  evaluation{way}: {_result(episodes)}")
+            self.bar.say(f"{self.done:>9,} steps  evaluation of {way} actions: {_result(episodes)}")
             success = np.mean([episode.success for episode in episodes])
             self._is_enough |= bool(0 < train.stop_at_success <= success)
+        if train.candidates > 1 and self.learner.updates:
+            self._candidates.append((self.done, jax.device_get(self.learner.policy_params())))
+
+    def _choose_best(self) -> None:
+        """The candidate, and the way of acting, that do best in fresh episodes: policies differ from one evaluation to the
+        next by more than they learn between them."""
+        most = (-1.0, -np.inf)
+        for steps, params in self._candidates:
+            for way, choose in self._ways(params).items():
+                episodes = evaluate(self._test, choose, self.config.train.evaluation_episodes)
+                success = float(np.mean([episode.success for episode in episodes]))
+                mean = float(np.mean([episode.episode_return for episode in episodes]))
+                self.bar.say(f"{steps:>9,} steps  again, {way} actions: {_result(episodes)}")
+                if (success, mean) > most:
+                    most = (success, mean)
+                    said = {"env_steps": steps, "actions": way, "success": success, "episodes": len(episodes)}
+                    self._chosen = params, {"chosen": said}
 
     def _write_episode(self, stopped: bool = False) -> None:
         episode = episode_of(self.environment, self.done)
@@ -250,7 +278,8 @@ class Training:
             self._keep()
             if not self._is_interrupted:
                 card = {"train": self.config.train.model_dump(mode="json"), "env_steps": self.done}
-                export.save(self.folder / "policy", self.learner.policy_params(), self.agent, card | self.environment.card)
+                params, chosen = self._chosen or (self.learner.policy_params(), {})
+                export.save(self.folder / "policy", params, self.agent, card | chosen | self.environment.card)
         self.log.close()
 
 
