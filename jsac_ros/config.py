@@ -325,6 +325,16 @@ class DashboardConfig(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8642  # taken or 0: any that is free
 
 
+class ReportConfig(Section):
+    """Where the numbers, settings and pictures of a run go beside its tables."""
+
+    # wandb, mlflow: those packages have to be installed (pip install wandb, pip install mlflow-skinny)
+    loggers: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], Field(min_length=1)] = ("tensorboard",)
+    project: str = ""  # of Weights & Biases, experiment of MLflow; empty: run.name
+    # A filmstrip of an episode at most so often, a tenth as often after an hour; 0: none
+    image_period_s: Between(10.0, 86_400.0, off=True) = 60.0
+
+
 class BagConfig(Section):
     path: str = ""  # rosbag2 folder or file, for driver "bag"
     rate: Between(0.01, 100.0) = 1.0
@@ -360,6 +370,7 @@ class SystemConfig(Section):
     person: PersonConfig = PersonConfig()
     bag: BagConfig = BagConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    report: ReportConfig = ReportConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
