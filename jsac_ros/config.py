@@ -329,10 +329,16 @@ class ReportConfig(Section):
     """Where the numbers, settings and pictures of a run go beside its tables."""
 
     # wandb, mlflow: those packages have to be installed (pip install wandb, pip install mlflow-skinny)
-    loggers: Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], Field(min_length=1)] = ("tensorboard",)
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     project: str = ""  # of Weights & Biases, experiment of MLflow; empty: run.name
     # A filmstrip of an episode at most so often, a tenth as often after an hour; 0: none
     image_period_s: Between(10.0, 86_400.0, off=True) = 60.0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if not self.loggers:
+            raise ValueError("loggers is []; expected at least one of tensorboard, wandb and mlflow")
+        return self
 
 
 class BagConfig(Section):

@@ -13,6 +13,7 @@ pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup`
 from jsac_ros import parameters, shipped
 from jsac_ros.nodes.recorder import topics
 from jsac_ros.rig import Rig
+from jsac_ros.robots import ur
 from jsac_ros.ros_types import message_class
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,13 +97,12 @@ def test_plotjuggler_plots_what_is_published():
     names = [curve.get("name") for curve in root.iter("curve")]
     for splitter in root.iter("DockSplitter"):
         assert len(list(splitter)) == int(splitter.get("count")) == len(splitter.get("sizes").split(";"))
-    joints = Rig.of(parameters.load("ur5_reacher")).robot.joints
     for name in names:
         topic = next(topic for topic in sorted(TOPICS, key=len, reverse=True) if name.startswith(topic + "/"))
         rest = name.removeprefix(topic + "/")
         if TOPICS[topic] == "sensor_msgs/msg/JointState":  # named by its joints
             joint, value = rest.split("/")
-            assert joint in joints and value in ("position", "velocity", "effort"), name
+            assert joint in ur.JOINTS and value in ("position", "velocity", "effort"), name
         else:
             check_fields(topic, re.findall(r"\.\w+|\[\d+\]", "." + rest.replace("/", ".")))
     assert len(names) == len(set(names)) > 30

@@ -258,7 +258,7 @@ def fake_wandb(monkeypatch):
         calls.append(("init", options))
         return Run()
 
-    module.init, module.Image, module.api = init, lambda image: image.shape, SimpleNamespace(api_key="")
+    module.init, module.Image, module.login = init, lambda image: image.shape, lambda prompt: prompt
     module.Settings = lambda **options: options
     module.calls = calls
     monkeypatch.setitem(sys.modules, "wandb", module)
@@ -372,7 +372,7 @@ def importless(monkeypatch):
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"report.loggers": []}, ["report.loggers", "at least 1"]),
+        ({"report.loggers": []}, ["report", "loggers is []", "at least one"]),
         ({"report.loggers": ["tensorboards"]}, ["report.loggers", "'tensorboards'", "'wandb'"]),
         ({"report.image_period_s": 1.0}, ["report.image_period_s", "1.0", "10 to 86400"]),
     ],

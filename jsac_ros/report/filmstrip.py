@@ -13,7 +13,7 @@ from jsac_ros.replay.episodes import Episodes, Key, to_rgb
 from jsac_ros.replay.format import StoreError
 
 FRAMES = 6  # of an episode, evenly from its first to its last
-HEIGHT, WIDTH = 96, 160  # pixels of a frame at most: a picture of 10 to 60 KB
+HEIGHT, WIDTH = 96, 160  # pixels of a frame at most: a picture of 4 to 70 KB
 LATER, FIRST_HOUR_S = 10, 3600.0  # the period is so many times as long after the first hour
 
 

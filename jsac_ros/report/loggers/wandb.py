@@ -26,7 +26,7 @@ class Wandb:
     problem = ""
 
     def __init__(self, folder: Path, project: str):
-        mode = None if os.environ.get("WANDB_MODE") or wandb.api.api_key else "offline"  # else it asks on the terminal
+        mode = None if os.environ.get("WANDB_MODE") or wandb.login(prompt=False) else "offline"  # without a key it would ask
         self._run = wandb.init(
             project=project, name=folder.name, id=_id(folder / ID), resume="allow", dir=str(folder), mode=mode,
             settings=wandb.Settings(console="off", silent=True),
