@@ -328,7 +328,7 @@ class DashboardConfig(Section):
 class ReportConfig(Section):
     """Where the numbers, settings and pictures of a run go beside its tables."""
 
-    # wandb, mlflow: those packages have to be installed (pip install wandb, pip install mlflow-skinny)
+    # wandb, mlflow: those packages have to be installed (pip install wandb, pip install mlflow)
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     project: str = ""  # of Weights & Biases, experiment of MLflow; empty: run.name
     # A filmstrip of an episode at most so often, a tenth as often after an hour; 0: none

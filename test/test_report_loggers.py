@@ -258,7 +258,7 @@ def fake_wandb(monkeypatch):
         calls.append(("init", options))
         return Run()
 
-    module.init, module.Image, module.login = init, lambda image: image.shape, lambda prompt: prompt
+    module.init, module.Image, module.login = init, lambda image, file_type: image.shape, lambda prompt: prompt
     module.Settings = lambda **options: options
     module.calls = calls
     monkeypatch.setitem(sys.modules, "wandb", module)
@@ -347,7 +347,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, tmp_path):
     lines = str(raised.value).splitlines()
     assert lines == [
         "report.loggers holds 'wandb', which is not installed; expected `pip install wandb`",
-        "report.loggers holds 'mlflow', which is not installed; expected `pip install mlflow-skinny`",
+        "report.loggers holds 'mlflow', which is not installed; expected `pip install mlflow`",
     ]
     with pytest.raises(ConfigError) as raised:
         system.check(from_parameters(REACHER | {"report.loggers": ["tensorboard", "wandb", "mlflow"]}))

@@ -192,10 +192,8 @@ class Reporter(JsacNode):
             if child is not None:
                 child.kill()
                 child.wait()
-        report, due_s = (
-            _child(0, "report", str(self.folder)) if self.config.run.report else None,
-            time.monotonic() + LAST_DRAWING_S,
-        )
+        report = _child(0, "report", str(self.folder)) if self.config.run.report else None
+        due_s = time.monotonic() + LAST_DRAWING_S
         self.events.close()  # while the report is drawn: a service elsewhere may let us wait
         if report is not None:
             self._wait_for(report, due_s)

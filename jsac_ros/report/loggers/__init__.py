@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +19,7 @@ from jsac_ros.config import ConfigError, ReportConfig, SystemConfig
 
 Value = bool | int | float | str
 
-REMOTE = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # also the module -> what is installed for it
+REMOTE = {"wandb": "wandb", "mlflow": "mlflow"}  # module -> what is installed for it
 
 
 class Logger(Protocol):
@@ -63,30 +65,25 @@ def loggers_of(config: SystemConfig, folder: Path) -> list[Logger]:
     from jsac_ros.report.loggers.tensorboard import TensorBoard
 
     check(config.report)
-    project, made = config.report.project or config.run.name, []
-    for name in dict.fromkeys(config.report.loggers):
-        if name == "tensorboard":
-            made.append(TensorBoard(folder / "tensorboard"))
-        elif name == "wandb":
-            made.append(Background(name, lambda: _wandb(folder, project)))
-        else:
-            made.append(Background(name, lambda: _mlflow(folder, project)))
+    named, project = config.report.loggers, config.report.project or config.run.name
+    made: list[Logger] = [TensorBoard(folder / "tensorboard")] if "tensorboard" in named else []
+    made += [Background(name, partial(_remote, name, folder, project)) for name in REMOTE if name in named]
     values = flat(to_parameters(config))
     for logger in made:
         logger.hparams(values)
     return made
 
 
-def _wandb(folder: Path, project: str) -> Logger:
-    from jsac_ros.report.loggers.wandb import Wandb
-
-    return Wandb(folder, project)
+_IMPORTING = threading.Lock()  # of large packages, each by its own thread: one after the other
 
 
-def _mlflow(folder: Path, project: str) -> Logger:
-    from jsac_ros.report.loggers.mlflow import Mlflow
-
-    return Mlflow(folder, project)
+def _remote(name: str, folder: Path, project: str) -> Logger:
+    with _IMPORTING:
+        if name == "wandb":
+            from jsac_ros.report.loggers.wandb import Wandb as Made
+        else:
+            from jsac_ros.report.loggers.mlflow import Mlflow as Made
+    return Made(folder, project)
 
 
 def flat(tree: Mapping, prefix: str = "") -> dict[str, Value]:

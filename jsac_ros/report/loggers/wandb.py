@@ -40,7 +40,7 @@ class Wandb:
         self._run.log({**values, STEP: step})
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
-        self._run.log({name: wandb.Image(image), STEP: step})
+        self._run.log({name: wandb.Image(image, file_type="jpg"), STEP: step})
 
     def close(self) -> None:
         self._run.finish()
