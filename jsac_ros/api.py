@@ -167,8 +167,8 @@ def train(
         system's configuration, a YAML file.
     steps: of the environment in all, those of a resumed run included. Default: 20,000.
     resume: folder of a run to continue. progress: shown on the terminal.
-    sections: of the configuration, as agent={"hidden": (64, 64)}, replay={...}, train={...}, run={...}, learner={...};
-        of a system's configuration all.
+    sections: of the configuration, as agent={"hidden": (64, 64)}, replay={...}, train={...}, run={...}, learner={...},
+        report={...}; of a system's configuration all.
         Actions that are choices are learned with `dqn` unless agent={"type": ...} says another algorithm.
 
     Raises ConfigError with a line for everything that is wrong, before anything is written.

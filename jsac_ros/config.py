@@ -327,6 +327,22 @@ class DashboardConfig(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8642  # taken or 0: any that is free
 
 
+class ReportConfig(Section):
+    """Where the numbers, settings and pictures of a run go beside its tables."""
+
+    # wandb, mlflow: those packages have to be installed (pip install wandb, pip install mlflow)
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    project: str = ""  # of Weights & Biases, experiment of MLflow; empty: run.name
+    # A filmstrip of an episode at most so often, a tenth as often after an hour; 0: none
+    image_period_s: Between(10.0, 86_400.0, off=True) = 60.0
+
+    @model_validator(mode="after")
+    def _check(self):
+        if not self.loggers:
+            raise ValueError("loggers is []; expected at least one of tensorboard, wandb and mlflow")
+        return self
+
+
 class BagConfig(Section):
     path: str = ""  # rosbag2 folder or file, for driver "bag"
     rate: Between(0.01, 100.0) = 1.0
@@ -362,6 +378,7 @@ class SystemConfig(Section):
     person: PersonConfig = PersonConfig()
     bag: BagConfig = BagConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    report: ReportConfig = ReportConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")

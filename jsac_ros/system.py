@@ -17,6 +17,7 @@ from jsac_ros.control import teleop
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.teleop import Teleop
+from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, write_spaces
 from jsac_ros.robots.gripper import REQUESTS, Gripper
 from jsac_ros.ros_types import message_class
@@ -124,7 +125,7 @@ def _wrong_files(config: SystemConfig) -> list[str]:
             found.append(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
     if config.learner.resume and not (Path(config.learner.resume) / "checkpoints").is_dir():
         found.append(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")
-    return found
+    return [*found, *loggers.problems(config.report)]
 
 
 def _check_policy(config: SystemConfig, spaces: Spaces) -> None:

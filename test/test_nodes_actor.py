@@ -54,7 +54,7 @@ class Reports:
         self.said = said
         clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
         node = SimpleNamespace(
-            config=SimpleNamespace(shadow=False), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
+            config=SimpleNamespace(shadow=False, robot=SimpleNamespace(type="ur5")), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
             get_fully_qualified_name=lambda: self.name,
             create_publisher=lambda kind, topic, qos: SimpleNamespace(publish=lambda m: said.update({topic: m})),
         )  # fmt: skip
@@ -115,7 +115,7 @@ def test_every_timing_is_in_the_status_the_run_folder_the_diagnostics_and_the_re
     control, said = reports.second()
     reports.reports.write()
     assert set(TIMINGS) == set(HISTOGRAMS) == set(read_histograms(tmp_path))
-    shown = {pair.key: float(pair.value) for pair in said["jsac: actor: timing"].values}
+    shown = {pair.key: float(pair.value) for pair in said["jsac_ros/actor: timing"].values}
     for name in TIMINGS:
         assert read_histograms(tmp_path)[name].counts.sum() == 1, name
         in_words = name.replace("_", " ")
@@ -130,22 +130,24 @@ def test_every_timing_is_in_the_status_the_run_folder_the_diagnostics_and_the_re
 def test_diagnostics_have_a_level_for_every_state(reports, state, level):
     reports.session.state, reports.session.reason = state, "why"
     _, said = reports.second()
-    assert list(said) == ["jsac: actor: state", "jsac: actor: timing"]
-    status = said["jsac: actor: state"]
-    assert (status.level, status.message, status.hardware_id) == (level, "why", "jsac_ros")
-    assert said["jsac: actor: timing"].level == OK
+    assert list(said) == ["jsac_ros/actor: state", "jsac_ros/actor: timing"]
+    status = said["jsac_ros/actor: state"]
+    assert (status.level, status.message, status.hardware_id) == (level, "why", "ur5")
+    assert said["jsac_ros/actor: timing"].level == OK
 
 
 def test_diagnostics_of_several_robots_have_names_of_their_own(reports):
     reports.name = "/left/actor"
-    assert list(reports.second()[1]) == ["jsac: left/actor: state", "jsac: left/actor: timing"]
+    _, said = reports.second()
+    assert list(said) == ["jsac_ros/left/actor: state", "jsac_ros/left/actor: timing"]
+    assert said["jsac_ros/left/actor: state"].hardware_id == "left/ur5"
 
 
 def test_a_missed_tick_is_a_warning_until_the_next_message(reports):
     levels = []
     for missed in (0, 2, 0, 1):
         reports.tick(missed=missed)
-        levels.append(reports.second()[1]["jsac: actor: timing"].level)
+        levels.append(reports.second()[1]["jsac_ros/actor: timing"].level)
     assert levels == [OK, WARN, OK, WARN]
 
 
@@ -225,7 +227,7 @@ def test_rate_and_ages_follow_the_clock(tmp_path, monkeypatch):
         assert world.status.policy_age_ms[3] == pytest.approx(1e3 * world.status.policy_age_s, rel=0.1)
         assert len(world.diagnostics) > 8, "once a second, whatever the simulation's clock does"
         assert [(s.name, s.level) for s in world.diagnostics[-1].status] == [
-            ("jsac: actor: state", OK), ("jsac: actor: timing", OK),
+            ("jsac_ros/actor: state", OK), ("jsac_ros/actor: timing", OK),
         ]  # fmt: skip
         began_s = time.monotonic()
         actor.terminate()

@@ -41,8 +41,9 @@ NAMES = {
     "yaml": ("PyYAML", "python3-yaml"),
     "zstandard": ("zstandard", None),
 }
-# `jsac-ros bench` compares with one, the export to LeRobot needs another, a UR's driver brings the third.
-OPTIONAL = {"torch", "pyarrow", "ur_dashboard_msgs"}
+# `jsac-ros bench` compares with one, the export to LeRobot needs another, a UR's driver brings the third, `report.loggers`
+# may name the others.
+OPTIONAL = {"torch", "pyarrow", "ur_dashboard_msgs", "wandb", "mlflow"}
 
 
 def load_tool(name):

@@ -17,7 +17,7 @@ NAMED = {"cameras": CameraConfig, "sensors": SensorConfig, "grippers": GripperCo
 OTHERS = ("section", "glibc")  # what stands for any section; tunables of the C library
 PLUGINS = {"robot": "robot", "task": "task", "agent": "agent", "sim": "sim", "actions": "action"}
 SECTIONS = "|".join(SystemConfig.model_fields)
-FIELD = re.compile(rf"(?<![\w./-])({SECTIONS})\.(?!(?:py|xml)\b)([a-z0-9_]+|[A-Z]+)(?:\.([a-z0-9_]+))?(?![\w/(])")
+FIELD = re.compile(rf"(?<![\w./-])({SECTIONS})\.(?!(?:py|xml|html)\b)([a-z0-9_]+|[A-Z]+)(?:\.([a-z0-9_]+))?(?![\w/(])")
 
 
 @cache

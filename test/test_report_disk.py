@@ -8,6 +8,7 @@ from full_disk import files_of_at_most
 from tensorboard_cases import scalars_of
 
 from jsac_ros.report.events import Events
+from jsac_ros.report.loggers.tensorboard import TensorBoard
 from jsac_ros.report.summary import Series, Totals, summarise
 from jsac_ros.report.tables import Table, read_rows
 
@@ -29,15 +30,15 @@ def test_rows_that_the_disk_does_not_take_are_written_when_it_has_room(tmp_path)
 
 def test_events_go_to_a_new_file_when_there_is_room_again(tmp_path):
     episode = {"evaluation": False, "episode_return": 1.0, "success": True, "steps": 4, "duration": 2.0}
-    episode |= {"interventions": 0, "intervened_steps": 0}
-    events = Events(tmp_path / "tensorboard")
+    episode |= {"interventions": 0, "intervened_steps": 0, "robot": "ur5", "session": 1, "episode": 0}
+    events = Events([TensorBoard(tmp_path / "tensorboard")])
     events.episode(10, episode)
     with files_of_at_most(1):
         for step in (20, 30):
             events.episode(step, episode)
-            assert "File too large" in events.problem
+            assert [f"{tmp_path / 'tensorboard'}: File too large"][: step == 20] == events.new_problems(), "said once"
     events.episode(40, episode | {"episode_return": 7.0})
-    assert events.problem == ""
+    assert events.new_problems() == []
     events.close()
     assert scalars_of(tmp_path / "tensorboard", "episode/return") == [(10, 1.0), (40, 7.0)]
 

@@ -18,8 +18,9 @@ from jsac_ros.training.log import TrainingLog
 
 def train(folder, episodes=8):
     """What `jsac-ros train` leaves, but for its policy."""
-    dump(SystemConfig(train=TrainConfig(environment="Pendulum-v1")), folder / "config.yaml")
-    log = TrainingLog(folder, "gymnasium", session=1)
+    config = SystemConfig(train=TrainConfig(environment="Pendulum-v1"))
+    dump(config, folder / "config.yaml")
+    log = TrainingLog(folder, config, "gymnasium", session=1)
     for k in range(episodes):
         for evaluation in (False, True) if k % 4 == 3 else (False,):
             episode_return = -1500.0 + 100 * k + 50 * evaluation

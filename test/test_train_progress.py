@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from jsac_ros.config import SystemConfig
 from jsac_ros.training import progress
 from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.log import TrainingLog
@@ -66,7 +67,7 @@ def test_a_clock(seconds, text):
 
 
 def test_the_mean_is_of_the_last_ten_training_episodes(tmp_path):
-    log = TrainingLog(tmp_path, "gymnasium", session=1)
+    log = TrainingLog(tmp_path, SystemConfig(), "gymnasium", session=1)
     assert math.isnan(log.last_ten)
     for k in range(15):
         log.episode(Episode(k, float(k), 1, False, False, evaluation=False), number=k, updates=0)

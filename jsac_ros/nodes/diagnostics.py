@@ -1,5 +1,5 @@
-"""Our statuses as diagnostics, ready for an aggregator's `startswith: jsac`: names are `jsac: <node>: <what>`, the node with
-its namespace."""
+"""Our statuses as diagnostics, named `jsac_ros/<node>: <what>`, the node with its namespace, on the hardware that the system
+moves: what rqt_robot_monitor and a diagnostic_aggregator (config/layouts/diagnostics.yaml) make a tree of."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from jsac_ros.control.timing import Percentiles
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-def status(name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticStatus:
-    """One entry; numbers are shown with four digits."""
+def status(node: Node, what: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
+    """One entry of a node; numbers are shown with four digits."""
+    full = node.get_fully_qualified_name().strip("/")
+    namespace, _, _ = full.rpartition("/")  # of one robot of several
     shown = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in values.items()}
-    pairs = [KeyValue(key=key, value=value) for key, value in shown.items()]
-    return DiagnosticStatus(name=f"jsac: {name}", level=level, message=message, hardware_id="jsac_ros", values=pairs)
+    return DiagnosticStatus(
+        name=f"jsac_ros/{full}: {what}", level=level, message=message,
+        hardware_id="/".join(filter(None, (namespace, node.config.robot.type))),
+        values=[KeyValue(key=key, value=value) for key, value in shown.items()],
+    )  # fmt: skip
 
 
 def percentiles(prefix: str, values: Percentiles) -> dict[str, float]:
@@ -28,11 +33,6 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
     message = DiagnosticArray(status=list(entries))
     message.header.stamp = stamp
     return message
-
-
-def _name(node: Node) -> str:
-    """Of one robot of several, too."""
-    return node.get_fully_qualified_name().strip("/")
 
 
 _SAFETY_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
@@ -51,9 +51,10 @@ def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: 
     late = lateness.max > period_ms
     return array_of(
         stamp,
-        status(f"{_name(node)}: state", level, safety.reason or safety.state, {"state": safety.state} | rules),
+        status(node, "state", level, safety.reason or safety.state, {"state": safety.state} | rules),
         status(
-            f"{_name(node)}: timing",
+            node,
+            "timing",
             WARN if late else OK,
             "a tick was late by more than a period" if late else "on time",
             {"ticks": safety.ticks, "missed": safety.missed} | percentiles("lateness", lateness) | percentiles("command", gate),
@@ -64,7 +65,7 @@ def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: 
 def refusal_diagnostics(node: Node, stamp, refused: Mapping[str, int], new: int) -> DiagnosticArray:
     """`refused`: topic or service -> messages that could not be used, in all; a warning where some are `new`."""
     message = f"{new} messages refused in the last second" if new else "none refused in the last second"
-    return array_of(stamp, status(f"{_name(node)}: refused", WARN if new else OK, message, dict(sorted(refused.items()))))
+    return array_of(stamp, status(node, "refused", WARN if new else OK, message, dict(sorted(refused.items()))))
 
 
 def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
@@ -76,7 +77,8 @@ def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles
     return array_of(
         stamp,
         status(
-            f"{_name(node)}: state",
+            node,
+            "state",
             _ACTOR_LEVEL[control.state],
             control.reason or control.state,
             {
@@ -90,5 +92,32 @@ def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles
                 "dropped": control.dropped,
             },
         ),
-        status(f"{_name(node)}: timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
+        status(node, "timing", WARN if missed else OK, f"missed {missed} ticks" if missed else "on time", values),
     )
+
+
+_LEARNER_LEVEL = {"compiling": OK, "waiting": OK, "learning": OK, "paused": WARN, "stopped": WARN}
+
+
+def learner_diagnostics(node: Node, stamp, training, problem: str) -> DiagnosticArray:
+    """`training`: msg/TrainingStatus; `problem`: what could not be kept on the disk, "" for nothing, is an error."""
+    values = {
+        "state": training.state,
+        "updates": training.updates,
+        "updates/s": training.updates_per_s,
+        "update ms": training.update_ms,
+        "batch wait share": training.batch_wait_share,
+        "skipped updates": training.skipped_updates,
+        "policy version": training.policy_version,
+        "checkpoint": training.checkpoint,
+    }
+    level = ERROR if problem else _LEARNER_LEVEL[training.state]
+    return array_of(stamp, status(node, "state", level, problem or training.state, values))
+
+
+def replay_diagnostics(node: Node, stamp, replay, problem: str) -> DiagnosticArray:
+    """`replay`: msg/ReplayStatus; `problem`: of the disk, "" for none, is an error. That it waits is part of every run."""
+    names = ("stored", "valid", "received", "lost", "refused", "batches", "ingest_per_s", "sample_ms")
+    values = {name.replace("_", " "): getattr(replay, name) for name in names}
+    waits = f"waiting for {replay.waiting_for}" if replay.waiting_for else "sampling"
+    return array_of(stamp, status(node, "state", ERROR if problem else OK, problem or waits, values))

@@ -4,7 +4,8 @@ Takes batches from shared memory, updates, publishes the actor's parameters ever
 or a latched topic for an actor on another host) and checkpoints in the background.
 
 Subscribes   batch ring `<name>_batches`
-Publishes    mailbox `<name>_policy`, policy_info, training_status, TD errors in the slots of the ring
+Publishes    mailbox `<name>_policy`, policy_info, training_status, /diagnostics, TD errors in the slots of the
+             ring
 Serves       learner/checkpoint
 A process because an update occupies every core it can get, and control must not wait for it.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
@@ -33,6 +35,7 @@ from jsac_ros.agent.policy import layout_hash, parameter_count
 from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
+from jsac_ros.nodes.diagnostics import learner_diagnostics
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
@@ -78,6 +81,7 @@ class Learner(WorkingNode):
             self.create_publisher(PolicyParameters, "policy_parameters", latched) if config.learner.policy_topic else None
         )
         self.status = self.create_publisher(TrainingStatus, "training_status", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_status)
         self.create_service(Trigger, "~/checkpoint", self._on_checkpoint)
         self._checkpoint_asked = threading.Event()
@@ -195,6 +199,7 @@ class Learner(WorkingNode):
         message.skipped_updates = int(values.get("skipped", 0))
         message.metric_names, message.metric_values = list(values), list(values.values())
         self.status.publish(message)
+        self._diagnostics.publish(learner_diagnostics(self, message.header.stamp, message, self.problem))
 
     # -- what it keeps -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ The executor thread writes transitions to the store and acknowledges them; the s
 ring. Copies of frames leave the interpreter to the other thread.
 
 Subscribes   transitions; reads TD errors from the slots of the ring
-Publishes    transition_ack, replay_status; fills the batch ring `<name>_batches`
+Publishes    transition_ack, replay_status, /diagnostics; fills the batch ring `<name>_batches`
 A separate process because sampling must wait neither for control nor for learning, and has to survive both.
 """
 
@@ -18,11 +18,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from jsac_ros.config import ConfigError
 from jsac_ros.messages import from_message
 from jsac_ros.msg import ReplayStatus, Transition, TransitionAck
+from jsac_ros.nodes.diagnostics import replay_diagnostics
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.replay import names
 from jsac_ros.replay.flow import ingest_waits_for, sampling_waits_for
@@ -78,6 +80,7 @@ class Replay(WorkingNode):
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.RELIABLE)
         self.ack = self.create_publisher(TransitionAck, "transition_ack", 10)
         self.status = self.create_publisher(ReplayStatus, "replay_status", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(Transition, "transitions", self._on_transition, qos)
         self.ack_timer = self.create_timer(ACK_PERIOD_S, self._publish_acks)
         self.ack_timer.cancel()  # runs only while something waits to be acknowledged
@@ -202,6 +205,7 @@ class Replay(WorkingNode):
         self.sample_ms.clear()
         message.waiting_for = self.disk_error or self.holding or self.waiting_for
         self.status.publish(message)
+        self._diagnostics.publish(replay_diagnostics(self, message.header.stamp, message, self.disk_error))
 
 
 def main(args=None) -> int:

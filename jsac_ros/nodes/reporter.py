@@ -1,8 +1,9 @@
 """Reporter: writes down what happened in a run, and shows the progress on its standard output.
 
 Subscribes  episode, control_status, training_status, replay_status, safety_status
-Writes      `episodes.csv`, `metrics.csv` (a row a second), `tensorboard/`, `summary.json` (every ten seconds, so that a run
-            that was killed has one); in children of low priority `baseline.json`, `learning_curve.png` and `report.html`
+Writes      `episodes.csv`, `metrics.csv` (a row a second), what `report.loggers` names (`tensorboard/`), `summary.json` (every
+            ten seconds, so that a run that was killed has one); in children of low priority `baseline.json`,
+            `learning_curve.png` and `report.html`
 A process because no disk, no drawing and no terminal may delay a control tick or an update; it starts first and stops last.
 """
 
@@ -82,7 +83,7 @@ class Reporter(JsacNode):
         self.totals = read_totals(self.folder, MOST_EPISODES)
         self.started_unix_s = self._run_began()
         self.latest: Row = {}
-        self.events = Events(self.folder / "tensorboard")
+        self.events = Events.of(self.config, self.folder)
         self.processes = Processes(self.folder)
         self.display = Display()
         self.drawing: subprocess.Popen | None = None
@@ -167,8 +168,10 @@ class Reporter(JsacNode):
             self.latest = self.metrics_table.append(self._times() | columns | control)
             self.totals.add_metrics(self.latest)
         self.events.metrics(self.totals, self.latest)
-        for problem in {part.problem for part in (self.episodes_table, self.metrics_table, self.events)} - {""}:
+        for problem in {table.problem for table in (self.episodes_table, self.metrics_table)} - {""}:
             self.get_logger().error(f"{problem}; written when there is room", throttle_duration_sec=30.0)
+        for problem in self.events.new_problems():
+            self.get_logger().error(f"{problem}; the run continues without it")
 
     def run(self) -> None:
         """Until asked to end; then listens on until the other processes have said their last words."""
@@ -183,19 +186,21 @@ class Reporter(JsacNode):
         self._write_rows(time.monotonic())
         self.written(lambda: write_summary(self.folder, self.totals))
         self.display.close(closing(summary_of(self.folder, self.totals)))
-        for part in (self.episodes_table, self.metrics_table, self.events):
-            part.close()
+        for table in (self.episodes_table, self.metrics_table):
+            table.close()
         for child in (self.drawing, self.baseline):
             if child is not None:
                 child.kill()
                 child.wait()
-        if self.config.run.report:
-            self._report()
+        report = _child(0, "report", str(self.folder)) if self.config.run.report else None
+        due_s = time.monotonic() + LAST_DRAWING_S
+        self.events.close()  # while the report is drawn: a service elsewhere may let us wait
+        if report is not None:
+            self._wait_for(report, due_s)
 
-    def _report(self) -> None:
-        report = _child(0, "report", str(self.folder))
+    def _wait_for(self, report: subprocess.Popen, due_s: float) -> None:
         try:
-            report.wait(LAST_DRAWING_S)
+            report.wait(max(due_s - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
             report.kill()
             report.wait()

@@ -25,9 +25,10 @@ from jsac_ros import parameters, plugins
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.files import write_text
 from jsac_ros.references import REPORTS
+from jsac_ros.report import loggers
 
 KINDS = ("agent",)
-SECTIONS = ("run", "train", "agent", "replay")  # those that mean something here
+SECTIONS = ("run", "train", "agent", "replay", "report")  # those that mean something here
 # Networks of this size gain nothing from a second thread, and lose when another process wants it.
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
@@ -89,6 +90,7 @@ def load(environment: str, agent: str | None, overrides: list[str]) -> SystemCon
         if name.partition(".")[0] not in SECTIONS:
             raise ConfigError(f"{name}: does not apply to {environment}; expected a field of {', '.join(SECTIONS)}")
     config = parameters.from_parameters(parameters.with_overrides(tree, changes), KINDS)
+    loggers.check(config.report)
     if config.train.environment != environment:
         raise ConfigError(f"train.environment is {config.train.environment}; expected {environment}")
     return config

@@ -23,7 +23,7 @@ def write(reference: Reference, trained: Trained, run_s: float, folder: Path) ->
     steps, count = ended.shape
     learning = steps - config.replay.warmup_steps // count
     at = 0  # the step, of `steps`, that the log is at
-    log = TrainingLog(folder, config.train.environment, 1, clock=lambda: round(run_s * at / steps, 2))
+    log = TrainingLog(folder, config, config.train.environment, 1, clock=lambda: round(run_s * at / steps, 2))
     rows = set(np.linspace(0, steps, ROWS + 1, dtype=int)[1:].tolist())
     number = 0
     for at in range(1, steps + 1):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jsac_ros.config import SystemConfig
 from jsac_ros.files import replaced, write_text
 from jsac_ros.report.events import Events
 from jsac_ros.report.processes import FILE as PROCESSES
@@ -41,17 +42,19 @@ class TrainingLog:
     """Of one process that trains; it continues the tables of those before it."""
 
     def __init__(
-        self, folder: Path, robot: str, session: int, begin_steps: int = 0, begin_s: float = 0.0,
-        clock: Callable[[], float] | None = None,
+        self, folder: Path, config: SystemConfig, robot: str, session: int, begin_steps: int = 0, begin_s: float = 0.0,
+        clock: Callable[[], float] | None = None, say: Callable[[str], None] = print,
     ):  # fmt: skip
         """begin_steps, begin_s: of the training behind the checkpoint that this process continues from; what the tables hold
-        of later comes again and is dropped. clock: in the place of the process's own."""
+        of later comes again and is dropped. clock: in the place of the process's own. say: what is wrong with a logger.
+
+        Raises ConfigError where a logger of the configuration is not installed."""
         self._folder, self._source = folder, {"robot": robot, "session": session}
         _cut(folder / EPISODES, "env_steps", begin_steps)
         _cut(folder / METRICS, "time_s", begin_s)
         self._episodes, self._metrics = Table(folder / EPISODES), Table(folder / METRICS)
         self.totals = read_totals(folder)
-        self._events = Events(folder / "tensorboard")
+        self._events, self._say = Events.of(config, folder), say
         write_text(folder / PROCESSES, json.dumps({"train": os.getpid()}))
         self._processes = Processes(folder)
         self.time_s = clock or Clock(begin_s)
@@ -94,6 +97,8 @@ class TrainingLog:
         row: Row = self._metrics.append(self._times() | values)
         self.totals.add_metrics(row)
         self._events.metrics(self.totals, row)
+        for problem in self._events.new_problems():
+            self._say(f"{problem}; the training continues without it")
         if time.monotonic() >= self._summary_due_s:  # so that a training that was killed has one
             self._summary_due_s = time.monotonic() + SUMMARY_PERIOD_S
             write_summary(self._folder, self.totals)

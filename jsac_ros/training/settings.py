@@ -10,10 +10,11 @@ from typing import Any
 from jsac_ros import plugins
 from jsac_ros.config import ConfigError, SystemConfig, TrainConfig
 from jsac_ros.parameters import ALL, from_parameters, load, with_overrides
+from jsac_ros.report import loggers
 from jsac_ros.spaces import Spaces
 
 KINDS = ("agent",)  # of plug-ins that a training without ROS needs
-SECTIONS = ("run", "agent", "replay", "learner", "train")  # those that mean something in it
+SECTIONS = ("run", "agent", "replay", "learner", "train", "report")  # those that mean something in it
 
 # The write-up's architecture for simulated benchmarks, in a size and with rates that a CPU learns with in minutes.
 # Fields that an algorithm does not have are left out.
@@ -90,10 +91,11 @@ def simulated(file: str, settings: Mapping[str, Any], folder: Path | None = None
 
 
 def _checked(config: SystemConfig) -> SystemConfig:
-    """Raises ConfigError where a field is set that does not apply."""
+    """Raises ConfigError where a field is set that does not apply, or a logger is not installed."""
     for field in ("environments", "updates_per_step"):
         if (value := getattr(config.train, field)) != 1:
             raise ConfigError(f"train.{field} is {value}; expected 1 in {config.train.environment}")
+    loggers.check(config.report)
     return config
 
 

@@ -65,8 +65,9 @@ class Training:
         write_spaces(folder, spaces)
         self._random = np.random.default_rng((config.run.seed, self._session))
         self._alone, self._evaluation_due = places.alone, False
-        self.log = TrainingLog(folder, self.environment.robot, self._session, self._begin, begin_s)
         self.bar = ProgressBar(config.train.environment, self._begin, config.train.steps, shown)
+        robot, session = self.environment.robot, self._session
+        self.log = TrainingLog(folder, config, robot, session, self._begin, begin_s, say=self.bar.say)
         self.done = self._begin  # steps of the environment
         self._is_enough = False  # an evaluation reached `train.stop_at_success`
         self._candidates: deque[tuple[int, Params]] = deque(maxlen=config.train.candidates)  # steps of the training, policy
