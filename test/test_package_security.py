@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import rclpy
 
-from jsac_ros import dds, parameters, system
+from jsac_ros import parameters, system
 from jsac_ros.control import teleop
 from jsac_ros.nodes.operator import SERVICES
 from jsac_ros.nodes.recorder import topics as recorded
