@@ -29,4 +29,6 @@ def test_every_cell_runs_and_leaves_what_it_says(tmp_path):
 def test_the_notebook_holds_no_output():
     notebook = json.loads(NOTEBOOK.read_text())
     assert notebook["nbformat"] == 4
-    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert all(
+        not cell["outputs"] and cell["execution_count"] is None for cell in notebook["cells"] if cell["cell_type"] == "code"
+    )
