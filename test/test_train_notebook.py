@@ -22,7 +22,7 @@ def test_every_cell_runs_and_leaves_what_it_says(tmp_path):
     assert done.returncode == 0, done.stderr
     *_, said, folder, film, axes, episodes = done.stdout.splitlines()
     assert said.startswith("mean return of three episodes: -")
-    assert Path(folder).is_dir() and Path(film).stat().st_size > 1000 and int(axes) > 0
+    assert (tmp_path / folder).is_dir() and (tmp_path / film).stat().st_size > 1000 and int(axes) > 0
     assert int(episodes) >= 3 + 2  # of 200 steps, and the evaluations
 
 
