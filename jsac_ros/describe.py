@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     description = {
         "run_folder": str(folder),
         "namespace": namespace,
-        "arguments": system.ros_arguments(folder, namespace),
+        "arguments": {process.name: system.ros_arguments(folder, namespace, process.name) for process in processes},
         "environment": system.shared_environment(folder),
         "processes": [asdict(process) for process in processes],
         "stop_order": [[process.name for process in group] for group in system.stop_order(processes)],

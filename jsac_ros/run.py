@@ -102,7 +102,7 @@ class Supervisor:
         name = process.name
         environment = self.supervision.environment(name) | self.environment | {"JSAC_STARTER_PID": str(os.getpid())}
         command = [sys.executable, "-m", process.module, "--ros-args"]
-        command += system.ros_arguments(self.folder, self.namespace)
+        command += system.ros_arguments(self.folder, self.namespace, name)
         self.supervision.started(name, time.monotonic())
         with open(self.folder / "logs" / f"{name}.log", "ab") as log:
             self.running[name] = subprocess.Popen(

@@ -88,10 +88,11 @@ def stop_order(system: list[Process]) -> list[list[Process]]:
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
 
 
-def ros_arguments(run_folder: Path, namespace: str) -> list[str]:
-    """After `--ros-args`, for every process of a system. Its log is what it prints."""
+def ros_arguments(run_folder: Path, namespace: str, name: str) -> list[str]:
+    """After `--ros-args`, for the process of this name. Its log is what it prints."""
     parameters = str(run_folder / "config.yaml")
-    return ["--params-file", parameters, "--remap", f"__ns:={namespace}", "--disable-external-lib-logs"]
+    shared = ["--params-file", parameters, "--remap", f"__ns:={namespace}", "--disable-external-lib-logs"]
+    return [*shared, *dds.enclave(name)]
 
 
 def shared_environment(run_folder: Path) -> dict[str, str]:

@@ -95,7 +95,7 @@ class System:
             executable=name,
             exec_name=name,
             namespace=self.description["namespace"],  # absolute: a start again is outside of any group of actions
-            ros_arguments=self.description["arguments"],
+            ros_arguments=self.description["arguments"][name],
             parameters=self.parameters,
             additional_env=environment,
             prefix=f"nice -n {process.nice}" if process.nice else None,

@@ -33,6 +33,11 @@ def profile(shared_memory: bool = False) -> dict[str, str]:
     return {_PROFILE: str(_FOLDER / name)}
 
 
+def enclave(process: str) -> list[str]:
+    """ROS arguments that name the SROS2 enclave of a process; without effect unless ROS_SECURITY_ENABLE is true."""
+    return ["--enclave", f"/jsac_ros/{process}"]
+
+
 def _ours() -> bool:
     """Neither another middleware nor a profile of the user's."""
     middleware = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
