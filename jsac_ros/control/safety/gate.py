@@ -175,7 +175,8 @@ class Gate:
         decision = self._command(now_s, velocity, sent_s, observed_s)
         resting = bool(self.reasons) or velocity is None
         refusal = self.grippers.command(now_s, outputs or {}, resting)
-        self.counts["wrong_output"] += bool(refusal)
+        if refusal:
+            self.counts["wrong_output"] += 1
         applied = self.grippers.applied()
         changed = any(name in applied and np.any(abs(v - applied[name]) > _SAME_M) for name, v in (outputs or {}).items())
         return decision._replace(
