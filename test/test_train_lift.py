@@ -15,7 +15,7 @@ SKILL = FROM_STATE | {
         "gripper": {"type": "gripper", "mode": "binary", "dead_band": 0.3, "dwell_s": 0.0},
     },
     "person": {"by": "intervener"},
-    "train": {"demonstrations": 20, "evaluate_every": 500, "evaluation_episodes": TRIALS, "stop_at_success": 0.9},
+    "train": {"demonstrations": 20, "evaluate_every": 1000, "evaluation_episodes": TRIALS, "stop_at_success": 0.9},
 }
 
 
