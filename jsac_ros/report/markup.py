@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import count
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from jsac_ros.report.seen import Film
@@ -18,6 +19,7 @@ _COLOURS = {  # of a figure -> variable of the page
     INK: "ink", MUTED: "muted", GRID: "line", "#ffffff": "card", BLUE: "blue", PALE_BLUE: "pale-blue", GREEN: "green",
     ORANGE: "orange", RED: "red", PURPLE: "purple", TEAL: "teal",
 }  # fmt: skip
+_MOST_POINTS = 600  # of a line in a figure
 _STRIP = 5  # frames of a film that are seen at once
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --muted: #5b6878; --line: #e4e7eb; --card: #fff; --page: #f5f7fa;
@@ -100,9 +102,10 @@ def drawn(figure: Figure | None, said: str) -> str:
     """A figure as part of the page, in its colours, its text selectable; closes it. said: what it shows, in a few words."""
     if figure is None:
         return ""
+    _bound(figure)
     picture, width = io.StringIO(), round(96 * figure.get_figwidth())
     with plt.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(picture, format="svg", metadata={"Date": None}, transparent=True)
+        figure.savefig(picture, format="svg", metadata={"Date": None}, transparent=True, dpi=144)
     plt.close(figure)
     svg, own = picture.getvalue(), f"f{next(_drawings)}-"
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
@@ -111,6 +114,30 @@ def drawn(figure: Figure | None, said: str) -> str:
     tag = f'<svg class=drawn style="max-width: {width}px" role=img aria-label="{html.escape(said)}"'
     svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf"{tag} \1>", svg, count=1)
     return f"<div class=wide>{svg}</div>"
+
+
+def _bound(figure: Figure) -> None:
+    """So that the drawing of a long run is not larger than that of a short one: lines keep the extremes of their parts,
+    points and areas become an image."""
+    for axes in figure.axes:
+        for line in axes.lines:
+            x, y = np.asarray(line.get_xdata(orig=False)), np.asarray(line.get_ydata(orig=False))
+            if len(x) > _MOST_POINTS and line.get_linestyle() == "None":
+                line.set_rasterized(True)
+            elif len(x) > _MOST_POINTS:
+                kept = _extremes(y, _MOST_POINTS // 2)
+                line.set_data(x[kept], y[kept])
+        for area in axes.collections:
+            area.set_rasterized(sum(len(path.vertices) for path in area.get_paths()) > 4 * _MOST_POINTS)
+
+
+def _extremes(values: np.ndarray, parts: int) -> np.ndarray:
+    """Indices of the smallest and the largest value of each part, in order."""
+    kept: set[int] = set()
+    for part in np.array_split(np.arange(len(values)), parts):
+        known = part[np.isfinite(values[part])]
+        kept |= {int(known[values[known].argmin()]), int(known[values[known].argmax()])} if len(known) else {int(part[0])}
+    return np.array(sorted(kept))
 
 
 def playable(film: Film, caption: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsac_ros import documents
+from jsac_ros import documents, provenance
 from jsac_ros.report import figures
 from jsac_ros.report.advice import Advice, advise
 from jsac_ros.report.curve import learning_curve
@@ -23,6 +23,11 @@ from jsac_ros.report.tables import Row, number, read_rows, without_figures
 from jsac_ros.report.timeline import drawn_timeline, events_of, lines_of
 
 _MOST_REASONS = 6
+_REPRODUCE = (
+    "The same command with the same version begins with the same parameters and draws the same explorations. A live run has "
+    "timing of its own, so its curve will differ; `jsac-ros report RUN RUN ...` says by how much several seeds do. A "
+    "recording can be computed again to the same actions (`jsac-ros replay BAG`)."
+)
 
 
 def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: dict[str, float]) -> str:
@@ -67,7 +72,7 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
             + ".",
             drawn(figures.processes(rows), "memory and CPU of every process over the run"),
         ),
-        section("Configuration", "", _configuration(folder)),
+        section("How to reproduce it", _REPRODUCE, _reproduce(folder)),
     ]
     name = folder.resolve().name
     return document(name, _when(rows, summary), f"<div class=tiles>{_tiles(summary)}</div>{''.join(sections)}")
@@ -190,6 +195,18 @@ def _when(rows: list[Row], summary: Mapping[str, Any]) -> str:
         return "no metrics were written"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(number(rows[0], "unix_s", 0)))
     return f"{began}, {summary['duration_s'] / 60:.1f} minutes of robot time"
+
+
+def _reproduce(folder: Path) -> str:
+    made, config = provenance.read(folder), config_of(folder)
+    rows = [("command", f"`{made['command']}`")] if "command" in made else []
+    if not config.train.environment:
+        rows.append(("with the file below", f"`jsac-ros run {folder.name}/config.yaml`"))
+    rows.append(("seed", str(config.run.seed)))
+    rows += [(name, made[name]) for name in ("version", "python", "system", "machine", "gpu") if name in made]
+    if not made:
+        rows.append(("version, machine", f"not recorded; this page was made with version {provenance.installed()}"))
+    return table(("", ""), rows, "text") + _configuration(folder)
 
 
 def _configuration(folder: Path) -> str:
