@@ -47,7 +47,7 @@ VERBS = {
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
     "new": ("jsac_ros.new.cli", "begin a package of your own: new task NAME"),
     "baseline": ("jsac_ros.baseline", "what random actions, standing still and a visual servo earn"),
-    "report": ("jsac_ros.report.cli", "rebuild the report of a run folder"),
+    "report": ("jsac_ros.report.cli", "rebuild the report of a run folder; compare several"),
     "why": ("jsac_ros.report.why", "what limits a run, and the setting that changes it"),
     "replay": ("jsac_ros.replay.cli", "look into a replay store; or judge a recording: replay BAG --checkpoint C"),
     "export": ("jsac_ros.bags.export", "write a replay store in the formats of others"),

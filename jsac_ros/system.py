@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from jsac_ros import dds, parameters, plugins
+from jsac_ros import dds, parameters, plugins, provenance
 from jsac_ros.config import ConfigError, SystemConfig, source_size
 from jsac_ros.control import teleop
 from jsac_ros.control.safety import gate_of
@@ -201,6 +201,7 @@ def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:
         (folder / "logs").mkdir()
         parameters.dump(config, folder / "config.yaml")
         write_spaces(folder, spaces)
+        provenance.write(folder)
     except OSError as error:
         raise ConfigError(f"run.folder {base}: {error.strerror}; expected a folder that can be written") from None
     return folder

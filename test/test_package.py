@@ -26,6 +26,7 @@ NAMES = {
     "mujoco": ("mujoco", None),
     "matplotlib": ("matplotlib", "python3-matplotlib"),
     "numpy": ("numpy", "python3-numpy"),
+    "scipy": ("scipy", "python3-scipy"),
     "optax": ("optax", None),
     "orbax": ("orbax-checkpoint", None),
     "posix_ipc": ("posix_ipc", "python3-posix-ipc"),

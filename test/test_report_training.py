@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from report_cases import write_run
 
+from jsac_ros import provenance
 from jsac_ros.__main__ import main
 from jsac_ros.config import SystemConfig, TrainConfig
 from jsac_ros.files import replaced
 from jsac_ros.parameters import dump
+from jsac_ros.report import figures
 from jsac_ros.report import write as writing
-from jsac_ros.report.curve import curve_of
-from jsac_ros.report.summary import read_totals
+from jsac_ros.report.curve import curve_of, learning_curve
+from jsac_ros.report.folder import title_of
+from jsac_ros.report.markup import drawn
+from jsac_ros.report.summary import Totals, read_totals
 from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.log import TrainingLog
 
@@ -38,7 +43,7 @@ def test_of_a_training_the_curve_is_drawn_again(tmp_path, capsys, only):
     assert main(["report", str(tmp_path), *only]) == 0
     assert str(curve) in capsys.readouterr().out.splitlines()
     assert curve.read_bytes() == drawn
-    assert writing.title_of(tmp_path) == "Pendulum-v1"
+    assert title_of(tmp_path) == "Pendulum-v1"
 
 
 def test_evaluations_are_drawn_beside_the_episodes_that_were_learned_from(tmp_path):
@@ -82,3 +87,58 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
         assert beside.suffix == ".txt"
         beside.write_text("new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def day(rows=12_000, episodes=13_500):
+    """What a run of a day leaves in memory: a row a second in the first hour, then every ten seconds."""
+    random = np.random.default_rng(0)
+    metrics = [
+        {"time_s": str(7.0 * k), "learner.updates": str(300 * k)}
+        | {f"learner.metric.{name}": f"{random.normal():.6g}" for name in "abcdef"}
+        | {f"process.{name}.{what}": f"{random.random():.6g}" for name in "abcd" for what in ("rss_mb", "cpu")}
+        | {"control.lateness_ms.p99": "50.0" if k == 5000 else f"{random.random():.4g}", "control.rate_hz": "25"}
+        for k in range(rows)
+    ]
+    totals = Totals()
+    for k in range(episodes):
+        totals.add_episode({
+            "time_s": str(6.4 * k), "episode": str(k), "steps": "100", "episode_return": f"{random.normal():.6g}",
+            "success": str(k % 2), "reason": f"image {k}.5 s old" if k % 3 == 0 else "time limit",
+        })  # fmt: skip
+    return metrics, totals
+
+
+def test_the_drawings_of_a_day_are_no_larger_than_those_of_an_hour():
+    metrics, totals = day()
+    sizes = {
+        figure.__name__: len(drawn(figure(metrics), "")) for figure in (figures.losses, figures.health, figures.processes)
+    } | {"curve": len(drawn(learning_curve(totals, {"random": 0.0}, ""), ""))}
+    assert max(sizes.values()) < 600_000, sizes
+
+
+def test_what_happened_once_in_a_day_is_still_drawn():
+    metrics, _ = day(episodes=1)
+    figure = figures.health(metrics)
+    drawn(figure, "")
+    assert max(figure.axes[0].lines[0].get_ydata()) == 50.0
+
+
+def test_a_run_says_how_to_make_it_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/jsac-ros", "run", "a b.yaml", "seed=<3>"])
+    write_run(tmp_path, minutes=0.3)
+    writing.write(tmp_path)
+    assert "not recorded; this page was made with version" in (tmp_path / "report.html").read_text()
+    provenance.write(tmp_path)
+    assert provenance.read(tmp_path)["command"] == "jsac-ros run 'a b.yaml' 'seed=<3>'"
+    writing.write(tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert (
+        "jsac-ros run &#x27;a b.yaml&#x27; &#x27;seed=&lt;3&gt;&#x27;" in text and "GiB" in text and "not recorded" not in text
+    )
+    assert f"jsac-ros run {tmp_path.name}/config.yaml" in text
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"command": 3}', "{", '{"version": {"a": 1}}'])
+def test_a_damaged_record_of_the_machine_costs_no_page(tmp_path, text):
+    (tmp_path / provenance.FILE).write_text(text)
+    assert provenance.read(tmp_path) == {}

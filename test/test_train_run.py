@@ -18,7 +18,7 @@ from jsac_ros.agent.learning import NotFinite
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.report import write as reports
+from jsac_ros.report.folder import title_of
 from jsac_ros.rig import read_spaces
 from jsac_ros.training.synchronous import Training
 
@@ -69,7 +69,7 @@ def test_it_leaves_what_a_live_run_leaves(trained):
     assert (summary["env_steps"], summary["updates"], summary["episodes"]) == (220, 200, 2)
     assert summary["transitions"] == {"sent": 220, "received": 220, "lost": 0}
     assert summary["return_last10_mean"] < 0 and summary["peak_rss_mb"]["train"] > 50
-    assert "Pendulum-v1" in (trained / "report.html").read_text() and reports.title_of(trained) == "Pendulum-v1"
+    assert "Pendulum-v1" in (trained / "report.html").read_text() and title_of(trained) == "Pendulum-v1"
 
 
 def test_a_resumed_training_continues_tables_store_and_curve(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,13 +69,18 @@ class Episodes:
             return None
         chosen = slots if len(slots) <= most else slots[np.linspace(0, len(slots) - 1, most).round().astype(int)]
         frames = [to_rgb(self._frames.arrays[image][slot]) for slot in chosen]
-        height, width, _ = frames[0].shape
         columns = max(1, math.isqrt(len(frames)))
-        whole = np.zeros((-(-len(frames) // columns) * height, columns * width, 3), np.uint8)
-        for place, frame in enumerate(frames):
-            top, left = place // columns * height, place % columns * width
-            whole[top : top + height, left : left + width] = frame
-        return Sheet(whole, columns, len(frames))
+        return Sheet(tiled(frames, columns), columns, len(frames))
+
+
+def tiled(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """uint8 [rows*H, columns*W, 3] of frames of one size, uint8 [H, W, 3] each: row after row, what is left over black."""
+    height, width, _ = frames[0].shape
+    whole = np.zeros((-(-len(frames) // columns) * height, columns * width, 3), np.uint8)
+    for place, frame in enumerate(frames):
+        top, left = place // columns * height, place % columns * width
+        whole[top : top + height, left : left + width] = frame
+    return whole
 
 
 def to_rgb(frame: np.ndarray) -> np.ndarray:

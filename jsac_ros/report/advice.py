@@ -7,7 +7,6 @@ in which they matter: a late image spoils what is learned from it, so what comes
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +15,7 @@ import numpy as np
 
 from jsac_ros.report.evidence import Evidence
 from jsac_ros.report.summary import WINDOW
-from jsac_ros.report.tables import number
+from jsac_ros.report.tables import number, without_figures
 
 FEW_STEPS = 1000  # of a run that is too short to judge
 SHAPING = {  # rule of safety that changes a command -> what relaxes it
@@ -112,7 +111,7 @@ def holds(e: Evidence) -> Advice | None:
     share = e.share("control.state", "holding")
     if share < 0.02:
         return None
-    reasons = Counter(re.sub(r"[\d.]+", "…", row["control.reason"]) for row in e.rows if row.get("control.state") == "holding")
+    reasons = Counter(without_figures(row.get("control.reason", "")) for row in e.rows if row.get("control.state") == "holding")
     reason = reasons.most_common(1)[0][0] or "not known"
     return Advice(
         "holds",

@@ -1,9 +1,12 @@
-"""Rebuilds the report of a run folder: summary.json, learning_curve.png and report.html.
+"""Rebuilds the report of a run folder: summary.json, learning_curve.png and report.html. Of several runs, compares them.
 
   jsac-ros report runs/NAME
   jsac-ros report runs/NAME --baseline baseline.json --curve-only
+  jsac-ros report runs/A runs/B runs/C --out comparison.html
 
-It reads the folder's tables alone, so a run that crashed has a report too.
+It reads the folder's tables and its replay store, so a run that crashed has a report too; without a store it has no films.
+Several runs come onto one page: their curves, how their configurations differ, and which reaches what sooner. Runs that differ
+by their seed alone are taken together, with an interval of 95 %.
 """
 
 from __future__ import annotations
@@ -16,16 +19,28 @@ from jsac_ros.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("run_folder", type=Path, nargs="+", help="one, or several to compare")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
     parser.add_argument("--curve-only", action="store_true", help="only learning_curve.png")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.html", help="of a comparison (default: comparison.html beside the first run folder)"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is nothing here to multiply
+    folder, *others = arguments.run_folder
+    if others:
+        if arguments.curve_only or arguments.baseline:
+            raise ConfigError("--curve-only and --baseline do not apply to several runs; expected one run folder")
+        from jsac_ros.report.compare import write_comparison
+
+        print(write_comparison(arguments.run_folder, arguments.out))
+        return 0
+    if arguments.out:
+        raise ConfigError(f"--out {arguments.out} does not apply to one run; expected several run folders")
     from jsac_ros.report.write import write, write_curve
 
-    folder = arguments.run_folder
     if not (folder / "episodes.csv").is_file():
         raise ConfigError(f"run folder {folder}: has no episodes.csv; expected the folder of a run")
     if arguments.curve_only:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jsac_ros.config import ConfigError, SystemConfig
-from jsac_ros.parameters import load
 from jsac_ros.replay.episodes import Episodes
 from jsac_ros.report.curve import read_baselines
+from jsac_ros.report.folder import config_of, store_of
 from jsac_ros.report.summary import Totals, is_complete, read_totals, summary_of
 from jsac_ros.report.tables import BASELINE, Row, number, read_rows
 
@@ -70,8 +70,8 @@ def read_evidence(folder: Path) -> Evidence:
 
 def evidence_of(folder: Path, totals: Totals, summary: Mapping[str, Any], baselines: dict[str, float]) -> Evidence:
     """Where parts of it have been read already."""
-    config = _config(folder)
-    actions, changed, brightness = _newest(Path(config.replay.folder or folder / "replay").expanduser())
+    config = config_of(folder)
+    actions, changed, brightness = _newest(store_of(folder, config))
     return Evidence(
         config=config,
         summary=summary,
@@ -82,14 +82,6 @@ def evidence_of(folder: Path, totals: Totals, summary: Mapping[str, Any], baseli
         changed=changed,
         brightness=brightness,
     )
-
-
-def _config(folder: Path) -> SystemConfig:
-    """No plug-in is imported. The defaults where there is no configuration that can be read."""
-    try:
-        return load(folder / "config.yaml", kinds=())
-    except ConfigError:
-        return SystemConfig()
 
 
 def _newest(store: Path) -> tuple[dict[str, np.ndarray], float, dict[str, np.ndarray]]:

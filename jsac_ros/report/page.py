@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from jsac_ros import documents
+from jsac_ros import documents, provenance
 from jsac_ros.report import figures
 from jsac_ros.report.advice import Advice, advise
 from jsac_ros.report.curve import learning_curve
 from jsac_ros.report.evidence import evidence_of
+from jsac_ros.report.folder import config_of, store_of
 from jsac_ros.report.histograms import read_histograms
-from jsac_ros.report.style import plt
-from jsac_ros.report.summary import Totals
-from jsac_ros.report.tables import Row, number, read_rows
+from jsac_ros.report.markup import document, drawn, playable, section, table, words
+from jsac_ros.report.seen import EVERY, Seen, what_it_saw
+from jsac_ros.report.summary import WINDOW, Totals
+from jsac_ros.report.tables import Row, number, read_rows, without_figures
+from jsac_ros.report.timeline import drawn_timeline, events_of, lines_of
 
-_STYLE = """
-:root { --ink: #1f2933; --muted: #697586; --line: #e4e7eb; --blue: #1d5fd1; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f5f7fa; color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
-h1 { font-size: 26px; margin: 0; letter-spacing: -.01em; }
-h2 { font-size: 17px; margin: 0 0 4px; }
-.sub { color: var(--muted); margin: 2px 0 22px; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 20px 24px; margin-top: 18px; }
-section p { color: var(--muted); margin: 0 0 12px; max-width: 75ch; }
-img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px; }
-.tile { background: #fff; border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
-.tile b { display: block; font-size: 24px; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--muted); font-size: 13px; }
-.tile small { color: var(--muted); font-size: 13px; font-weight: 400; letter-spacing: 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); }
-th { color: var(--muted); font-weight: 500; font-size: 13px; }
-th:first-child, td:first-child { text-align: left; }
-.wide { overflow-x: auto; }
-pre { background: #f5f7fa; border-radius: 8px; padding: 14px; overflow-x: auto; font-size: 12.5px; line-height: 1.45; }
-ol { margin: 0; padding-left: 22px; }
-li { margin-bottom: 10px; max-width: 90ch; }
-summary { cursor: pointer; color: var(--blue); }
-"""
+_MOST_REASONS = 6
+_REPRODUCE = (
+    "The same command with the same version begins with the same parameters and draws the same explorations. A live run has "
+    "timing of its own, so its curve will differ; `jsac-ros report RUN RUN ...` says by how much several seeds do. A "
+    "recording can be computed again to the same actions (`jsac-ros replay BAG`)."
+)
 
 
 def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: dict[str, float]) -> str:
@@ -57,44 +35,89 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
     rows, histograms = read_rows(folder / "metrics.csv"), read_histograms(folder)
     rules = _rule_counts(rows)
     sections = [
-        _section(
-            "Learning",
-            f"Every point is an episode that ran its course; {_ends(totals)}.",
-            _image(learning_curve(totals, baselines, "")),
-        ),
-        _section(
+        _learning(folder, totals, baselines),
+        section(
             "What limits this run",
             "From what was measured, most important first; `jsac-ros why` says the same.",
             _advice(advise(evidence_of(folder, totals, summary, baselines))),
         ),
-        _section(
+        _what_happened(folder, rows, totals),
+        section(
             "Control timing",
-            "All ticks of the run, both axes logarithmic: what is far to the right happened, however rarely.",
-            _timing_table(summary) + _image(figures.timing(histograms)),
+            "How often each duration occurred, over all ticks of the run. Both axes are logarithmic: what is far to the right "
+            "happened, however rarely. A tick that is late by a control period is skipped. The lines are the median (p50), "
+            "what one tick in a hundred exceeds (p99) and the largest.",
+            _timing_table(summary) + drawn(figures.timing(histograms), "distributions of the durations of control"),
         ),
-        _section("Pace", "Once a second, over the run.", _image(figures.health(rows))),
-        _section(
-            "Safety",
-            _safety_words(rows, rules),
-            _image(figures.interventions(rules)),
+        section(
+            "Pace",
+            "Flat lines are good. Ticks missed should not rise; a policy whose age rises is not replaced: the learner is slow "
+            "or dead.",
+            drawn(figures.health(rows), "pace of control and learning over the run"),
         ),
+        section("Safety", _safety_words(rows, rules), drawn(figures.interventions(rules), "how often each rule acted")),
         *_person(totals),
-        _section("Learner", "What the learner reports of its updates.", _image(figures.losses(rows))),
-        _section(
+        section(
+            "Learner",
+            "What the learner reports of its updates, pale, and its mean over 3 % of the run. The critic's loss has no scale "
+            "of its own: it should not grow without end. Q should approach the returns to come; entropy falls from uniform "
+            "actions to its target.",
+            drawn(figures.losses(rows), "losses and other scalars over the updates"),
+        ),
+        section(
             "Processes",
+            "Memory that rises to the end of a long run is a leak. A process at 100 % of a core may be what limits the run. "
             "Peak resident memory: "
             + (", ".join(f"{name} {mb:,.0f} MB" for name, mb in summary["peak_rss_mb"].items()) or "not measured")
             + ".",
-            _image(figures.processes(rows)),
+            drawn(figures.processes(rows), "memory and CPU of every process over the run"),
         ),
-        _section("Configuration", "", _configuration(folder)),
+        section("How to reproduce it", _REPRODUCE, _reproduce(folder)),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(folder.name)}</title><style>{_STYLE}</style></head><body><main>"
-        f"<h1>{html.escape(folder.resolve().name)}</h1><div class=sub>{_when(rows, summary)}</div>"
-        f"<div class=tiles>{_tiles(summary)}</div>{''.join(sections)}</main></body></html>\n"
+    name = folder.resolve().name
+    return document(name, _when(rows, summary), f"<div class=tiles>{_tiles(summary)}</div>{''.join(sections)}")
+
+
+def _learning(folder: Path, totals: Totals, baselines: dict[str, float]) -> str:
+    curve = drawn(learning_curve(totals, baselines, ""), "return and success of every episode over robot time")
+    seen, missing = what_it_saw(totals, store_of(folder, config_of(folder)))
+    films = "".join(_film_of(episode, totals) for episode in seen) or f"<p>No images: {words(missing)}</p>"
+    return section(
+        "Learning",
+        f"Every point is an episode that ran its course, the line the mean of {WINDOW}; dashed lines are what others earn; "
+        f"below, the share of successes in {WINDOW} episodes. {_ends(totals)}. Beside it, what the robot saw in the first, "
+        f"every {EVERY}th, the best and the last episode that the store holds, as the policy sees it.",
+        f'<div class=beside>{curve}<div class=films tabindex=0 role=region aria-label="what it saw">{films}</div></div>',
+    )
+
+
+def _what_happened(folder: Path, rows: list[Row], totals: Totals) -> str:
+    events, started_s = events_of(folder, rows, totals), totals.started_s or 0.0
+    end_s = max([started_s + totals.duration_s, *(event.end_s for event in events)])
+    lines, left_out = lines_of(events, started_s)
+    listed = table(("minute", "for", "what", ""), lines, "text") if lines else "<p>Nothing happened.</p>"
+    more = f"<p>{left_out:,} more, of less weight, are in metrics.csv and episodes.csv.</p>" if left_out else ""
+    return section(
+        "What happened",
+        "A line for each kind of event, under the minutes of the learning curve. Holds and cut episodes are time from which "
+        "little is learned; a rule of safety that acts without a break changes what the policy asked for all the time; a fall "
+        "of the curve behind a restart is explained by it. Events of one kind that lie close together are one.",
+        drawn(drawn_timeline(events, started_s, end_s), "events of each kind over the run")
+        + f"<details><summary>{len(lines)} events as text</summary>{listed}{more}</details>",
+    )
+
+
+def _film_of(episode: Seen, totals: Totals) -> str:
+    row = episode.row
+    minute = max(number(row, "time_s") - (totals.started_s or 0.0), 0.0) / 60
+    end = "success" if number(row, "success", 0) else html.escape(row["reason"])
+    why = f", {episode.why}" if episode.why else ""
+    earned = number(row, "episode_return")
+    said = f"<b>Episode {html.escape(row['episode'])}{why}</b>: minute {minute:.1f}, return {earned:.1f}, {end}"
+    notes = {film.image: f"; {film.damaged} damaged frames are left out" if film.damaged else "" for film in episode.films}
+    several = len(episode.films) > 1
+    return "".join(
+        playable(film, said + (f", {html.escape(film.image)}" if several else "") + notes[film.image]) for film in episode.films
     )
 
 
@@ -106,34 +129,19 @@ def _person(totals: Totals) -> list[str]:
     if not times:
         return []
     share = chosen / max(steps, 1)
-    words = f"A person took over {times:,} times, for {chosen / times:.1f} steps each: {share:.0%} of the steps."
-    return [_section("A person's help", words, _image(figures.help_of_a_person(totals.episodes)))]
-
-
-def _section(title: str, words: str, body: str) -> str:
-    text = f"<p>{_words(words)}</p>" if words else ""
-    return f"<section><h2>{title}</h2>{text}{body or '<p>Nothing was measured.</p>'}</section>"
+    said = (
+        f"A person took over {times:,} times, for {chosen / times:.1f} steps each: {share:.0%} of the steps. Where the policy "
+        "learns from it, help falls to nothing."
+    )
+    figure = figures.help_of_a_person(totals.episodes)
+    return [section("A person's help", said, drawn(figure, "share and length of a person's help over the run"))]
 
 
 def _advice(found: list[Advice]) -> str:
     if not found:
         return "<p>No rule finds anything that limits it.</p>"
-    items = (f"<li><b>{_words(advice.finding)}</b><br>{_words(advice.cure)}</li>" for advice in found)
+    items = (f"<li><b>{words(advice.finding)}</b><br>{words(advice.cure)}</li>" for advice in found)
     return f"<ol>{''.join(items)}</ol>"
-
-
-def _words(text: str) -> str:
-    """A sentence as HTML, what stands in backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
-
-
-def _image(figure: Figure | None) -> str:
-    if figure is None:
-        return ""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(picture.getvalue()).decode()}">'
 
 
 def _tiles(summary: Mapping[str, Any]) -> str:
@@ -154,14 +162,8 @@ def _tiles(summary: Mapping[str, Any]) -> str:
 def _timing_table(summary: Mapping[str, Any]) -> str:
     control = summary["control"]
     names = {"jitter_ms": "tick late", "obs_to_command_ms": "camera to command", "image_age_ms": "image age"}
-    head = "".join(f"<th>{key}</th>" for key in ("ms", *control["jitter_ms"]))
-    body = "".join(
-        f"<tr><td>{label}</td>"
-        + "".join(f"<td>{_text(control[name].get(key), ',.2f')}</td>" for key in control["jitter_ms"])
-        + "</tr>"
-        for name, label in names.items()
-    )
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div><br>"
+    rows = [(label, *(_text(control[name].get(key), ",.2f") for key in control["jitter_ms"])) for name, label in names.items()]
+    return table(("ms", *control["jitter_ms"]), rows)
 
 
 def _rule_counts(rows: list[Row]) -> dict[str, int]:
@@ -176,12 +178,16 @@ def _safety_words(rows: list[Row], rules: Mapping[str, int]) -> str:
     latched = ["0", *(row["safety.emergency_stop"] for row in rows if row["safety.emergency_stop"])]
     stops = sum(after > before for before, after in zip(latched, latched[1:]))
     changed = "How often each rule changed a command" if rules else "No rule changed a command"
-    return f"{changed}, in {ticks:,.0f} ticks of the gate; {stops} emergency stops."
+    return (
+        f"{changed}, in {ticks:,.0f} ticks of the gate; {stops} emergency stops. A rule that acts often is a limit or a scale "
+        "of the action that does not fit."
+    )
 
 
 def _ends(totals: Totals) -> str:
-    reasons = Counter(row["reason"] for row in totals.episodes)
-    return "ends: " + (", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "none yet")
+    reasons = Counter(without_figures(row["reason"]) for row in totals.episodes)
+    shown = [f"{reason} {count:,}" for reason, count in reasons.most_common(_MOST_REASONS)]
+    return "Ends: " + (", ".join(shown) or "none yet")
 
 
 def _when(rows: list[Row], summary: Mapping[str, Any]) -> str:
@@ -189,6 +195,18 @@ def _when(rows: list[Row], summary: Mapping[str, Any]) -> str:
         return "no metrics were written"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(number(rows[0], "unix_s", 0)))
     return f"{began}, {summary['duration_s'] / 60:.1f} minutes of robot time"
+
+
+def _reproduce(folder: Path) -> str:
+    made, config = provenance.read(folder), config_of(folder)
+    rows = [("command", f"`{made['command']}`")] if "command" in made else []
+    if not config.train.environment:
+        rows.append(("with the file below", f"`jsac-ros run {folder.name}/config.yaml`"))
+    rows.append(("seed", str(config.run.seed)))
+    rows += [(name, made[name]) for name in ("version", "python", "system", "machine", "gpu") if name in made]
+    if not made:
+        rows.append(("version, machine", f"not recorded; this page was made with version {provenance.installed()}"))
+    return table(("", ""), rows, "text") + _configuration(folder)
 
 
 def _configuration(folder: Path) -> str:

@@ -18,8 +18,10 @@ from jsac_ros.config import ConfigError
 from jsac_ros.files import replaced
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report.curve import curve_of, draw_returns, draw_success, read_baselines
+from jsac_ros.report.folder import config_of, store_of
+from jsac_ros.report.seen import Held, evenly, held_episodes, seconds_of
 from jsac_ros.report.style import GRID, INK, MUTED, plt
-from jsac_ros.report.summary import WINDOW, Totals, is_complete, read_totals
+from jsac_ros.report.summary import WINDOW, Totals, read_totals
 from jsac_ros.report.tables import BASELINE, Row, number
 
 FRAMES = 5  # of an episode
@@ -35,27 +37,20 @@ class Strip(NamedTuple):
 
 def strips_of(totals: Totals, store: FrameStore, image: str) -> list[Strip]:
     """What one camera saw in a typical one of the first episodes and one of the last that the store still holds whole."""
-    slots = store.live_slots()
-    sessions, numbers = store.rows["session"][slots], store.rows["episode"][slots]
-    held = []
-    for row in filter(is_complete, totals.episodes):
-        of_episode = slots[(sessions == int(row["session"])) & (numbers == int(row["episode"]))]
-        if len(of_episode) == int(row["steps"]) + 1:
-            held.append((row, of_episode))
+    held = held_episodes(totals, store)
     groups = [held] if len(held) < 2 else [held[:WINDOW], held[-WINDOW:]]
-    return [_strip(store, image, *_typical(group)) for group in groups if group]
+    return [_strip(store, image, _typical(group)) for group in groups if group]
 
 
-def _typical(group: list[tuple[Row, np.ndarray]]) -> tuple[Row, np.ndarray]:
+def _typical(group: list[Held]) -> Held:
     """The episode whose return is nearest to the group's mean."""
-    returns = np.array([number(row, "episode_return") for row, _ in group])
+    returns = np.array([number(held.row, "episode_return") for held in group])
     return group[int(np.abs(returns - returns.mean()).argmin())]
 
 
-def _strip(store: FrameStore, image: str, row: Row, slots: np.ndarray) -> Strip:
-    chosen = slots[np.linspace(0, len(slots) - 1, FRAMES).round().astype(int)]
-    stamps = store.rows["stamp_ns"][chosen].astype(np.float64) * 1e-9
-    return Strip(row, store.frames[image][chosen], stamps - stamps[0])
+def _strip(store: FrameStore, image: str, held: Held) -> Strip:
+    slots = evenly(held.slots, FRAMES)
+    return Strip(held.row, store.frames[image][slots], seconds_of(store, slots))
 
 
 def picture(totals: Totals, strips: list[Strip], baselines: dict[str, float]) -> Figure:
@@ -93,7 +88,7 @@ def draw(folder: Path, out: Path, baseline: Path | None = None, image: str = "")
 
     Raises ConfigError where the run folder holds no store, the store no such image, or no whole episode.
     """
-    totals, store = read_totals(folder), FrameStore.read(folder / "replay")
+    totals, store = read_totals(folder), FrameStore.read(store_of(folder, config_of(folder)))
     images = list(store.frames)
     if not images or (image and image not in images):
         raise ConfigError(f"image is {image!r}; expected one of the store's: {', '.join(images) or 'it has none'}")

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from jsac_ros import documents
 from jsac_ros.claims import began_unix_s
 from jsac_ros.config import ConfigError, RunConfig
+from jsac_ros.report.folder import title_of
 from jsac_ros.report.processes import FILE as PROCESSES
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.progress import clock
-from jsac_ros.report.write import PAGE, title_of
+from jsac_ros.report.write import PAGE
 
 _SAME_S = 2.0  # a process that began later after its id was written down is another one with the same id
 

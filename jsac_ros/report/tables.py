@@ -71,6 +71,11 @@ def number(row: Mapping[str, str], column: str, default: float = math.nan) -> fl
         return default
 
 
+def without_figures(reason: str) -> str:
+    """A reason whose figures are left out, so that an age that grows is one reason."""
+    return re.sub(r"[\d.]*\d", "…", reason)
+
+
 def read_rows(path: Path) -> list[Row]:
     """All complete rows of a table; none where there is no file. A last line cut short by a crash is left out."""
     try:

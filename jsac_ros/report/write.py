@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from jsac_ros import documents
 from jsac_ros.files import replaced
 from jsac_ros.report.card import write_card
 from jsac_ros.report.curve import learning_curve, read_baselines
+from jsac_ros.report.folder import title_of
 from jsac_ros.report.page import page
 from jsac_ros.report.style import plt
 from jsac_ros.report.summary import as_text, read_totals, summary_of
@@ -46,13 +46,3 @@ def write_curve(folder: Path, baseline: Path | None = None) -> Path:
 def _draw(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=144, format="png")
     plt.close(figure)
-
-
-def title_of(folder: Path) -> str:
-    """The name of the environment or of the task, or the folder's where there is no configuration."""
-    try:
-        (node,) = documents.yaml_of(documents.read(folder / "config.yaml", documents.YAML_BYTES)).values()
-        tree = node["ros__parameters"]
-        return str(tree.get("train", {}).get("environment") or tree["task"]["type"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return folder.name

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jsac_ros import agent as algorithms
-from jsac_ros import parameters
+from jsac_ros import parameters, provenance
 from jsac_ros.agent import export
 from jsac_ros.agent.agent import Params, TrainState, with_encoder
 from jsac_ros.agent.checkpoint import Checkpoints
@@ -63,6 +63,7 @@ class Training:
             self._opened = opened.pop_all()
         parameters.dump(config, folder / "config.yaml", sections)
         write_spaces(folder, spaces)
+        provenance.write(folder)
         self._random = np.random.default_rng((config.run.seed, self._session))
         self._alone, self._evaluation_due = places.alone, False
         self.bar = ProgressBar(config.train.environment, self._begin, config.train.steps, shown)
