@@ -45,6 +45,7 @@ VERBS = {
     "runs": ("jsac_ros.report.runs", "the run folders, a line each"),
     "deploy": ("jsac_ros.deploy", "act with a policy learned before; nothing is learned"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
+    "classifier": ("jsac_ros.classifier.cli", "success from images: record marked episodes, train, judge"),
     "new": ("jsac_ros.new.cli", "begin a package of your own: new task NAME"),
     "baseline": ("jsac_ros.baseline", "what random actions, standing still and a visual servo earn"),
     "report": ("jsac_ros.report.cli", "rebuild the report of a run folder; compare several"),
