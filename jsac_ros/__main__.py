@@ -100,6 +100,8 @@ def updates_here(verb: str, rest: list[str]) -> bool:
     """Whether this very process may learn from images: updates are then faster with settings that it must begin with."""
     if verb == "bench":
         return rest[:1] == ["prefetch"]
+    if verb == "classifier":
+        return rest[:1] == ["train"]
     here = verb == "train" and "--asynchronous" not in rest  # else the learner's process has them, and no other
     return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
 
@@ -135,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     if on_command_line:
         drop_what_is_lost()
         interrupt_on_endings()
-    if on_command_line and verb == "train":
+    if on_command_line and verb in ("train", "classifier"):
         os.environ.update(xla_settings.compilation_cache() | os.environ)
     if on_command_line and updates_here(verb, rest):
         xla_settings.restart_with_them()

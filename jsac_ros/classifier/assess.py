@@ -75,7 +75,7 @@ def count_images(episodes: Sequence[Judged], threshold: float) -> Counts:
 def count_episodes(episodes: Sequence[Judged], threshold: float) -> Counts:
     """Of episodes as a run would have them: each ends at the first success, rightly unless its image is negative."""
     ends = [ending_of(one, threshold) for one in episodes]
-    rightly = sum(end is not None and one.episode.labels[end] != NEGATIVE for one, end in zip(episodes, ends))
+    rightly = sum(end is not None and bool(one.episode.labels[end] != NEGATIVE) for one, end in zip(episodes, ends))
     return Counts(sum(end is not None for end in ends), rightly, sum(one.episode.succeeded for one in episodes))
 
 

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--precision", type=float, default=0.99, help="wanted on held-out episodes (default 0.99)")
     train.add_argument("--consecutive", type=int, default=3, metavar="K", help="positive images that are a success (default 3)")
     train.add_argument("--cameras", default="", metavar="NAME,...", help="these alone (default: all)")
-    train.add_argument("--updates", type=int, default=1000, help="gradient steps (default 1000)")
+    train.add_argument("--updates", type=int, default=600, help="gradient steps (default 600)")
     train.add_argument("--seed", type=int, default=0, help="of the held-out episodes and the first weights (default 0)")
     judge = verbs.add_parser("judge", help="precision, recall and the worst images on marked episodes")
     judge.add_argument("classifier", type=Path, help="its folder")
@@ -101,14 +101,7 @@ def _train(arguments: argparse.Namespace) -> int:
     began_s = time.monotonic()
     rig = Rig.of(parameters.load(arguments.config, {"task.classifier": ""}))
     found = examples.read(arguments.store, arguments.consecutive - 1, _cameras(arguments.cameras, rig.images))
-    card = files.Card(
-        images={
-            name: files.CardImage(height=image.height, width=image.width, channels=image.channels)
-            for name, image in found.images.items()
-        },
-        channels=(16, 32, 32, 32), width=64, threshold=0.0, consecutive=arguments.consecutive,
-        wanted_precision=arguments.precision,
-    )  # fmt: skip
+    card = training.fresh_card(found.images, arguments.consecutive, arguments.precision)
     if misfits := card.misfits(rig.images):
         raise ConfigError(f"{', '.join(arguments.store)}: {misfits} in {arguments.config}")
     learned, held_out = examples.split(found, _HELD_OUT, arguments.seed)

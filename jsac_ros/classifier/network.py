@@ -17,6 +17,7 @@ from jsac_ros.config import ConfigError
 
 Params = Any
 _KERNEL, _STRIDE = 3, 2
+_CHANNELS = (16, 32, 32, 32)
 
 
 class Network(nn.Module):
@@ -30,7 +31,7 @@ class Network(nn.Module):
     def __call__(self, images: dict[str, jax.Array]) -> jax.Array:
         """images: {name: uint8 [B, H, W, C]}; -> score, float32 [B]; above 0 success is likelier than not."""
         layers = tuple((channels, _KERNEL, _STRIDE) for channels in self.channels)
-        conv_net = {"layers": layers, "layer_norm": True, "activation": "relu", "pixel_limit": 1.0, "dtype": jnp.float32}
+        conv_net = {"layers": layers, "layer_norm": False, "activation": "relu", "pixel_limit": 1.0, "dtype": jnp.float32}
         x = nn.relu(Encoder(self.names, False, conv_net, name="encoder")(images))
         x = nn.relu(nn.LayerNorm(use_fast_variance=False, name="norm")(nn.Dense(self.width, name="dense")(x)))
         return nn.Dense(1, name="value")(x)[..., 0]
@@ -40,12 +41,13 @@ def network_of(card: Card) -> Network:
     return Network(tuple(card.images), card.channels, card.width)
 
 
-def smallest_image(card: Card) -> int:
-    """Pixels each way that leave one pixel behind the last convolution."""
-    side = 1
-    for _ in card.channels:
-        side = (side - 1) * _STRIDE + _KERNEL
-    return side
+def channels_for(side: int) -> tuple[int, ...]:
+    """Of each convolution, as many as images of `side` pixels have room for; none where they have none."""
+    channels: list[int] = []
+    while side >= _KERNEL and len(channels) < len(_CHANNELS):
+        channels.append(_CHANNELS[len(channels)])
+        side = (side - _KERNEL) // _STRIDE + 1
+    return tuple(channels)
 
 
 def param_shapes(card: Card) -> Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,38 +13,40 @@ import optax
 
 from jsac_ros.agent.augment import shift_images
 from jsac_ros.classifier.examples import NEGATIVE, POSITIVE, LabelledEpisode
-from jsac_ros.classifier.files import Card
-from jsac_ros.classifier.network import Network, Params, first_params, network_of, scores, smallest_image
+from jsac_ros.classifier.files import Card, CardImage
+from jsac_ros.classifier.network import Network, Params, channels_for, first_params, network_of, scores
 from jsac_ros.config import ConfigError
+from jsac_ros.spaces import ImageSpace
 from jsac_ros.types import Arrays
 
+_WIDTH = 64  # of the layer behind the convolutions
 _SCORED = 256  # images at once
 
 
 class Recipe(NamedTuple):
     """How it is learned."""
 
-    updates: int = 1000
+    updates: int = 600
     batch_size: int = 64  # half of it positives
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
     shift_pad: int = 4  # pixels
 
 
-def check_sizes(card: Card) -> None:
-    """Raises ConfigError where an image is too small for the convolutions."""
-    least = smallest_image(card)
-    for name, image in card.images.items():
-        if min(image.height, image.width) < least:
-            raise ConfigError(
-                f"image {name!r} is {image.height}x{image.width}; expected at least {least}x{least} for {len(card.channels)} "
-                "convolutions"
-            )
+def fresh_card(images: Mapping[str, ImageSpace], consecutive: int, precision: float) -> Card:
+    """Of a classifier that has learned nothing yet. Raises ConfigError where an image is too small."""
+    seen = {n: CardImage(height=image.height, width=image.width, channels=image.channels) for n, image in images.items()}
+    small = min(seen, key=lambda name: min(seen[name].shape[:2]))
+    channels = channels_for(min(seen[small].shape[:2]))
+    if not channels:
+        raise ConfigError(f"image {small!r} is {seen[small].height}x{seen[small].width}; expected at least 3x3")
+    return Card(
+        images=seen, channels=channels, width=_WIDTH, threshold=0.0, consecutive=consecutive, wanted_precision=precision
+    )
 
 
 def learn(card: Card, episodes: list[LabelledEpisode], recipe: Recipe, seed: int) -> Params:
-    """The parameters after `recipe.updates`; equal seeds give equal ones. Raises ConfigError."""
-    check_sizes(card)
+    """The parameters after `recipe.updates`; equal seeds give equal ones."""
     rng = np.random.default_rng(seed)
     params = first_params(card, rng)
     optimiser = optax.adamw(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates), weight_decay=recipe.weight_decay)

@@ -35,7 +35,7 @@ class Ending:
     def begin(self) -> None:
         self._left: int | None = None  # steps behind the first success; None before it
         self._said = False  # by a person
-        self._is_true = False  # the task has seen its goal reached
+        self._is_true = self._is_called = False  # the goal was reached by the task's own score; by the classifier's word
         if self._judge is not None:
             self._judge.begin()
 
@@ -51,7 +51,7 @@ class Ending:
     def reason(self, ends: str) -> str:
         """Why an episode ended that ended with `ends`, or '' at its time limit."""
         if self._judge is not None and self._rig.task.knows_success:
-            if ends == GOAL and not self._is_true:
+            if ends == GOAL and self._is_called and not self._is_true:
                 return FALSE_GOAL
             if not ends and self._left is None and self._is_true:
                 return MISSED_GOAL
@@ -61,7 +61,7 @@ class Ending:
         if self._judge is None:
             return score
         self._is_true |= score.success
-        reached = self._judge.is_success(after.frames)
+        self._is_called = reached = self._judge.is_success(after.frames)
         failed = score.terminated and not score.success
         return Score(reached * self._task.success_reward, reached or failed, reached)
 

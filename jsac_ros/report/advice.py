@@ -306,8 +306,8 @@ def classifier(e: Evidence) -> Advice | None:
         return None
     return Advice(
         "classifier and truth differ",
-        f"Of the last {len(reasons)} episodes with a success, {false} had it by the classifier's word alone and {missed} without.",
-        "Record more of what it takes for success, or misses, and train it on all stores (`jsac-ros classifier`, docs/rewards.md).",
+        f"Of the last {len(reasons)} episodes with a success, {false} had it by its word alone, {missed} without its word.",
+        "Record more of what it takes for success, or misses, and train it again (`jsac-ros classifier`, docs/rewards.md).",
     )
 
 
