@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jsac_ros.classifier.examples import NEGATIVE, POSITIVE, LabelledEpisode
+from jsac_ros.classifier.examples import NEGATIVE, NEITHER, POSITIVE, LabelledEpisode
+
+_MOST_MARGIN = 1.0  # logits that a threshold lies below what it lets through
 
 
 class Judged(NamedTuple):
@@ -43,32 +45,28 @@ def judged(episode: LabelledEpisode, scores: np.ndarray, consecutive: int) -> Ju
 
 
 def choose_threshold(episodes: Sequence[Judged], precision: float) -> tuple[float, Counts]:
-    """The threshold with the best recall among those that reach `precision`, and its counts of images.
+    """The threshold with the best recall among those that reach `precision`, and its counts.
 
-    Counted is every image that completes a run, so that a failure that looks like success for long weighs more. Where no
-    threshold reaches it, the one that comes nearest. It lies in the middle between the lowest run that it lets through and
-    the highest below it.
+    Counted are single images, of which there are more than episodes: that a success takes several in a row comes on top.
+    Where no threshold reaches it, the one that comes nearest. It lies in the middle between the lowest score that it lets
+    through and the highest negative one below, but not far from the first.
     """
-    runs, labels = (np.concatenate(parts) for parts in zip(*[(one.runs, one.episode.labels) for one in episodes], strict=True))
-    order = np.argsort(-runs, kind="stable")
-    order = order[np.isfinite(runs[order])]
-    runs, labels = runs[order], labels[order]
-    there = int((labels == POSITIVE).sum())
-    rightly, called = np.cumsum(labels == POSITIVE), np.cumsum(labels != -1)
-    found = [Counts(int(c), int(r), there) for c, r in zip(called, rightly, strict=True)]
-    ends = [k for k in range(len(runs)) if labels[k] == POSITIVE and (k + 1 == len(runs) or runs[k + 1] < runs[k])]
+    scores, labels = (np.concatenate(parts) for parts in zip(*[(one.scores, one.episode.labels) for one in episodes]))
+    counted = np.flatnonzero(labels != NEITHER)
+    order = counted[np.argsort(-scores[counted], kind="stable")]
+    scores, positive = scores[order], labels[order] == POSITIVE
+    found = [Counts(k + 1, int(rightly), int(positive.sum())) for k, rightly in enumerate(np.cumsum(positive))]
+    ends = [k for k in np.flatnonzero(positive) if k + 1 == len(scores) or scores[k + 1] < scores[k]]
     best = max(ends, key=lambda k: (min(found[k].precision, precision), found[k].recall))
-    below = next((float(runs[k]) for k in range(best + 1, len(runs)) if labels[k] == NEGATIVE), float(runs[best]) - 1.0)
-    return (float(runs[best]) + max(below, float(runs[best]) - 2 * _MOST_MARGIN)) / 2, found[best]
-
-
-_MOST_MARGIN = 3.0  # logits that a threshold lies below what it lets through
+    lowest = float(scores[best])
+    below = next((float(scores[k]) for k in range(best + 1, len(scores)) if not positive[k]), -np.inf)
+    return (lowest + max(below, lowest - 2 * _MOST_MARGIN)) / 2, found[best]
 
 
 def count_images(episodes: Sequence[Judged], threshold: float) -> Counts:
     """Of single images, those that are neither left out."""
     scores, labels = (np.concatenate(parts) for parts in zip(*[(one.scores, one.episode.labels) for one in episodes]))
-    called, positive = (scores >= threshold) & (labels != -1), labels == POSITIVE
+    called, positive = (scores >= threshold) & (labels != NEITHER), labels == POSITIVE
     return Counts(int(called.sum()), int((called & positive).sum()), int(positive.sum()))
 
 
