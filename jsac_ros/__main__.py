@@ -45,6 +45,7 @@ VERBS = {
     "runs": ("jsac_ros.report.runs", "the run folders, a line each"),
     "deploy": ("jsac_ros.deploy", "act with a policy learned before; nothing is learned"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
+    "classifier": ("jsac_ros.classifier.cli", "success from images: record marked episodes, train, judge"),
     "new": ("jsac_ros.new.cli", "begin a package of your own: new task NAME"),
     "baseline": ("jsac_ros.baseline", "what random actions, standing still and a visual servo earn"),
     "report": ("jsac_ros.report.cli", "rebuild the report of a run folder; compare several"),
@@ -99,6 +100,8 @@ def updates_here(verb: str, rest: list[str]) -> bool:
     """Whether this very process may learn from images: updates are then faster with settings that it must begin with."""
     if verb == "bench":
         return rest[:1] == ["prefetch"]
+    if verb == "classifier":
+        return rest[:1] == ["train"]
     here = verb == "train" and "--asynchronous" not in rest  # else the learner's process has them, and no other
     return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
 
@@ -134,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     if on_command_line:
         drop_what_is_lost()
         interrupt_on_endings()
-    if on_command_line and verb == "train":
+    if on_command_line and verb in ("train", "classifier"):
         os.environ.update(xla_settings.compilation_cache() | os.environ)
     if on_command_line and updates_here(verb, rest):
         xla_settings.restart_with_them()

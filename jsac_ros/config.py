@@ -185,6 +185,9 @@ class TaskParameters(Section):
     observe: tuple[str, ...] = ()  # names of the parts that the policy sees; empty: all but joint_effort
     success_reward: float = 1.0  # earned when a person says that it succeeded, which ends the episode
     failure_reward: float = 0.0  # likewise when a person says that it failed, or the contact rule ends it
+    # Folder of a success classifier (`jsac-ros classifier train`), whose word counts in the place of the task's score
+    classifier: str = ""
+    after_success_s: Between(0.0, 10.0) = 0.0  # the episode goes on for so long: images of success for a classifier
 
 
 class SafetyConfig(Section):

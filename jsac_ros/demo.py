@@ -47,15 +47,7 @@ def _record(arguments: argparse.Namespace) -> int:
     from jsac_ros.replay.demonstrations import keep
     from jsac_ros.report.demonstrations import demonstrations_of
 
-    if arguments.episodes < 1:
-        raise ConfigError(f"--episodes is {arguments.episodes}; expected 1 or more")
-    if arguments.to and Path(arguments.to).exists():
-        raise ConfigError(f"--to {arguments.to}: is there already; expected a new folder")
-    by = ["person.by=expert"] if arguments.expert else ["person.by=device", f"person.mapping={arguments.device}"]
-    arguments.overrides = [f"person.episodes={arguments.episodes}", *by, *arguments.overrides]
-    resolved = run.resolve(arguments)
-    folder = run.prepare(resolved)
-    status = run.supervise(resolved, folder, None, domain.absolute(arguments.namespace), arguments.open)
+    folder, status = drive(arguments)
     shown = demonstrations_of(folder)
     if not shown:
         print("no episode succeeded: there is no demonstration to keep")
@@ -65,6 +57,22 @@ def _record(arguments: argparse.Namespace) -> int:
     print(f"{target}: {len(kept)} demonstrations, {sum(episode.steps for episode in kept)} steps")
     print(f"to learn from them: jsac-ros run {arguments.config} replay.demonstrations={target}")
     return status
+
+
+def drive(arguments: argparse.Namespace) -> tuple[Path, int]:
+    """The system without a learner, until enough episodes succeeded; -> run folder, exit status. Raises ConfigError.
+
+    arguments: of `add_arguments`.
+    """
+    if arguments.episodes < 1:
+        raise ConfigError(f"--episodes is {arguments.episodes}; expected 1 or more")
+    if arguments.to and Path(arguments.to).exists():
+        raise ConfigError(f"--to {arguments.to}: is there already; expected a new folder")
+    by = ["person.by=expert"] if arguments.expert else ["person.by=device", f"person.mapping={arguments.device}"]
+    arguments.overrides = [f"person.episodes={arguments.episodes}", *by, *arguments.overrides]
+    resolved = run.resolve(arguments)
+    folder = run.prepare(resolved)
+    return folder, run.supervise(resolved, folder, None, domain.absolute(arguments.namespace), arguments.open)
 
 
 def _list(words: list[str]) -> int:

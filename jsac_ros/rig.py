@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jsac_ros import documents, plugins
 from jsac_ros.config import ConfigError, SensorConfig, Stamps, SystemConfig
@@ -22,7 +22,12 @@ from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ImageSpace, Spaces
 from jsac_ros.tasks.task import Task
 
+if TYPE_CHECKING:
+    from jsac_ros.classifier.files import Card as ClassifierCard
+    from jsac_ros.classifier.judge import Judge
+
 JOINTS = "joints"  # the source of joint states
+CLASSIFIER = "classifier"  # in a run folder
 SPACES = "spaces.json"  # in a run folder: for processes that need the sizes and none of the plug-ins
 
 
@@ -53,7 +58,7 @@ class Rig:
     def problems(self) -> list[str]:
         """A line for everything that does not fit."""
         found: list[str] = []
-        for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces"):
+        for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces", "classifier"):
             try:
                 getattr(self, part)
             except ConfigError as error:  # the parts made of a wrong one say the same again
@@ -100,6 +105,28 @@ class Rig:
             name: ImageSpace(name, camera.height, camera.width, camera.channels, camera.stack)
             for name, camera in sorted(self.config.cameras.items())
         }
+
+    @cached_property
+    def classifier(self) -> ClassifierCard | None:
+        """What `task.classifier` names, checked without loading its network; None: the task scores."""
+        folder = self.config.task.classifier
+        if not folder:
+            return None
+        from jsac_ros.classifier import files
+
+        card = files.read_card(folder)
+        if misfits := card.misfits(self.images):
+            raise ConfigError(f"task.classifier {folder}: {misfits}")
+        return card
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """Says success from images in the task's place, compiled; None: the task scores. Imports JAX."""
+        if self.classifier is None:
+            return None
+        from jsac_ros.classifier.judge import Judge
+
+        return Judge.load(self.config.task.classifier)
 
     @cached_property
     def _offered(self) -> dict[str, Sense]:
@@ -179,6 +206,20 @@ class Rig:
     def episode_steps(self) -> int:
         """Actions until the time limit, at least 1."""
         return max(1, round(self.config.task.episode_s / self.config.control.period_s))
+
+
+def with_classifier(config: SystemConfig, folder: Path) -> SystemConfig:
+    """Copies the classifier of a run into its folder, where no later training changes it; -> with the copy in its place.
+
+    Raises OSError.
+    """
+    if not config.task.classifier:
+        return config
+    from jsac_ros.classifier import files
+
+    kept = folder.resolve() / CLASSIFIER
+    files.copy(config.task.classifier, kept)
+    return config.model_copy(update={"task": config.task.model_copy(update={"classifier": str(kept)})})
 
 
 def write_spaces(folder: Path, spaces: Spaces) -> None:

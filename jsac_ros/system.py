@@ -18,7 +18,7 @@ from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.teleop import Teleop
 from jsac_ros.report import loggers
-from jsac_ros.rig import Rig, write_spaces
+from jsac_ros.rig import Rig, with_classifier, write_spaces
 from jsac_ros.robots.gripper import REQUESTS, Gripper
 from jsac_ros.ros_types import message_class
 from jsac_ros.spaces import Spaces
@@ -199,7 +199,7 @@ def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:
             except FileExistsError:  # two runs in one second
                 folder = base / f"{name}_{number}"
         (folder / "logs").mkdir()
-        parameters.dump(config, folder / "config.yaml")
+        parameters.dump(with_classifier(config, folder), folder / "config.yaml")
         write_spaces(folder, spaces)
         provenance.write(folder)
     except OSError as error:

@@ -9,6 +9,7 @@ from report_cases import write_run
 
 from jsac_ros.__main__ import main
 from jsac_ros.config import CameraConfig, ConfigError, SystemConfig
+from jsac_ros.control.ending import FALSE_GOAL, GOAL
 from jsac_ros.parameters import from_parameters
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report import advice
@@ -91,6 +92,10 @@ CASES = {  # rule -> evidence that triggers it, evidence that does not
     advice.safety_cuts: (
         dict(rows=seconds(safety__rule__acceleration=lambda s: 20 * s), changed=0.41),
         dict(rows=seconds(safety__rule__acceleration=lambda s: 20 * s), changed=0.05),
+    ),
+    advice.classifier: (
+        dict(episodes=[{"terminated": 1, "reason": FALSE_GOAL if k % 5 == 0 else GOAL} for k in range(20)]),
+        dict(episodes=[{"terminated": 1, "reason": FALSE_GOAL if k == 5 else GOAL} for k in range(20)]),
     ),
     advice.warm_up: (
         dict(rows=[*seconds(30, replay__waiting_for="warm-up 90/500"), *seconds(30, 30)]),

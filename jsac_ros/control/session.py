@@ -239,7 +239,7 @@ class Session:
         self._success |= step.score.success
         if not step.ends and self.step < self.rig.episode_steps:
             return self.observation
-        self._close(step.ends or "time limit", step.score.terminated)
+        self._close(self._rollout.reason(step.ends), step.score.terminated)
         self._enter("resetting", "")
         return None
 

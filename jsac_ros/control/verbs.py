@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jsac_ros.control.rollout import VERDICTS
+from jsac_ros.control.ending import VERDICTS
 
 VERBS = ("start", "pause", "resume", "stop", "reset", "evaluate")
 EVENTS = ("continue", *VERDICTS)  # what a person says of an episode or a reset; the task hears it

@@ -30,11 +30,11 @@ from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
 from jsac_ros.control import realtime
+from jsac_ros.control.ending import CONTACT
 from jsac_ros.control.inputs import FrameClock, Inputs
 from jsac_ros.control.person import Person
 from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
 from jsac_ros.control.recorded_actions import RecordedActions
-from jsac_ros.control.rollout import CONTACT
 from jsac_ros.control.session import Choice, Outcome, Session, View
 from jsac_ros.control.verbs import EVENTS, VERBS, Situation, answer
 from jsac_ros.files import write_text
@@ -72,8 +72,8 @@ class Actor(WorkingNode):
         self.person = Person(config.person)
         # In the place of a robot a recording stands: nothing moves it home
         reset = Then if config.robot.driver == "bag" else self.person.reset_of(self.rig, time.monotonic)
-        self.session = Session(self.rig, self.robot, session, reset)
         self.acting = Acting(config, self.rig.spaces, session, self.get_namespace(), self.get_logger())
+        self.session = Session(self.rig, self.robot, session, reset)  # after `acting`, which says where JAX computes
         self.follows_clock = self.get_parameter("use_sim_time").value
         self.clock = ReceivedClock() if self.follows_clock else SteadyClock()
         self.inputs = Inputs(self.rig, self.get_logger(), self.clock, plays=config.robot.driver == "bag")

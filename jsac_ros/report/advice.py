@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.control.ending import FALSE_GOAL, GOAL, MISSED_GOAL
 from jsac_ros.report.evidence import Evidence
 from jsac_ros.report.summary import WINDOW
 from jsac_ros.report.tables import number, without_figures
@@ -297,6 +298,19 @@ def below_still(e: Evidence) -> Advice | None:
     )
 
 
+def classifier(e: Evidence) -> Advice | None:
+    """A success classifier that the task's own measure contradicts: what a policy finds and the examples lack."""
+    reasons = [row["reason"] for row in e.episodes if row["reason"] in (GOAL, FALSE_GOAL, MISSED_GOAL)][-5 * WINDOW :]
+    false, missed = reasons.count(FALSE_GOAL), reasons.count(MISSED_GOAL)
+    if false + missed < max(2, 0.05 * len(reasons)):
+        return None
+    return Advice(
+        "classifier and truth differ",
+        f"Of the last {len(reasons)} episodes with a success, {false} had it by its word alone, {missed} without its word.",
+        "Record more of what it takes for success, or misses, and train it again (`jsac-ros classifier`, docs/rewards.md).",
+    )
+
+
 def no_progress(e: Evidence) -> Advice | None:
     """The last episodes within the spread of the first."""
     returns = np.array([number(row, "episode_return") for row in e.episodes])
@@ -378,6 +392,6 @@ def q_above_returns(e: Evidence) -> Advice | None:
 
 RULES: tuple[Rule, ...] = (
     dark_camera, holds, stale_data, image_age, missed_ticks, lost_transitions, restarts, skipped_updates, safety_cuts,
-    image_phase, warm_up, update_ratio, batch_wait, policy_age, below_still, q_above_returns, entropy_high, entropy_low,
-    saturated_actions, no_progress, resets,
+    image_phase, warm_up, update_ratio, batch_wait, policy_age, below_still, classifier, q_above_returns, entropy_high,
+    entropy_low, saturated_actions, no_progress, resets,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jsac_ros.control.rollout import VERDICTS
+from jsac_ros.control.ending import VERDICTS
 from jsac_ros.report.tables import number, read_rows
 
 

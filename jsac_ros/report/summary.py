@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from jsac_ros.control.ending import FALSE_GOAL, GOAL, MISSED_GOAL, TIME_LIMIT
 from jsac_ros.files import write_text
 from jsac_ros.report.histograms import Histogram, read_histograms
 from jsac_ros.report.tables import PERCENTILES, Row, number, read_rows
 
 WINDOW = 10  # episodes in "first" and "last"
-ENDS = ("time limit", "goal")  # reasons of episodes that ran their course
+ENDS = (TIME_LIMIT, GOAL, FALSE_GOAL, MISSED_GOAL)  # reasons of episodes that ran their course
 _CONTROL = ("lateness_ms", "obs_to_command_ms", "image_age_ms")
 _SERIES = (
     "control.rate_hz",

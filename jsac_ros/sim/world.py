@@ -13,9 +13,9 @@ import numpy as np
 
 from jsac_ros import plugins
 from jsac_ros.config import ConfigError
+from jsac_ros.control.ending import CONTACT
 from jsac_ros.control.images import FrameMaker
 from jsac_ros.control.motion import Motion
-from jsac_ros.control.rollout import CONTACT
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.session import View
 from jsac_ros.rig import Rig

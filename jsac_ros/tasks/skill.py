@@ -32,6 +32,7 @@ class Skill(Task):
             raise ConfigError("\n".join(problems))
         topic = parameters.success_topic
         self.sensors = {SUCCESS: SensorConfig(topic=topic, type="std_msgs/msg/Bool", fields=("data",))} if topic else {}
+        self.knows_success = bool(topic)
         self._random = np.random.default_rng(rig.config.run.seed)
 
     def reset(self) -> ResetPart:

@@ -34,6 +34,7 @@ class Task(ABC):
     vectors: tuple[VectorSpace, ...] = ()  # observation vectors of the task itself, which `observe` fills
     sensors: dict[str, SensorConfig] = {}  # heard beside those of the configuration; observed only where asked for
     companions: tuple[str, ...] = ()  # modules of nodes that a real robot's task needs beside it, such as a display
+    knows_success = True  # False: `score` cannot tell success; a person or a classifier does
     moves_robot = True  # False: another system moves it; there is no reset and nothing is commanded
 
     def __init__(self, parameters: TaskParameters, rig: Rig):

@@ -39,6 +39,7 @@ class Topics(Task):
             for name, topic, type_, max_age_s in wanted
             if topic
         }
+        self.knows_success = bool(parameters.success_topic)
         self._random = np.random.default_rng(rig.config.run.seed)
         self._was: dict[str, bool] = {}
 

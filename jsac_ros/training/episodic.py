@@ -27,6 +27,7 @@ class EpisodicEnvironment(ABC):
         """An episode begins."""
         self.episode_return = 0.0
         self.terminated = self.success = False
+        self.reason = ""  # why the newest episode ended, where it is known better than by its flags
         self.length = self.interventions = self.intervened_steps = 0  # of the newest episode
         self._person_acted = False  # at the step before
 

@@ -28,11 +28,13 @@ class Episode(NamedTuple):
     interventions: int = 0  # how often a person took over
     intervened_steps: int = 0  # of its steps, that a person chose
     sampled: bool = False  # an evaluation with sampled actions; else they are the policy's best
+    known_reason: str = ""  # why it ended; '': by its flags
 
     @property
     def reason(self) -> str:
         """Why it ended, as msg/Episode has it."""
-        return ("goal" if self.success else "terminal state") if self.terminated else "time limit"
+        by_flags = ("goal" if self.success else "terminal state") if self.terminated else "time limit"
+        return self.known_reason or by_flags
 
 
 def evaluate(
@@ -49,8 +51,9 @@ def episode_of(environment: EpisodicEnvironment, env_steps: int, evaluation: boo
     """The newest episode there."""
     e = environment
     return Episode(
-        env_steps, e.episode_return, e.length, e.success, e.terminated, evaluation, e.interventions, e.intervened_steps
-    )
+        env_steps, e.episode_return, e.length, e.success, e.terminated, evaluation, e.interventions, e.intervened_steps,
+        known_reason=e.reason,
+    )  # fmt: skip
 
 
 def film(

@@ -4,17 +4,22 @@ same gate, with images and commands as late as they are live.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
+from jsac_ros.agent.policy import random_action
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.control.rollout import Rollout
 from jsac_ros.rig import Rig
 from jsac_ros.sim.world import World
+from jsac_ros.spaces import Spaces
 from jsac_ros.training.episodic import EpisodicEnvironment
 from jsac_ros.types import Action, Observation, Transition
 
 INTERVENER = "intervener"  # of `person.by`
+_HELD_STEPS = 2, 12  # of a random action; fewest, and one more than most
 _FILM_PIXELS = 256  # height of a film
 
 
@@ -67,6 +72,7 @@ class Simulation(EpisodicEnvironment):
         self._count(step.score, intervened)
         over = bool(step.ends) or self._rollout.step >= self._rig.episode_steps
         if over:
+            self.reason = self._rollout.reason(step.ends)
             complete.append(self._rollout.close())
         return complete, over
 
@@ -77,6 +83,17 @@ class Simulation(EpisodicEnvironment):
         return self._intervener(self.world.sim.truth) if self._intervener is not None else None
 
     def demonstration(self) -> list[Transition]:
+        return self._shown()
+
+    def failure(self, random: np.random.Generator) -> list[Transition]:
+        """An episode that the expert begins and random actions end, each held for a while; it may succeed all the same.
+
+        Raises ConfigError where there is no expert."""
+        begins = int(random.integers(self._rig.episode_steps // 2))
+        return self._shown(_Held(random, self._rig.spaces), begins)
+
+    def _shown(self, then: Callable[[], Action] | None = None, begins: int = 0) -> list[Transition]:
+        """An episode of the expert, from a step on of what comes `then`."""
         if self._expert is None:
             return super().demonstration()
         self._expert.begin()
@@ -84,7 +101,8 @@ class Simulation(EpisodicEnvironment):
         shown: list[Transition] = []
         over = False
         while not over:
-            complete, over = self.act(self._expert(self.world.sim.truth), version=-1, intervened=True)
+            action = self._expert(self.world.sim.truth) if then is None or self.step < begins else then()
+            complete, over = self.act(action, version=-1, intervened=True)
             shown += complete
         return shown
 
@@ -101,6 +119,20 @@ class Simulation(EpisodicEnvironment):
 
     def close(self) -> None:
         self.world.close()
+
+
+class _Held:
+    """Random actions, each for some steps."""
+
+    def __init__(self, random: np.random.Generator, spaces: Spaces):
+        self._random, self._spaces, self._left = random, spaces, 0
+
+    def __call__(self) -> Action:
+        if not self._left:
+            self._left = int(self._random.integers(*_HELD_STEPS))
+            self._action = random_action(self._random.integers(1 << 32, size=2, dtype=np.uint32), self._spaces)
+        self._left -= 1
+        return self._action
 
 
 def _enlarged(frame: np.ndarray) -> np.ndarray:

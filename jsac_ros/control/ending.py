@@ -1,0 +1,84 @@
+"""What an action earned and why an episode ends: the task's word, or a classifier's in its place, then a person's."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from jsac_ros.types import Action, Score, Sensed
+
+if TYPE_CHECKING:
+    from jsac_ros.rig import Rig
+
+# What a person may say of the episode while it runs -> the reason with which it ends.
+VERDICTS = {"success": "success (operator)", "failure": "failure (operator)", "discard": "discarded (operator)"}
+CONTACT = "contact"  # an event as those, of the safety node: the tool pressed harder than it may
+_ENDS = VERDICTS | {CONTACT: CONTACT}
+GOAL, TIME_LIMIT = "goal", "time limit"  # reasons of episodes that ran their course
+# Likewise, where the task knows better than the classifier
+FALSE_GOAL = "goal (the classifier's alone)"
+MISSED_GOAL = "time limit (the classifier missed the goal)"
+
+
+class Ending:
+    """Of one episode after the other: `begin`, `score`, `score`, ...
+
+    With `task.classifier` its success earns `success_reward` and ends the episode; of the task's own score counts only that
+    it ends in a failure. Whether its success was ever true is remembered, for `reason`.
+    """
+
+    def __init__(self, rig: Rig):
+        self._rig, self._task, self._judge = rig, rig.config.task, rig.judge
+        self._lingers = round(rig.config.task.after_success_s / rig.config.control.period_s)
+        self.begin()
+
+    def begin(self) -> None:
+        self._left: int | None = None  # steps behind the first success; None before it
+        self._said = False  # by a person
+        self._is_true = self._is_called = False  # the goal was reached by the task's own score; by the classifier's word
+        if self._judge is not None:
+            self._judge.begin()
+
+    def score(self, before: Sensed, action: Action, after: Sensed) -> tuple[Score, str]:
+        """What `action` earned, and why the episode ends with it; "" where it does not. Raises what the task's code raises."""
+        score = self._judged(self._rig.task.score(before, action, after), after)
+        score = score._replace(reward=score.reward - self._rig.actions.penalty)
+        if not math.isfinite(score.reward):
+            raise ValueError(f"score: reward is {score.reward}; expected a finite number")
+        score, ends = self._with_events(score, after.events)
+        return score, self._lingered(score, ends)
+
+    def reason(self, ends: str) -> str:
+        """Why an episode ended that ended with `ends`, or '' at its time limit."""
+        if self._judge is not None and self._rig.task.knows_success:
+            if ends == GOAL and self._is_called and not self._is_true:
+                return FALSE_GOAL
+            if not ends and self._left is None and self._is_true:
+                return MISSED_GOAL
+        return ends or TIME_LIMIT
+
+    def _judged(self, score: Score, after: Sensed) -> Score:
+        if self._judge is None:
+            return score
+        self._is_true |= score.success
+        self._is_called = reached = self._judge.is_success(after.frames)
+        failed = score.terminated and not score.success
+        return Score(reached * self._task.success_reward, reached or failed, reached)
+
+    def _with_events(self, score: Score, events: tuple[str, ...]) -> tuple[Score, str]:
+        verdict = next((event for event in events if event in _ENDS), "success" if self._said else "")
+        if not verdict:
+            return score, GOAL if score.terminated else ""
+        self._said = verdict == "success"
+        earned = {"success": self._task.success_reward, "discard": 0.0}.get(verdict, self._task.failure_reward)
+        return Score(score.reward + earned, verdict != "discard", self._said), _ENDS[verdict]
+
+    def _lingered(self, score: Score, ends: str) -> str:
+        """`ends`, later by `after_success_s` where the goal was reached."""
+        if self._left is None and ends and score.success:
+            self._left = self._lingers
+        elif self._left is not None:
+            self._left -= 1
+        if not self._left or (ends and not score.success):
+            return ends or (GOAL if self._left == 0 else "")
+        return ""
