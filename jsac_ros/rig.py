@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jsac_ros import documents, plugins
-from jsac_ros.config import ConfigError, SensorConfig, Stamps, SystemConfig
+from jsac_ros.config import ConfigError, SensorConfig, Stamps, SystemConfig, TaskParameters
 from jsac_ros.control.actions import Actions
 from jsac_ros.control.senses import Sense, Senses, robot_senses, sensor_sense
 from jsac_ros.control.sensors import Sensor
@@ -213,7 +213,7 @@ def with_classifier(config: SystemConfig, folder: Path) -> SystemConfig:
 
     Raises OSError.
     """
-    if not config.task.classifier:
+    if not (isinstance(config.task, TaskParameters) and config.task.classifier):  # an environment may have no task
         return config
     from jsac_ros.classifier import files
 

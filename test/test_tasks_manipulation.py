@@ -1,5 +1,7 @@
 """Lift, insert and push with contact (MuJoCo): what their scenes show, what their experts do, what is earned."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from rig_cases import REACHER, rig_of, sensed_of
@@ -93,13 +95,16 @@ def test_every_scene_is_another_one_inside_its_area_and_an_episode_begins_near_h
 
 def test_cameras_show_the_scene(world):
     colour = {"lift": 0, "insert": 0, "push": 2}[world.rig.task.parameters.type]  # the cube, the peg, the puck
-    begin(world)
-    frames = world.view().sensed.frames
-    for name, space in world.rig.images.items():
-        frame = frames[name].astype(int)
-        assert frames[name].shape == space.frame_shape and frames[name].dtype == np.uint8
-        others = np.delete(frame, colour, axis=2).max(axis=2)
-        assert np.count_nonzero(frame[..., colour] > others + 40) >= 8, f"{name} does not see what is handled"
+    scenes, seen = 8, Counter()  # a wrist camera has not all of the table in view
+    for _ in range(scenes):
+        begin(world)
+        frames = world.view().sensed.frames
+        for name, space in world.rig.images.items():
+            frame = frames[name].astype(int)
+            assert frames[name].shape == space.frame_shape and frames[name].dtype == np.uint8
+            others = np.delete(frame, colour, axis=2).max(axis=2)
+            seen[name] += np.count_nonzero(frame[..., colour] > others + 40) >= 8
+    assert min(seen.values()) > scenes / 2 and max(seen.values()) == scenes, f"{seen} of {scenes} show what is handled"
 
 
 def test_success_comes_from_outside_or_from_a_person_alone(world, request):
