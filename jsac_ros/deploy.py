@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jsac_ros import documents, domain, run
+from jsac_ros import domain, run
+from jsac_ros.agent import policy_files
 from jsac_ros.config import ConfigError
 
 
@@ -37,10 +38,9 @@ def main(arguments: argparse.Namespace) -> int:
 def _does_better_sampled(folder: Path) -> bool:
     """As the policy's card says. Raises ConfigError where it cannot be read."""
     try:
-        about = documents.json_of(documents.read(folder / "policy.json", documents.JSON_BYTES))
+        card = policy_files.about_of(folder).get("card")
     except ValueError as error:
-        raise ConfigError(f"policy {folder}: policy.json cannot be read: {error}") from None
-    card = about.get("card") if isinstance(about, dict) else None
+        raise ConfigError(f"policy {folder}: {error}") from None
     chosen = card.get("chosen") if isinstance(card, dict) else None
     return isinstance(chosen, dict) and chosen.get("actions") == "sampled"
 
@@ -48,6 +48,6 @@ def _does_better_sampled(folder: Path) -> bool:
 def policy_folder(given: Path) -> Path:
     """Of a policy, or of a run with one. Raises ConfigError."""
     for folder in (given, given / "policy"):
-        if (folder / "policy.json").is_file():
+        if (folder / policy_files.ABOUT).is_file():
             return folder.resolve()
     raise ConfigError(f"policy {given}: has no policy.json; expected the folder of a policy or of a run")

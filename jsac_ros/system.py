@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jsac_ros import dds, parameters, plugins, provenance
+from jsac_ros.agent import policy_files
 from jsac_ros.config import ConfigError, SystemConfig, source_size
 from jsac_ros.control import teleop
 from jsac_ros.control.safety import gate_of
@@ -131,14 +132,10 @@ def _wrong_files(config: SystemConfig) -> list[str]:
 
 def _check_policy(config: SystemConfig, spaces: Spaces) -> None:
     """Raises ConfigError where `run.policy` cannot be read or is another rig's."""
-    from jsac_ros.agent import export  # not above: JAX
-
     try:
-        policy = export.load(config.run.policy, config.agent.type)
+        policy_files.check(Path(config.run.policy), spaces)
     except ValueError as error:
-        raise ConfigError(f"run.policy: {error}") from None
-    if found := policy.spaces.difference(spaces):
-        raise ConfigError(f"run.policy {config.run.policy} was learned on another rig: {found}")
+        raise ConfigError(f"run.policy {config.run.policy}: {error}") from None
 
 
 def _misfits(config: SystemConfig) -> list[str]:

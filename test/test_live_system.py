@@ -75,7 +75,7 @@ def test_the_run_folder_tells_of_it(short):
 def test_its_policy_is_deployed_without_anything_that_learns(short, tmp_path):
     """For as long as asked, every episode deterministic, nothing stored; killed, the actor continues with it."""
     config = tiny_config(tmp_path)
-    system = System(config, "--duration", "8", command=(*DEPLOY, str(short.folder)))
+    system = System(config, "--duration", "16", command=(*DEPLOY, str(short.folder)))
     try:
         system.wait_until("it acts", lambda: system.latest["control_status"].state == "acting")
         assert system.latest["control_status"].policy_version == 1
@@ -94,8 +94,8 @@ def test_its_policy_is_deployed_without_anything_that_learns(short, tmp_path):
 @pytest.mark.parametrize(
     ("policy", "overrides", "why"),
     [
-        ("here", {"cameras__wrist__height": 30}, "was learned on another rig: image 'wrist': height is 31, expected 30"),
-        ("damaged", {}, "policy.safetensors"),
+        ("here", {"cameras__wrist__height": 30}, "it was learned on another rig: image 'wrist': height is 31, expected 30"),
+        ("damaged", {}, "policy.safetensors cannot be read"),
         ("nothing", {}, "has no policy.json; expected the folder of a policy or of a run"),
     ],
 )

@@ -23,11 +23,9 @@ from safetensors.numpy import save_file
 from jsac_ros import documents, plugins
 from jsac_ros.agent.agent import Agent, Params
 from jsac_ros.agent.policy import Act, action_key, make_act
+from jsac_ros.agent.policy_files import ABOUT, FORMAT, WEIGHTS, about_of
 from jsac_ros.spaces import Spaces
 from jsac_ros.types import Action
-
-FORMAT = 2
-_LARGEST_JSON = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,11 @@ def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any])
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".policy.safetensors", folder / ".policy.json"
+    beside = folder / f".{WEIGHTS}", folder / f".{ABOUT}"
     save_file(tensors, beside[0])
     beside[1].write_text(json.dumps(about, indent=2) + "\n")
-    beside[0].replace(folder / "policy.safetensors")  # both are complete: the policy before is not lost to a full disk
-    beside[1].replace(folder / "policy.json")
+    beside[0].replace(folder / WEIGHTS)  # both are complete: the policy before is not lost to a full disk
+    beside[1].replace(folder / ABOUT)
 
 
 def load(folder: str | Path, algorithm: str | None = None) -> Policy:
@@ -84,29 +82,18 @@ def load(folder: str | Path, algorithm: str | None = None) -> Policy:
     """
     folder = Path(folder)
     try:
-        about = _read_json(folder / "policy.json")
-        with safe_open(folder / "policy.safetensors", framework="numpy") as file:
+        about = about_of(folder)
+        with safe_open(folder / WEIGHTS, framework="numpy") as file:
             agent = _agent_of(about, algorithm)
             _check_tensors(file, agent)
             params = jax.tree_util.tree_map_with_path(
                 lambda path, _: jnp.asarray(file.get_tensor(_name(path))), agent.policy_template
             )
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"policy {folder}: policy.safetensors cannot be read: {' '.join(str(error).split())}") from None
+        raise ValueError(f"policy {folder}: {WEIGHTS} cannot be read: {' '.join(str(error).split())}") from None
     except ValueError as error:
         raise ValueError(f"policy {folder}: {' '.join(str(error).split())}") from None
     return Policy(make_act(agent), params, agent, about)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        about = documents.json_of(documents.read(path, _LARGEST_JSON))
-    except ValueError as error:
-        raise ValueError(f"policy.json cannot be read: {error}") from None
-    found = about.get("format") if isinstance(about, dict) else type(about).__name__
-    if found != FORMAT:
-        raise ValueError(f"format {found}; expected {FORMAT}")
-    return about
 
 
 def _agent_of(about: dict[str, Any], algorithm: str | None) -> Agent:
