@@ -65,6 +65,7 @@ class _ActionServer:
 
         self._kind, self._gripper, self._to_joint, self._opening = kind, gripper, to_joint, opening
         self._handle: Any = None
+        self._ends: dict[bytes, str] = {}  # goal -> how it ended, until its result is given
         self._accept, self._reject = GoalResponse.ACCEPT, GoalResponse.REJECT
         self._server = ActionServer(
             node, kind, gripper.config.topic, self._execute, goal_callback=self._on_goal, handle_accepted_callback=self._begin
@@ -98,11 +99,13 @@ class _ActionServer:
             self._end("reached" if reached else "stalled")
 
     def _end(self, how: str) -> None:
-        handle, self._handle, self._how = self._handle, None, how
+        handle, self._handle = self._handle, None
+        self._ends[bytes(handle.goal_id.uuid)] = how
         handle.execute()
 
     def _execute(self, handle):
-        handle.abort() if self._how == "aborted" else handle.succeed()
+        how = self._ends.pop(bytes(handle.goal_id.uuid))
+        handle.abort() if how == "aborted" else handle.succeed()
         result = self._kind.Result()
-        result.reached_goal, result.stalled = self._how == "reached", self._how == "stalled"
+        result.reached_goal, result.stalled = how == "reached", how == "stalled"
         return result
