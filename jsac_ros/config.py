@@ -187,7 +187,9 @@ class TaskParameters(Section):
     failure_reward: float = 0.0  # likewise when a person says that it failed, or the contact rule ends it
     # Folder of a success classifier (`jsac-ros classifier train`), whose word counts in the place of the task's score
     classifier: str = ""
-    after_success_s: Between(0.0, 10.0) = 0.0  # the episode goes on for so long: images of success for a classifier
+    after_success_s: Between(0.0, 10.0) = (
+        0.0  # keep recording this long after success, to collect positive images for a classifier
+    )
 
 
 class SafetyConfig(Section):
@@ -288,8 +290,8 @@ class SimParameters(Section):
 class PersonConfig(Section):
     """Who may take over from the policy, and how."""
 
-    # device: teleoperation; expert, intervener (simulators that publish `sim_truth`): a script acts throughout, or takes over
-    # where the policy makes no progress
+    # Who can override the policy. device: a person, by teleoperation. Scripted, only where the simulator publishes `sim_truth`:
+    # expert acts in every step, intervener takes over when the policy makes no progress
     by: Literal["nobody", "device", "expert", "intervener"] = "nobody"
     mapping: str = "gamepad"  # of the device: gamepad, spacemouse, keyboard, or the path of a file
     max_age_s: Between(0.05, 1.0) = 0.25  # a person's last command is valid for this long

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from jsac_ros.config import ConfigError
+from jsac_ros.robots.gripper import REQUESTS, Gripper
 
 
 def message_class(type_name: str, field: str = "type") -> Any:
@@ -23,3 +24,12 @@ def message_class(type_name: str, field: str = "type") -> Any:
         ) from None
     except AttributeError:
         raise ConfigError(f"{field} is {type_name!r}: package {package} has no {kind} {name}") from None
+
+
+def request_class(gripper: Gripper) -> Any | None:
+    """The action or service of a gripper's interface; None where the interface is a topic.
+
+    Raises ConfigError where the type is not installed.
+    """
+    type_name = REQUESTS.get(gripper.config.interface)
+    return message_class(type_name, f"what grippers.{gripper.name}.interface needs") if type_name else None

@@ -20,8 +20,7 @@ from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.teleop import Teleop
 from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, with_classifier, write_spaces
-from jsac_ros.robots.gripper import REQUESTS, Gripper
-from jsac_ros.ros_types import message_class
+from jsac_ros.ros_types import message_class, request_class
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import Process
 from jsac_ros.xla_settings import compilation_cache, learner_environment
@@ -151,7 +150,7 @@ def _misfits(config: SystemConfig) -> list[str]:
             checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
-            checks += [lambda gripper=gripper: _check_interface(gripper) for gripper in rig.grippers.values()]
+            checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
         if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
             checks.append(lambda: plugins.make("sim", config.sim.type, config.sim, rig, config.run.seed).close())
     for check_part in checks:
@@ -170,12 +169,6 @@ def _check_type(sensor: Sensor) -> None:
         sensor.check(message)
     except ValueError as error:
         raise ConfigError(f"{where}.fields holds {error}") from None
-
-
-def _check_interface(gripper: Gripper) -> None:
-    """Raises ConfigError where the action or service of its interface is not installed."""
-    if kind := REQUESTS.get(gripper.config.interface):
-        message_class(kind, f"what grippers.{gripper.name}.interface needs")
 
 
 def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from gate_cases import CONTROL, Cell
 from rig_cases import LINE, rig_of, sensed_of, view_of
-from test_safety_gate import CONTROL, Cell
 
 from jsac_ros.config import PersonConfig
 from jsac_ros.control.person import Person

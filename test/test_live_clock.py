@@ -16,6 +16,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
+from shadow_cases import CONFIG, MS_NS, PERIOD_S, SECOND_NS, SIZE
 
 from jsac_ros import agent as algorithms
 from jsac_ros.agent.policy import layout_hash, parameter_count
@@ -27,14 +28,7 @@ from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.rig import Rig
 
 DOMAIN = 90 + os.getpid() % 10
-SIZE, PERIOD_S, SECOND_NS = 31, 0.04, 1_000_000_000
-MS_NS = 1_000_000
 OK = DiagnosticStatus.OK
-CONFIG = {
-    "run.name": "sim_time", "cameras.wrist.height": SIZE, "cameras.wrist.width": SIZE, "robot.interface": "none",
-    "task.type": "shadow", "actions.arm.type": "joint_velocity", "control.period_s": PERIOD_S,
-    "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
-}  # fmt: skip
 
 
 class SimulatedDay:

@@ -11,6 +11,7 @@ pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup`
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from shadow_cases import CONFIG, MS_NS, SECOND_NS
 
 from jsac_ros.control.rate import SteadyClock, Tick
 from jsac_ros.control.session import Outcome, View
@@ -22,14 +23,7 @@ from jsac_ros.report.histograms import read_histograms
 from jsac_ros.rig import Rig
 from jsac_ros.types import Command
 
-SIZE, PERIOD_S, SECOND_NS = 31, 0.04, 1_000_000_000
-MS_NS = 1_000_000
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
-CONFIG = {
-    "run.name": "sim_time", "cameras.wrist.height": SIZE, "cameras.wrist.width": SIZE, "robot.interface": "none",
-    "task.type": "shadow", "actions.arm.type": "joint_velocity", "control.period_s": PERIOD_S,
-    "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
-}  # fmt: skip
 
 
 class Reports:

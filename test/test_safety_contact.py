@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from gate_cases import CONTROL, DT, Cell, gated
 from rig_cases import WRENCH
-from test_safety_gate import CONTROL, DT, Cell, gated
 
 from jsac_ros.config import ConfigError
 from jsac_ros.parameters import load

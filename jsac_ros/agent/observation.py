@@ -26,7 +26,7 @@ def inputs_of(spaces: Spaces, observation: Mapping[str, jax.Array]) -> Inputs:
 
 
 def joined(parts: list[jax.Array], observation: Mapping[str, jax.Array]) -> jax.Array:
-    """Parts [B, n] side by side; where there are none, float32 [B, 0] with the batch size of `observation`."""
+    """Concatenates parts [B, n] on the last axis; without parts: float32 [B, 0] with the batch size of `observation`."""
     if parts:
         return jnp.concatenate(parts, axis=-1)
     return jnp.zeros((len(next(iter(observation.values()))), 0), jnp.float32)

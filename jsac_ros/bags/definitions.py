@@ -25,7 +25,7 @@ def known() -> Typestore:
 
 @lru_cache
 def with_installed(type_name: str) -> Typestore | None:
-    """`known`, and this type of an installed package with what it is made of; None where one of them is not installed."""
+    """`known` plus this message type and all nested types, read from installed packages; None if one is not installed."""
     if type_name in known().fielddefs:
         return known()
     types, missing = dict(known().fielddefs), [type_name]

@@ -18,13 +18,12 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from jsac_ros.control.safety.grippers import Opening
-from jsac_ros.robots.gripper import REQUESTS, Gripper
-from jsac_ros.ros_types import message_class
+from jsac_ros.robots.gripper import SET_DIGITAL_OUT, Gripper
+from jsac_ros.ros_types import request_class
 
 _SAME_M = 1e-4  # two openings closer than this are one
 _AGAIN_S = 1.0  # a topic's listener that starts later hears what it missed
 _STEP_S = 0.1  # between two goals on the way, and between two tries
-_SET_DIGITAL_OUT = 1  # ur_msgs/SetIO
 
 
 class GripperCommands:
@@ -179,7 +178,7 @@ class DigitalOutput(RequestCommands):
             self.look()
             return False
         closes = opening < self.gripper.stroke_m / 2
-        request = self._kind.Request(fun=_SET_DIGITAL_OUT, pin=self.gripper.config.output_pin, state=float(closes))
+        request = self._kind.Request(fun=SET_DIGITAL_OUT, pin=self.gripper.config.output_pin, state=float(closes))
         self._client.call_async(request).add_done_callback(self._on_answer)
         return True
 
@@ -198,8 +197,5 @@ _CLASSES = {
 
 def gripper_commands_of(node: Node, gripper: Gripper) -> GripperCommands:
     """Of the configured interface. Raises ConfigError where its action or service is not installed."""
-    interface = gripper.config.interface
-    kinds = (
-        [message_class(REQUESTS[interface], f"what grippers.{gripper.name}.interface needs")] if interface in REQUESTS else []
-    )
-    return _CLASSES[interface](node, gripper, *kinds)
+    kind = request_class(gripper)
+    return _CLASSES[gripper.config.interface](node, gripper, *([kind] if kind else []))

@@ -10,10 +10,9 @@ from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from jsac_ros.robots.gripper import REQUESTS, Gripper
-from jsac_ros.ros_types import message_class
+from jsac_ros.robots.gripper import SET_DIGITAL_OUT, Gripper
+from jsac_ros.ros_types import request_class
 
-_SET_DIGITAL_OUT = 1
 _NEAR_M = 2e-3  # of what was asked: reached
 _STALLED_S = 0.5  # the fingers have not moved for so long
 _LOOK_S = 0.05  # between two looks at a goal
@@ -31,7 +30,7 @@ def serve(node: Node, gripper: Gripper, command: Callable[[float], None], openin
     elif config.interface == "float64_multi_array":
         node.create_subscription(Float64MultiArray, config.topic, _guarded(node, lambda message: to_joint(message.data[0])), 1)
     else:
-        kind = message_class(REQUESTS[config.interface], f"what grippers.{gripper.name}.interface needs")
+        kind = request_class(gripper)
         if config.interface == "set_io":
             node.create_service(kind, config.topic, lambda request, response: _set(request, response, gripper, command))
         else:
@@ -50,7 +49,7 @@ def _guarded(node: Node, take: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _set(request, response, gripper: Gripper, command: Callable[[float], None]):
     """ur_msgs/SetIO."""
-    response.success = (request.fun, request.pin) == (_SET_DIGITAL_OUT, gripper.config.output_pin)
+    response.success = (request.fun, request.pin) == (SET_DIGITAL_OUT, gripper.config.output_pin)
     if response.success:
         command(0.0 if request.state else gripper.stroke_m)
     return response

@@ -10,6 +10,7 @@ REQUESTS = {
     "gripper_command": "control_msgs/action/GripperCommand",
     "set_io": "ur_msgs/srv/SetIO",
 }
+SET_DIGITAL_OUT = 1  # `fun` of ur_msgs/SetIO
 
 
 class Gripper:
