@@ -141,6 +141,11 @@ class Stranger:
         hear = lambda message: self._heard.__setitem__((topic, kind), message)
         self.node.create_subscription(kind, topic, hear, qos_profile_sensor_data)
 
+    def leave(self) -> None:
+        for publisher in self._publishers.values():
+            self.node.destroy_publisher(publisher)
+        self._publishers = {}
+
     def send(self) -> None:
         """One message to every topic and one request to one service."""
         from rclpy._rclpy_pybind11 import RCLError

@@ -26,6 +26,7 @@ from rosgraph_msgs.msg import Clock
 
 from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, Topic
 from jsac_ros.config import ConfigError
+from jsac_ros.ros_graph import UNNAMED, publishers_of
 from jsac_ros.ros_types import message_class
 from jsac_ros.signals import endings, on_signals
 
@@ -36,6 +37,7 @@ QUEUE = 200  # messages that a slow subscriber may be behind
 ACK_TIMEOUT_S = 5.0
 SETTLE_S = 1.0  # a publisher knows of a match before the subscriber does, and best effort forgets what came between
 LOOK_PERIOD_S = 0.2  # for other publishers of the same names
+NAMES_S = 1.0  # for the name of a publisher that has just been found
 _SENSORS = {
     "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Imu",
     "sensor_msgs/msg/LaserScan", "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/BatteryState",
@@ -126,15 +128,20 @@ class Playback:
 
     def _refuse_others(self) -> None:
         self._looked_s = time.monotonic()
-        ours = (self._node.get_namespace(), self._node.get_name())
         for publisher in (*self._publishers.values(), *([self._clock] if self._clock else [])):
             name = publisher.topic_name
             if self._node.count_publishers(name) > 1:
-                ends = [(end.node_namespace, end.node_name) for end in self._node.get_publishers_info_by_topic(name)]
-                if ours in ends:
-                    ends.remove(ours)
-                others = ", ".join(f"{namespace.rstrip('/')}/{node}" for namespace, node in ends) or "another node"
+                others = ", ".join(self._others_on(name)) or "another node"
                 raise BagError(f"{name} is published by {others}; expected no other publisher of what is played")
+
+    def _others_on(self, topic: str) -> list[str]:
+        """Their names, for which it waits a moment."""
+        until_s = time.monotonic() + NAMES_S
+        while UNNAMED in (names := publishers_of(self._node, topic)) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        if (ours := self._node.get_fully_qualified_name()) in names:
+            names.remove(ours)  # once: another one of this name is another publisher
+        return names
 
     def _wait_until(self, due_s: float, time_ns: int, stop: threading.Event) -> bool:
         """False where `stop` is set first. The clock ticks meanwhile."""

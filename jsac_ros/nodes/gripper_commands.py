@@ -46,7 +46,7 @@ class GripperCommands:
         due = (changed and passed_s >= self.every_s) or passed_s >= self.again_s
         if not due or now_s - self._failed_s < _STEP_S:
             return
-        if self.say(value, abs(opening.target - opening.now) / self.gripper.config.max_speed_m_s):
+        if self.say(value, abs(opening.target - opening.measured) / self.gripper.config.max_speed_m_s):
             self._said, self._said_s = value, now_s
         else:
             self._failed_s = now_s

@@ -47,6 +47,7 @@ from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.robot_commands import SAYS_QUIETLY, commands_of
 from jsac_ros.robots.gripper import grippers_of
 from jsac_ros.robots.joint_map import JointError, JointMap
+from jsac_ros.ros_graph import publishers_of
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # As many messages as a driver publishes between two looks at them, and some more.
@@ -187,7 +188,7 @@ class Safety(JsacNode):
             return
         self._gate.grippers.heard(message.name, message.position)
         if (second := self._joint_map.sources.second) and not self._gate.stopped:
-            self._gate.second_source(f"{second}; publishers: {', '.join(self._publisher_names(robot.joint_states_topic))}")
+            self._gate.second_source(f"{second}; publishers: {', '.join(publishers_of(self, robot.joint_states_topic))}")
         if joints is None:
             if lacking := self._joint_map.lacking:  # else another device's message
                 self._joint_problem = f"{robot.joint_states_topic}: {lacking}"
@@ -369,7 +370,7 @@ class Safety(JsacNode):
         """A second publisher on the robot's command topic: the gate guards nothing then, so a person must know. And
         whether anybody hears us, such as a controller that is not active."""
         topic = self._commands.topic
-        publishers = self._publisher_names(topic)
+        publishers = publishers_of(self, topic)
         here = self.get_fully_qualified_name()
         if here in publishers:
             publishers.remove(here)  # once: another one of this name is a stranger too
@@ -387,10 +388,6 @@ class Safety(JsacNode):
             commands.look()
         with self._lock:
             self._gate.gripper_problem("; ".join(filter(None, (commands.problem for commands in self._grippers.values()))))
-
-    def _publisher_names(self, topic: str) -> list[str]:
-        """Names of the nodes that publish a topic, with their namespaces."""
-        return [p.node_namespace.rstrip("/") + "/" + p.node_name for p in self.get_publishers_info_by_topic(topic)]
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,16 @@ import numpy as np
 
 from jsac_ros.robots.gripper import Gripper
 
+LEAD_S = 0.2  # so far, at their speed, may fingers be led ahead of where they are: what they snap when they come free
+STANDS_M = 5e-4  # fingers that have moved less stand
+
 
 class Opening(NamedTuple):
     """Of a gripper's fingers, m."""
 
     now: float  # where they may be by now, at their speed; what a driver without a speed of its own is told
     target: float  # where they go
+    measured: float
 
 
 class GripperGates:
@@ -25,9 +29,9 @@ class GripperGates:
         self._gates = {name: _GripperGate(gripper) for name, gripper in grippers.items()}
 
     def heard(self, names: Sequence[str], positions: Sequence[float]) -> None:
-        """A joint state: a gripper begins where it is measured first."""
+        """A joint state."""
         for gate in self._gates.values():
-            if gate.opening is None and (joint := gate.gripper.config.joint) in names:
+            if (joint := gate.gripper.config.joint) in names:
                 gate.measured(positions[list(names).index(joint)])
 
     @property
@@ -48,10 +52,10 @@ class GripperGates:
         return "; ".join(refusals)
 
     def step(self, now_s: float, resting: bool) -> dict[str, Opening]:
-        """{gripper: what it is to do now}, of those whose joint has been heard."""
+        """{gripper: what it is to do now}, of those that have been commanded: until then they keep what they hold."""
         for gate in self._gates.values():
             gate.step(now_s, resting)
-        return {name: gate.opening for name, gate in self._gates.items() if gate.opening is not None}
+        return {name: gate.opening for name, gate in self._gates.items() if gate.opening and gate.commanded}
 
     def applied(self) -> dict[str, np.ndarray]:
         """{gripper: float64 [1]}: the openings in m that they go to, NaN where none is known."""
@@ -62,30 +66,44 @@ class _GripperGate:
     def __init__(self, gripper: Gripper):
         self.gripper = gripper
         self.opening: Opening | None = None
+        self.commanded = False
         self._at_s = -math.inf
-        self._resting = False
+        self._stand_m, self._stand_s = math.inf, -math.inf  # where the fingers stand, and since when
+        self._blocked = False  # they are led further and do not follow
+        self._resting = True
 
     def measured(self, joint: float) -> None:
         if math.isfinite(joint):
             opening = min(max(self.gripper.opening(joint), 0.0), self.gripper.stroke_m)
-            self.opening = Opening(opening, opening)
+            self.opening = self.opening._replace(measured=opening) if self.commanded else Opening(opening, opening, opening)
 
     def command(self, now_s: float, opening: float) -> None:
         if self.opening is not None:
             self._advance(now_s)
-            self.opening = self.opening._replace(target=min(max(opening, 0.0), self.gripper.stroke_m))
+            self._go(min(max(opening, 0.0), self.gripper.stroke_m))
 
     def step(self, now_s: float, resting: bool) -> None:
         self._advance(now_s)
         if resting and not self._resting and self.opening is not None:
-            holds = self.gripper.config.on_stop == "hold"
-            self.opening = self.opening._replace(target=self.opening.now if holds else self.gripper.stroke_m)
+            if self.gripper.config.on_stop == "open":
+                self._go(self.gripper.stroke_m)
+            elif not self._blocked:  # else they hold something: a nearer target would loosen the grip
+                self.opening = self.opening._replace(target=self.opening.now)
         self._resting = resting
+
+    def _go(self, target: float) -> None:
+        self.opening, self.commanded = self.opening._replace(target=target), True
 
     def _advance(self, now_s: float) -> None:
         if self.opening is None:
             return
-        now, target = self.opening
-        most = self.gripper.config.max_speed_m_s * max(now_s - self._at_s, 0.0) if math.isfinite(self._at_s) else 0.0
+        now, target, measured = self.opening
+        speed = self.gripper.config.max_speed_m_s
+        most = speed * max(now_s - self._at_s, 0.0) if math.isfinite(self._at_s) else 0.0
         self._at_s = now_s
-        self.opening = Opening(now + min(max(target - now, -most), most), target)
+        due = now + min(max(target - now, -most), most)
+        led = min(max(due, measured - speed * LEAD_S), measured + speed * LEAD_S)
+        if abs(measured - self._stand_m) > STANDS_M:
+            self._stand_m, self._stand_s = measured, now_s
+        self._blocked = led != due and now_s - self._stand_s > LEAD_S
+        self.opening = Opening(led, target, measured)
