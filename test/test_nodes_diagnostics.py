@@ -34,8 +34,8 @@ def node(name):
     ],
 )  # fmt: skip
 def test_of_the_learner(state, problem, level):
-    message = TrainingStatus(state=state, updates=700, update_ms=20.5)
-    (said,) = learner_diagnostics(node("/learner"), Time(sec=3), message, problem).status
+    message = TrainingStatus(state=state, updates=700, update_ms=20.5, problem=problem)
+    (said,) = learner_diagnostics(node("/learner"), Time(sec=3), message).status
     assert (said.name, said.hardware_id, said.level, said.message) == (
         "jsac_ros/learner: state",
         "ur5",
@@ -48,12 +48,13 @@ def test_of_the_learner(state, problem, level):
 
 def test_of_replay():
     waits, full = ReplayStatus(stored=12, waiting_for="warm-up 12/500"), ReplayStatus()
-    (said,) = replay_diagnostics(node("/left/replay"), Time(), waits, "").status
+    (said,) = replay_diagnostics(node("/left/replay"), Time(), waits).status
     assert (said.name, said.hardware_id, said.level) == ("jsac_ros/left/replay: state", "left/ur5", OK)
     assert said.message == "waiting for warm-up 12/500" and ("stored", "12") in [(p.key, p.value) for p in said.values]
-    (said,) = replay_diagnostics(node("/replay"), Time(), full, "disk (No space left on device)").status
+    no_room = ReplayStatus(problem="disk (No space left on device)")
+    (said,) = replay_diagnostics(node("/replay"), Time(), no_room).status
     assert (said.level, said.message) == (ERROR, "disk (No space left on device)")
-    assert replay_diagnostics(node("/replay"), Time(), full, "").status[0].message == "sampling"
+    assert replay_diagnostics(node("/replay"), Time(), full).status[0].message == "sampling"
 
 
 def test_of_safety_and_of_what_was_refused():

@@ -192,7 +192,7 @@ def test_a_full_disk_holds_transitions_back_and_loses_none(system):
     limits = resource.prlimit(replay.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(replay.pid, resource.RLIMIT_FSIZE, (128 + 20 * 60, limits[1]))  # stands for a full disk
     side.send(sent)
-    side.wait(lambda: side.status is not None and side.status.waiting_for.startswith("disk ("), "the complaint")
+    side.wait(lambda: side.status is not None and side.status.problem.startswith("disk ("), "the complaint")
     assert side.acknowledged <= 20 and side.status.lost == 0
     resource.prlimit(replay.pid, resource.RLIMIT_FSIZE, limits)
     side.wait(lambda: side.acknowledged == 61, "the transitions that were held back")

@@ -34,6 +34,11 @@ def test_what_waits_is_named():
     text = line(Progress.of(3700, 0, Totals(), waiting))
     assert text.startswith("1:01:40  acting")
     assert text.endswith("[actor: image 0.31 s old, limit 0.20 s; replay: warm-up 120/500]")
+    no_room = {"replay.problem": "disk (No space left on device)", "learner.problem": "File too large"}
+    assert Progress.of(1, 0, Totals(), waiting | no_room).waits[1:] == [
+        "replay: disk (No space left on device)",
+        "learner: File too large",
+    ]
     stopped = Progress.of(1, 0, Totals(), LATEST | {"safety.emergency_stop": "1"})
     assert stopped.waits == ["EMERGENCY STOP: latched; release with the service safety/release"]
 

@@ -8,9 +8,11 @@ hears. Run it while nothing else runs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import tempfile
 import time
@@ -19,7 +21,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.bench.fault_kinds import (
+    BY_CAMERA,
+    CONTINUES,
+    EITHER,
+    NEEDS_RELEASE,
+    OWN_STOP,
+    SIGNALS,
+    SIM_FAULTS,
+    UNSEEN,
+    campaign,
+)
 from jsac_ros.bench.system_run import SystemRun
+from jsac_ros.config import ConfigError
 
 CONFIG = "config/ur5_reacher_demo.yaml"
 OVERRIDES = {
@@ -27,36 +41,11 @@ OVERRIDES = {
     "sensors.wrench.topic": "wrench", "sensors.wrench.type": "geometry_msgs/msg/WrenchStamped",
     "sensors.wrench.fields": ["wrench.force.x", "wrench.force.y", "wrench.force.z",
                               "wrench.torque.x", "wrench.torque.y", "wrench.torque.z"],
-    "safety.wrench": "wrench", "safety.max_force_n": 40.0,
+    "sensors.wrench.max_age_s": 0.05, "safety.wrench": "wrench", "safety.max_force_n": 40.0,
 }  # fmt: skip
-
-# fault -> cases in a whole campaign
-SENSORS_LOST = ("camera_freeze", "camera_late", "camera_missing", "joints_late", "joints_missing", "joint_lost")
-SIM_FAULTS = dict.fromkeys((*SENSORS_LOST, "joint_jump", "nan_joints", "protective_stop", "restart", "slider"), 5)
-SIM_FAULTS |= {"contact": 3, "wrench_missing": 2}
-KILLS = {"safety": 9, "actor": 6, "replay": 8, "learner": 5, "reporter": 3, "sim_robot": 4}
-FREEZES = {"safety": 3, "actor": 4, "replay": 2, "learner": 2}
-OTHERS = {"emergency_stop": 4, "second_source": 4, "nan_command": 2, "short_command": 2, "fast_command": 2}
-FAULTS = {
-    **SIM_FAULTS,
-    **{f"kill_{name}": n for name, n in KILLS.items()},
-    **{f"freeze_{name}": n for name, n in FREEZES.items()},
-    **OTHERS,
-}
-
-# After these the arm continues: nothing that it needs is gone.
-CONTINUES = {
-    "kill_replay", "kill_learner", "kill_reporter", "freeze_replay", "freeze_learner",
-    "nan_command", "short_command", "fast_command", "slider",
-}  # fmt: skip
-# Here the arm's own controller stops it, harder than we would; or there is no arm to look at.
-OWN_STOP = {"protective_stop", "restart"}
-UNSEEN = {"kill_sim_robot"}
-BY_CAMERA = {"camera_freeze", "camera_late", "camera_missing"}
-# A killed simulator comes back with its arm at the start pose: a jump, which a person has to confirm.
-NEEDS_RELEASE = {"kill_safety", "emergency_stop", "second_source", "kill_sim_robot"}
 
 FAULT_S = 1.5
+CLOCK_STEP_S = 2.0
 CONTACT_S = 0.4  # the arm does not press any more once it has backed off
 AT_REST_RAD_S = 0.01
 _STILL_S = 0.1
@@ -75,19 +64,6 @@ class Outcome(NamedTuple):
     recovered_s: float | None  # None: it did not
 
 
-def campaign(seed: int, cases: int | None) -> list[str]:
-    """Faults in random order; `cases`: so many of them instead of all, every kind once before any twice."""
-    kinds = list(FAULTS)
-    rounds = [[name for name in kinds if FAULTS[name] > done] for done in range(max(FAULTS.values()))]
-    order = random.Random(seed)
-    for names in rounds:
-        order.shuffle(names)
-    planned = [name for names in rounds for name in names]
-    chosen = planned if cases is None else planned[:cases]
-    order.shuffle(chosen)
-    return chosen
-
-
 # -- judging, pure ---------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +75,12 @@ def time_to_rest_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
         if still[ahead].all() and time_s[-1] >= time_s[k] + _STILL_S:
             return float(time_s[k] - time_s[0])
     return None
+
+
+def time_to_stand_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
+    """From the first sample until all joints stand, if only to turn round; None: they never do."""
+    standing = np.flatnonzero(np.abs(qd).max(axis=1, initial=0.0) < AT_REST_RAD_S)
+    return float(time_s[standing[0]] - time_s[0]) if len(standing) else None
 
 
 def peak_acceleration(time_s: np.ndarray, qd: np.ndarray) -> float:
@@ -132,6 +114,7 @@ class Campaign:
         self.random = random.Random(seed)
         self.observer = Observer(run.config, run.domain)
         self._second_source = None  # while there is one
+        self._limited: dict[int, tuple[int, int]] = {}  # pid -> its limit before the disk was full
         self.bounds = bounds_of(run.config.safety, self.observer.arm)
 
     def case(self, fault: str) -> Outcome:
@@ -141,7 +124,8 @@ class Campaign:
             return Outcome(fault, None, 0.0, 0.0, 0, None)
         time.sleep(self.random.uniform(0.0, 1.0))
         see.wait(lambda: see.moving(0.15), 10.0)
-        self._pid = self.run.pid(fault.partition("_")[2]) if fault.startswith(("kill_", "freeze_")) else None
+        how, _, name = fault.partition("_")
+        self._pid = self.run.pid(name) if how in SIGNALS else None
         since_s = time.time()
         self._make(fault)
         see.forget(since_s)
@@ -157,14 +141,15 @@ class Campaign:
     def _outcome(self, fault: str, path, crossed: int, recovered_s: float | None) -> Outcome:
         rest_s = None
         until = len(path.time_s)
-        if fault not in CONTINUES | UNSEEN and until:
-            rest_s = time_to_rest_s(path.time_s, path.qd)
+        if fault not in CONTINUES | UNSEEN | EITHER and until:
+            # After a contact it stands, then backs off.
+            rest_s = (time_to_stand_s if fault == "contact" else time_to_rest_s)(path.time_s, path.qd)
             rest_s = np.inf if rest_s is None else rest_s
             until = int(np.searchsorted(path.time_s, path.time_s[0] + rest_s)) + 1
             if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old, changed or not
                 rest_s = max(0.0, rest_s - max(camera.max_age_s for camera in self.run.config.cameras.values()))
         speed = float(np.abs(path.qd[:until]).max(initial=0.0))
-        hard = None if fault in OWN_STOP | UNSEEN else peak_acceleration(path.time_s[:until], path.qd[:until])
+        hard = None if fault in OWN_STOP | UNSEEN | EITHER else peak_acceleration(path.time_s[:until], path.qd[:until])
         return Outcome(fault, None if rest_s is None else 1e3 * rest_s, speed, hard, crossed, recovered_s)
 
     def _acting(self) -> bool:
@@ -181,9 +166,15 @@ class Campaign:
         if fault in SIM_FAULTS:
             self.observer.fault(f"{fault} {CONTACT_S if fault == 'contact' else FAULT_S}")
         elif self._pid is not None:
-            os.kill(self._pid, signal.SIGKILL if fault.startswith("kill_") else signal.SIGSTOP)
+            os.kill(self._pid, _SIGNAL[fault.partition("_")[0]])
         elif fault == "emergency_stop":
             self.observer.stop_robot()
+        elif fault == "full_disk":
+            self._limited = {pid: _fill_disk(pid) for pid in self.run.pids()}
+        elif fault == "stranger":
+            self.observer.lie()
+        elif fault == "clock_step":
+            _step_clock(-CLOCK_STEP_S)
         elif fault == "second_source":
             from jsac_ros.bench.observer import SecondSource
 
@@ -196,6 +187,12 @@ class Campaign:
     def _end(self, fault: str) -> None:
         if fault.startswith("freeze_"):
             os.kill(self._pid, signal.SIGCONT)
+        if fault == "clock_step":
+            _step_clock(CLOCK_STEP_S)
+        for pid, limits in self._limited.items():
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        self._limited = {}
         if self._second_source is not None:
             self._second_source.stop()
             self._second_source = None
@@ -207,6 +204,21 @@ class Campaign:
         heard_s, status = self.observer.newest.get("safety_status", (0.0, None))
         fresh = status is not None and time.monotonic() - heard_s < 0.5
         return fresh and (status.emergency_stop or "release" in status.reason)
+
+
+_SIGNAL = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "hangup": signal.SIGHUP}
+
+
+def _fill_disk(pid: int) -> tuple[int, int]:
+    """No file of the process takes a byte any more, as on a disk without room; -> the limit before."""
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+    return limits
+
+
+def _step_clock(seconds: float) -> None:
+    """Raises PermissionError where this process may not set the clock."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
 
 
 def lost_acknowledged(folder: Path, acknowledged: dict[tuple[str, int], int]) -> int:
@@ -251,6 +263,9 @@ def _most(values) -> float | None:
     return round(max(known), 3) if known else None
 
 
+_EXPECTED = dict.fromkeys(CONTINUES, "continues") | dict.fromkeys(UNSEEN, "not seen") | dict.fromkeys(EITHER, "either")
+
+
 def table(summary: dict) -> str:
     """The campaign as docs/safety.md shows it."""
     lines = [
@@ -258,8 +273,9 @@ def table(summary: dict) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for fault, row in summary["by_fault"].items():
-        rest = "continues" if fault in CONTINUES else "not seen" if fault in UNSEEN else f"{row['rest_ms_max']:.0f}"
-        hard = "the arm's own" if row["peak_acceleration_rad_s2"] is None else f"{row['peak_acceleration_rad_s2']:.2f}"
+        rest = _EXPECTED.get(fault) or f"{row['rest_ms_max']:.0f}"
+        unknown = "not seen" if fault in EITHER else "the arm's own"
+        hard = unknown if row["peak_acceleration_rad_s2"] is None else f"{row['peak_acceleration_rad_s2']:.2f}"
         again = "never" if row["not_recovered"] else f"{row['recovered_s_max']:.1f}"
         lines.append(
             f"| {fault} | {row['cases']} | {rest} | {row['peak_speed_rad_s']:.2f} | {hard} "
@@ -272,18 +288,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG)
     parser.add_argument("--cases", type=int, help="so many instead of the whole campaign")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clock", action="store_true", help="also set this computer's clock back and forth (as root)")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """0 where no limit was crossed, everything recovered and nothing was lost or left."""
+    if arguments.clock:
+        try:
+            _step_clock(0.0)
+        except PermissionError:
+            raise ConfigError("--clock sets this computer's clock; expected root with CAP_SYS_TIME") from None
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="jsac_faults_") as folder:
         run = SystemRun(arguments.config, OVERRIDES, folder)
         try:
             run_folder = run.run_folder
             campaign_run = Campaign(run, arguments.seed)
-            for fault in campaign(arguments.seed, arguments.cases):
+            for fault in campaign(arguments.seed, arguments.cases, arguments.clock):
                 outcome = campaign_run.case(fault)
                 outcomes.append(outcome)
                 print(_line(outcome), flush=True)

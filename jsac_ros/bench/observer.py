@@ -31,11 +31,13 @@ from jsac_ros.msg import (
     ReplayStatus,
     SafetyStatus,
     TrainingStatus,
+    Transition,
     TransitionAck,
 )
 from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_map import JointMap
 
+_FAR = 2**62  # a sequence number that no run reaches
 STATUSES = {
     "safety_status": SafetyStatus,
     "control_status": ControlStatus,
@@ -76,6 +78,9 @@ class Observer:
         self.node.create_subscription(AppliedAction, "applied_action", self._on_answer, 10)
         self.node.create_subscription(TransitionAck, "transition_ack", self._on_ack, 10)
         self.command = self.node.create_publisher(Action, "policy_command", 1)
+        self._transition = self.node.create_publisher(Transition, "transitions", 10)
+        self._acknowledgement = self.node.create_publisher(TransitionAck, "transition_ack", 10)
+        self._answer = self.node.create_publisher(AppliedAction, "applied_action", 10)
         self.joint_states = self.node.create_publisher(JointState, config.robot.joint_states_topic, 10)
         self._emergency_stop = self.node.create_publisher(Bool, "emergency_stop", 10)
         self._fault = self.node.create_publisher(String, "sim_fault", 10)
@@ -108,6 +113,8 @@ class Observer:
             self._gate.add(1e3 * (to_ns(message.header.stamp) * 1e-9 - sent_s))
 
     def _on_ack(self, message: TransitionAck) -> None:
+        if message.next_sequence == _FAR:  # our own
+            return
         stream = (message.robot, message.session)
         self.acknowledged[stream] = max(self.acknowledged.get(stream, 0), message.next_sequence)
 
@@ -161,6 +168,17 @@ class Observer:
         message = Action(tick=2**63, policy_version=-1, velocity=velocity)
         message.header.stamp = self.node.get_clock().now().to_msg()
         self.command.publish(message)
+
+    def lie(self) -> None:
+        """What a stranger could say in the names of actor, safety and replay, once; none of it may be believed."""
+        streams = list(self.acknowledged)
+        for robot, session in streams[-1:]:
+            self._transition.publish(Transition(robot=robot, session=session, sequence=_FAR, oldest_sequence=_FAR))
+            self._acknowledgement.publish(TransitionAck(robot=robot, session=session, next_sequence=_FAR))
+        for _, answer in self.answers[-1:]:
+            self._answer.publish(AppliedAction(tick=answer.tick + 1, velocity=[0.1]))
+        stranger = JointState(name=["a_gripper"], position=[np.nan])
+        self.joint_states.publish(stranger)
 
     def call(self, service: str, seconds: float = 5.0) -> tuple[bool, str] | None:
         """A std_srvs/Trigger service; None where no node answers."""

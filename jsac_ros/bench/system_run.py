@@ -59,6 +59,11 @@ class SystemRun:
     def pid(self, name: str) -> int:
         return json.loads((self.run_folder / "processes.json").read_text())[name]
 
+    def pids(self) -> list[int]:
+        """Of all processes of the system, its starter first."""
+        processes = json.loads((self.run_folder / "processes.json").read_text())
+        return [self._popen.pid, *(pid for pid in processes.values() if pid != self._popen.pid)]
+
     def stop(self) -> int:
         """Ctrl-C; -> exit status."""
         if self.alive:

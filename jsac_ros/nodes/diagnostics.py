@@ -99,8 +99,8 @@ def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles
 _LEARNER_LEVEL = {"compiling": OK, "waiting": OK, "learning": OK, "paused": WARN, "stopped": WARN}
 
 
-def learner_diagnostics(node: Node, stamp, training, problem: str) -> DiagnosticArray:
-    """`training`: msg/TrainingStatus; `problem`: what could not be kept on the disk, "" for nothing, is an error."""
+def learner_diagnostics(node: Node, stamp, training) -> DiagnosticArray:
+    """`training`: msg/TrainingStatus; its `problem` is an error."""
     values = {
         "state": training.state,
         "updates": training.updates,
@@ -111,13 +111,13 @@ def learner_diagnostics(node: Node, stamp, training, problem: str) -> Diagnostic
         "policy version": training.policy_version,
         "checkpoint": training.checkpoint,
     }
-    level = ERROR if problem else _LEARNER_LEVEL[training.state]
-    return array_of(stamp, status(node, "state", level, problem or training.state, values))
+    level = ERROR if training.problem else _LEARNER_LEVEL[training.state]
+    return array_of(stamp, status(node, "state", level, training.problem or training.state, values))
 
 
-def replay_diagnostics(node: Node, stamp, replay, problem: str) -> DiagnosticArray:
-    """`replay`: msg/ReplayStatus; `problem`: of the disk, "" for none, is an error. That it waits is part of every run."""
+def replay_diagnostics(node: Node, stamp, replay) -> DiagnosticArray:
+    """`replay`: msg/ReplayStatus; its `problem` is an error. That it waits is part of every run."""
     names = ("stored", "valid", "received", "lost", "refused", "batches", "ingest_per_s", "sample_ms")
     values = {name.replace("_", " "): getattr(replay, name) for name in names}
     waits = f"waiting for {replay.waiting_for}" if replay.waiting_for else "sampling"
-    return array_of(stamp, status(node, "state", ERROR if problem else OK, problem or waits, values))
+    return array_of(stamp, status(node, "state", ERROR if replay.problem else OK, replay.problem or waits, values))

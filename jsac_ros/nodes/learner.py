@@ -187,7 +187,7 @@ class Learner(WorkingNode):
         updates_now, metrics = self.learner.updates, self.learner.metrics
         now, (then, updates, waited) = time.monotonic(), self._window
         self._window = (now, updates_now, self.waited_s)
-        message = TrainingStatus(session=self.session, state=self.state_name, updates=updates_now)
+        message = TrainingStatus(session=self.session, state=self.state_name, updates=updates_now, problem=self.problem)
         message.header.stamp = self.get_clock().now().to_msg()
         message.updates_per_s = (updates_now - updates) / (now - then)
         recent = list(self.update_ms)[updates - updates_now :] if updates_now > updates else []
@@ -199,7 +199,7 @@ class Learner(WorkingNode):
         message.skipped_updates = int(values.get("skipped", 0))
         message.metric_names, message.metric_values = list(values), list(values.values())
         self.status.publish(message)
-        self._diagnostics.publish(learner_diagnostics(self, message.header.stamp, message, self.problem))
+        self._diagnostics.publish(learner_diagnostics(self, message.header.stamp, message))
 
     # -- what it keeps -------------------------------------------------------------------------------------------
 

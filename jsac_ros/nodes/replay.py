@@ -203,9 +203,9 @@ class Replay(WorkingNode):
         message.ingest_per_s = (store.count - before) / (now - then)
         message.sample_ms = median(self.sample_ms) if self.sample_ms else 0.0
         self.sample_ms.clear()
-        message.waiting_for = self.disk_error or self.holding or self.waiting_for
+        message.waiting_for, message.problem = self.holding or self.waiting_for, self.disk_error
         self.status.publish(message)
-        self._diagnostics.publish(replay_diagnostics(self, message.header.stamp, message, self.disk_error))
+        self._diagnostics.publish(replay_diagnostics(self, message.header.stamp, message))
 
 
 def main(args=None) -> int:

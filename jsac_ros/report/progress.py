@@ -54,7 +54,8 @@ class Progress(NamedTuple):
         waits = [
             ("actor", self.text("control.reason")),
             ("safety", self.text("safety.reason")),
-            ("replay", self.text("replay.waiting_for")),
+            ("replay", self.text("replay.problem") or self.text("replay.waiting_for")),
+            ("learner", self.text("learner.problem")),
             ("learner", self.text("learner.state") if self.text("learner.state") not in ("", "learning") else ""),
         ]
         if self.text("safety.emergency_stop") == "1":

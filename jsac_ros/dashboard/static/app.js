@@ -152,8 +152,8 @@ function drawFigures() {
     "Updates a second": shown(training.updates_per_s ?? null),
     "Updates a step": steps ? shown((training.updates ?? 0) / steps) : "–",
     "Policy age": control.policy_age_s === undefined ? "–" : `${shown(control.policy_age_s)} s`,
-    "Learner": training.state ?? "–",
-    "Replay": replay.waiting_for || "ready",
+    "Learner": training.problem || (training.state ?? "–"),
+    "Replay": replay.problem || replay.waiting_for || "ready",
   };
   byId("figures").replaceChildren(...Object.entries(figures).map(([name, value]) => {
     const pair = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");

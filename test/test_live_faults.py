@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from jsac_ros.bench import faults
+from jsac_ros.bench.fault_kinds import CLOCK, FAULTS, campaign
 from jsac_ros.bench.faults import (
-    FAULTS,
     Campaign,
     Outcome,
-    campaign,
     peak_acceleration,
     summarise,
     table,
     time_to_rest_s,
+    time_to_stand_s,
     violations,
 )
 from jsac_ros.control.safety.bounds import bounds_of
@@ -36,7 +36,8 @@ def braking(from_s, speed=0.3, acceleration=1.4):
 
 def test_a_whole_campaign_makes_every_fault_about_a_hundred_times_in_all():
     whole = campaign(0, None)
-    assert set(whole) == set(FAULTS) and len(whole) == sum(FAULTS.values()) and 95 <= len(whole) <= 120
+    assert set(whole) == set(FAULTS) and len(whole) == sum(FAULTS.values()) and 95 <= len(whole) <= 130
+    assert set(campaign(0, None, with_clock=True)) == set(FAULTS) | set(CLOCK)
     assert set(SIM_FAULTS) <= set(FAULTS)  # every fault that the simulator can make
     assert campaign(3, 20) == campaign(3, 20) != campaign(4, 20) and len(set(campaign(3, 20))) == 20
 
@@ -47,6 +48,8 @@ def test_time_to_rest_is_found_and_a_pass_through_zero_is_none():
     turning = np.zeros((len(TIME), 6))
     turning[:, 0] = 0.3 - TIME  # through zero at 0.3 s and on
     assert time_to_rest_s(TIME, turning) is None
+    assert time_to_stand_s(TIME, turning) == pytest.approx(0.3, abs=0.011)
+    assert time_to_stand_s(TIME, np.full((len(TIME), 6), 0.2)) is None
 
 
 def test_peak_acceleration_is_that_of_the_brake():
@@ -81,10 +84,10 @@ def test_the_summary_has_the_promised_keys_and_the_table_every_fault():
     assert "| kill_safety | 2 | 250 |" in shown and "| kill_replay | 1 | continues |" in shown and "never" in shown
 
 
-@pytest.mark.timeout(400)  # a system of six processes is started, and faulted seven times
+@pytest.mark.timeout(400)  # a system of six processes is started, and faulted eight times
 def test_a_small_campaign_on_a_running_system(monkeypatch, capsys):
-    planned = ["contact", "joints_missing", "slider", "second_source", "kill_safety", "kill_actor", "kill_replay"]
-    monkeypatch.setattr(faults, "campaign", lambda seed, cases: planned)
+    planned = ["contact", "joints_missing", "slider", "second_source", "kill_safety", "hangup_actor", "full_disk", "stranger"]
+    monkeypatch.setattr(faults, "campaign", lambda seed, cases, with_clock: planned)
     monkeypatch.setitem(faults.OVERRIDES, "task.episode_s", 60.0)  # each fault meets an open episode
     ended, judge = [], Campaign._outcome
 
