@@ -54,6 +54,11 @@ class Policy:
         self._begun = False
 
     @property
+    def exported(self) -> export.Policy:
+        """Without stacks of its own."""
+        return self._policy
+
+    @property
     def spaces(self) -> Spaces:
         return self._policy.spaces
 

@@ -17,7 +17,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, String
 
 pytestmark = pytest.mark.timeout(300)
-SECONDS = float(os.environ.get("JSAC_FUZZ_S", "15"))
+SECONDS = float(os.environ.get("JSAC_FUZZ_S", "30"))
 SYSTEMS = {  # name -> what is set beside the tiny configuration; between them every subscription
     "arm": {"learner__policy_topic": True, "bag__record": True},
     "velocity": {"robot__interface": "velocity"},

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import train_cases
 from train_cases import FROM_STATE, LIFT, SMALL, without_pages  # noqa: F401
@@ -14,6 +18,7 @@ import jsac_ros as jr
 from jsac_ros import agent as algorithms
 from jsac_ros.__main__ import _module, main
 from jsac_ros.agent import export
+from jsac_ros.agent.checkpoint import Checkpoints
 from jsac_ros.config import TrainConfig
 from jsac_ros.parameters import dump, from_parameters, load
 from jsac_ros.report import intervals
@@ -51,6 +56,28 @@ def test_the_last_line_is_an_object_and_two_take_turns(tmp_path, capsys):
     assert found["success_interval"] == list(intervals.wilson(0, 3)) and found["environment"] == COUNTING
     assert found["difference"]["return_mean"] == pytest.approx(found["compared"]["return_mean"] - found["return_mean"])
     assert main(words) == 0 and json.loads(capsys.readouterr().out.splitlines()[-1]) == found
+
+
+def test_the_best_of_the_last_checkpoints_becomes_the_policy_of_the_run(tmp_path, capsys):
+    policy(tmp_path / "policy", 0)
+    agent = export.load(tmp_path / "policy").agent
+    assert main(["evaluate", str(tmp_path), "--best-of", "2"]) == 2
+    assert "holds 0 checkpoints; expected at least two" in capsys.readouterr().err
+    states = {}
+    with Checkpoints(tmp_path / "checkpoints", agent) as checkpoints:
+        for updates in (10, 20, 30):
+            states[updates] = replace(agent.init(updates), step=jnp.asarray(updates))
+            checkpoints.save(states[updates], {})
+    words = ["evaluate", str(tmp_path), "--best-of", "2", "--episodes", "2", "--environment", COUNTING, "--json"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("checkpoint 20: success") and "\ncheckpoint 30: success" in said
+    kept = export.load(tmp_path / "policy")
+    chosen = kept.about["card"]["chosen"]
+    assert chosen["of"] == ["checkpoint 20", "checkpoint 30"] and chosen["episodes"] == 2
+    of = states[int(chosen["checkpoint"].split()[1])]
+    assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (kept.params, agent.policy_params(of)))))
+    assert json.loads(said.splitlines()[-1])["return_mean"] == chosen["return_mean"]
 
 
 def test_a_run_is_evaluated_in_its_simulator_and_filmed(tmp_path, capsys):

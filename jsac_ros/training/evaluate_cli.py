@@ -3,11 +3,13 @@
   jsac-ros evaluate runs/lift_20260101_120000 --episodes 50
   jsac-ros evaluate my_policy --compare another_policy --environment config/lift.yaml
   jsac-ros evaluate runs/pendulum_v1_20260101_120000 --json | tail -n 1
+  jsac-ros evaluate runs/lift_20260101_120000 --best-of 3 --episodes 30      keeps the best of the last three checkpoints
   jsac-ros evaluate                                  of a running system: its next episode is deterministic, not stored
 
 A policy is tried where it was learned, or in --environment: a Gymnasium environment, or a configuration's simulator behind
 the safety gate, without ROS. Where episodes begin is drawn from --seed. Two policies take turns, and trial i of both begins
-alike.
+alike. With --best-of the checkpoints take turns; the best one becomes the policy of the run. Its figures are better than it is,
+because they are what it was chosen by: evaluate again with another --seed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from jsac_ros.config import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", type=Path, metavar="RUN|POLICY", help="folder of a run or of a policy")
     parser.add_argument("--compare", type=Path, metavar="RUN|POLICY", help="another one, tried in turn with the first")
+    parser.add_argument("--best-of", type=int, metavar="N", help="of a run: try its last N checkpoints and keep the best")
     parser.add_argument("--episodes", type=int, default=50, help="of each (default 50)")
     parser.add_argument("--environment", default="", metavar="E", help="a Gymnasium id or a configuration; default: its own")
     parser.add_argument("--seed", type=int, default=0, help="of where episodes begin (default 0)")
@@ -39,24 +42,52 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--seed is {arguments.seed}; expected 0 or more")
     from jsac_ros import api
 
-    folders = [arguments.policy, *([arguments.compare] if arguments.compare else [])]
+    if arguments.best_of is not None and (arguments.best_of < 2 or arguments.compare):
+        raise ConfigError(f"--best-of is {arguments.best_of}; expected 2 or more, without --compare")
     try:
-        policies = [api.load(folder) for folder in folders]
+        policies = _policies(arguments)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    environment = arguments.environment or _environment_of(arguments.policy, policies[0].about)
-    results = _trials(policies, environment, arguments)
-    for folder, found in zip(folders, results["policies"], strict=True):
-        print(f"{folder}: {_line(found)}")
+    first = next(iter(policies.values()))
+    environment = arguments.environment or _environment_of(arguments.policy, first.about)
+    results = _trials(list(policies.values()), environment, arguments)
+    for name, found in zip(policies, results["policies"], strict=True):
+        print(f"{name}: {_line(found)}")
+    if arguments.best_of:
+        results["policies"] = [_keep_best(policies, results["policies"], arguments)]
     if "difference" in results:
         low, high = results["difference"]["success_interval"]
         print(f"difference: success {results['difference']['success']:+.1%} (95 %: {low:+.1%} to {high:+.1%})")
     if arguments.film:
-        print(api.film(policies[0], environment, arguments.film, arguments.seed) or f"film: {arguments.film}")
+        print(api.film(first, environment, arguments.film, arguments.seed) or f"film: {arguments.film}")
     if arguments.json:
-        first = results["policies"][0] | {"environment": environment, "seed": arguments.seed, "sampled": arguments.sampled}
-        print(json.dumps(first if not arguments.compare else first | _compared(results)))
+        found = results["policies"][0] | {"environment": environment, "seed": arguments.seed, "sampled": arguments.sampled}
+        print(json.dumps(found if not arguments.compare else found | _compared(results)))
     return 0
+
+
+def _policies(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is tried, by the name that is printed. Raises ValueError, ConfigError."""
+    from jsac_ros import api
+    from jsac_ros.training import best
+
+    if arguments.best_of:
+        found = best.of_checkpoints(arguments.policy, arguments.best_of)
+        return {f"checkpoint {updates}": api.Policy(policy) for updates, policy in found.items()}
+    folders = [arguments.policy, *([arguments.compare] if arguments.compare else [])]
+    return {str(folder): api.load(folder) for folder in folders}
+
+
+def _keep_best(policies: dict[str, Any], figures: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Writes the best into the run; -> its figures."""
+    from jsac_ros.training import best
+
+    name, found = max(zip(policies, figures, strict=True), key=lambda one: (one[1]["success"], one[1]["return_mean"]))
+    actions = "sampled" if arguments.sampled else "best"
+    chosen = {"of": list(policies), "checkpoint": name, "actions": actions} | found
+    best.keep(arguments.policy, policies[name].exported, chosen)
+    print(f"kept {name} in {arguments.policy / 'policy'}")
+    return found
 
 
 def _trials(policies: list[Any], environment: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -74,7 +105,7 @@ def _trials(policies: list[Any], environment: str, arguments: argparse.Namespace
             for episodes, turn in zip(played, turns, strict=True):
                 episodes.append(next(turn))
     found: dict[str, Any] = {"policies": [trials.figures(episodes) for episodes in played]}
-    return found | ({"difference": trials.difference(*played)} if len(played) == 2 else {})
+    return found | ({"difference": trials.difference(*played)} if arguments.compare else {})
 
 
 def _compared(results: dict[str, Any]) -> dict[str, Any]:
