@@ -6,7 +6,6 @@ or shown; they are refused. ROS 2's own reader of parameter files has no aliases
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -74,7 +73,14 @@ def cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that is close to a name; "" where none is."""
+    import difflib  # where something is wrong only: it is memory of the safety process
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ " (did you mean 'run'?)" where one of the known names is close to a name, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(name, known)
+    return f" (did you mean {close!r}?)" if close else ""

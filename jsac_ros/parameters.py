@@ -7,7 +7,6 @@ and this module read the same thing. This is the only place where a name in a fi
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
@@ -113,8 +112,8 @@ def _line(problem: Any, model: type[BaseModel]) -> str:
     where = documents.cut(".".join(str(part) for part in problem["loc"])) or "config"
     if problem["type"] == "extra_forbidden":
         known = _known(problem["loc"][:-1], model)
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        return f"{where}: unknown key; " + (f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}")
+        close = documents.closest(str(problem["loc"][-1]), known)
+        return f"{where}: unknown key; " + (f"did you mean {close}?" if close else f"known are {', '.join(known)}")
     if problem["type"] == "missing":
         return f"{where} is missing; expected a value"
     value = "" if isinstance(problem["input"], dict) else f" is {documents.shown(problem['input'])}"

@@ -32,7 +32,6 @@ from jsac_ros.nodes.refusals import Refusals
 from jsac_ros.output import drop_what_is_lost
 from jsac_ros.signals import endings, on_signals
 from jsac_ros.supervision import STOP
-from jsac_ros.system import make_run_folder
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 3.5  # a lost datagram comes again with the writer's next heartbeat: after 0.2 s, 3 s without a profile of ours
@@ -220,4 +219,8 @@ def _be_heard(node: Node) -> None:
 def run_folder(config: SystemConfig) -> Path:
     """Where this run keeps its files: as the starter set it, or a new folder where a node is started alone."""
     folder = os.environ.get("JSAC_RUN_FOLDER", "")
-    return Path(folder) if folder else make_run_folder(config)
+    if folder:
+        return Path(folder)
+    from jsac_ros.system import make_run_folder  # not above: 2 MB of the 80 of the safety process, whose starter makes it
+
+    return make_run_folder(config)
