@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import agent_reference as reference
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from agent_cases import agent_of, host, random_batch, small
 
-from jsac_ros.agent import gradient
+from jsac_ros.agent import build, gradient
 from jsac_ros.agent.augment import random_shift, shift_images
 from jsac_ros.agent.critic import bellman_error, critic_loss
 from jsac_ros.agent.distributions import log_prob_tanh_gaussian, sample_tanh_gaussian
@@ -19,6 +21,8 @@ from jsac_ros.agent.target import update_target
 from jsac_ros.agent.temperature import target_entropy, temperature_loss
 from jsac_ros.agent.update import sample_of
 from jsac_ros.agent.weight_clip import clip_weights
+from jsac_ros.parameters import load
+from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace
 
 LAYERS = {"conv_channels": (4, 6), "conv_kernels": (4, 3), "conv_strides": (2, 1), "hidden": (16, 12)}
 
@@ -276,3 +280,13 @@ def test_kernels_start_orthogonal_with_scale_root_two_and_heads_with_their_own()
         np.testing.assert_allclose(narrow.T @ narrow, square * np.eye(narrow.shape[1]), atol=1e-5)
     first, second = critic["critic"]["ensemble"]["mlp"]["dense_1"]["kernel"][:2]
     assert not np.allclose(first, second)
+
+
+def test_the_published_configuration_has_as_many_parameters_as_its_authors_print():
+    """Their hyperparameters.md, Create2-Orin reacher: two frames of colour and mask, 14 numbers, 7 actions."""
+    spaces = Spaces.of([ImageSpace("front", 60, 80, channels=1, stack=8)], [VectorSpace("base", 14)], [ActionSpace("base", 7)])
+    agent = build(load("jsac_published").agent, spaces)
+    params = jax.eval_shape(agent.init, 0).params
+    count = lambda tree: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+    assert count(params["critic"]["encoder"]) == 87_744
+    assert count(params["critic"]["critic"]) == 6_140_101 and count(params["actor"]) == 1_575_118
