@@ -58,7 +58,7 @@ class Inputs:
         self.frame_arrived = threading.Condition()
 
     # -- executor ------------------------------------------------------------------------------------------------
-    # published_ns: when the message was published, as the middleware tells; 0 where it does not.
+    # published_ns: when the message was published, as the middleware tells; 0 where it does not. waited_s: since it came.
 
     def on_image(self, name: str, message: Any, published_ns: int = 0) -> None:
         """name: of the camera."""
@@ -79,11 +79,11 @@ class Inputs:
                 self.frames.append(frame)
                 self.frame_arrived.notify()
 
-    def on_joints(self, message: Any, published_ns: int = 0, number: int | None = None) -> None:
+    def on_joints(self, message: Any, published_ns: int = 0, waited_s: float = 0.0, number: int | None = None) -> None:
         """number: that its publisher gave it, where the middleware tells."""
         joint_map = self._read_joints.map
         try:
-            times = self._times(message, self._rig.config.robot.stamps, published_ns)
+            times = self._times(message, self._rig.config.robot.stamps, published_ns, waited_s)
             joints = self._read_joints(message, times, number)
         except ValueError as error:
             self._refuse(JOINTS, str(error))
@@ -105,11 +105,11 @@ class Inputs:
             with self.frame_arrived:  # a frame may wait for them
                 self.frame_arrived.notify()
 
-    def on_sensor(self, name: str, message: Any, published_ns: int = 0) -> None:
+    def on_sensor(self, name: str, message: Any, published_ns: int = 0, waited_s: float = 0.0) -> None:
         sensor = self._rig.sensors[name]
         try:
             values = sensor.read(message)
-            times = self._times(message, sensor.config.stamps, published_ns)
+            times = self._times(message, sensor.config.stamps, published_ns, waited_s)
         except ValueError as error:
             self._refuse(name, str(error))
             return
@@ -126,9 +126,9 @@ class Inputs:
                 self._answers.popitem(last=False)
             self.frame_arrived.notify()
 
-    def _times(self, message: Any, stamps: Stamps, published_ns: int) -> Times:
+    def _times(self, message: Any, stamps: Stamps, published_ns: int, waited_s: float = 0.0) -> Times:
         """Raises StampError where the stamp cannot be used."""
-        arrived_s, arrived_ns = self._now_s(), self.clock.ros_now_ns()
+        arrived_s, arrived_ns = self._now_s() - waited_s, self.clock.ros_now_ns() - round(waited_s * 1e9)
         header = getattr(message, "header", None)
         stamp_ns = 0 if header is None else to_ns(header.stamp)
         name_ns = known_by(stamp_ns, published_ns or arrived_ns, stamps)

@@ -24,6 +24,7 @@ from collections import defaultdict
 import numpy as np
 from rclpy.client import Client
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -42,6 +43,7 @@ from jsac_ros.messages import from_action, from_outputs, to_ns, to_outputs
 from jsac_ros.msg import Action, AppliedAction, PersonAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import ActorReports
+from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
 from jsac_ros.nodes.transitions import CLASSES, TransitionSender
 from jsac_ros.report.demonstrations import demonstrations_left, is_demonstration
@@ -93,6 +95,7 @@ class Actor(WorkingNode):
         self._commands = 0
         self._waits_for = "its networks to be compiled"
         self._reset_services: dict[str, Client] = {}
+        self._polled: list[Subscription] = []
         self._service_wanted = self.create_guard_condition(self._call_service)
         self._called_s = -SERVICE_TIMEOUT_S
         self._connect()
@@ -123,14 +126,18 @@ class Actor(WorkingNode):
             cameras[source.topic, source.type].append(name)
         for (topic, kind), names in cameras.items():
             self.create_subscription(message_class(kind), topic, self._on_images_of(names), qos)
-        self.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, qos)
+        # An executor that wakes for each of 500 joint states a second takes half a core; each tick takes what has come.
+        # A frame of a recording waits for the joint states that belong to it.
+        polled = {} if config.robot.driver == "bag" else {"callback_group": Polled()}
+        take_later = [self.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, qos, **polled)]
         for name in self.rig.sensors:
             source = self.rig.sources[name]
-            heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info))
+            heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info), _waited_s(info))
             kind = message_class(source.type, f"sensors.{name}.type")
-            self.create_subscription(kind, source.topic, heard, qos)
+            take_later.append(self.create_subscription(kind, source.topic, heard, qos, **polled))
             if not source.max_age_s:  # said once, perhaps before we came: a latched publisher's last word counts too
-                self.create_subscription(kind, source.topic, heard, _LATCHED)
+                take_later.append(self.create_subscription(kind, source.topic, heard, _LATCHED, **polled))
+        self._polled = take_later if polled else []
         if inputs.needs_answers:
             self.create_subscription(Action, "recorded_action", self._on_recorded_action, 100)
 
@@ -189,6 +196,8 @@ class Actor(WorkingNode):
             clock = FixedRate(config.control.period_s, self.clock, self.stop)
         ends_s, self._waits_for = None, ""
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
+            for subscription in self._polled:
+                take(subscription)
             events, problem = self._serve_requests(), self._safety_problem()
             if self._contact() and self.session.state == "acting":  # what is seen now is what the contact led to
                 events, problem = (*events, CONTACT), ""
@@ -361,7 +370,7 @@ class Actor(WorkingNode):
         return on_image
 
     def _on_joints(self, message: JointState, info: dict) -> None:
-        self.inputs.on_joints(message, _published_ns(info), info.get("publication_sequence_number"))
+        self.inputs.on_joints(message, _published_ns(info), _waited_s(info), info.get("publication_sequence_number"))
 
     def _on_recorded_action(self, message: Action) -> None:
         """Without a velocity: nothing had been commanded yet."""
@@ -393,6 +402,11 @@ class Actor(WorkingNode):
             shown = f"{len(values)} values" if len(values) != size else str(motion.tolist())
             raise ValueError(f"velocity is {shown}; expected {size} finite values")
         return motion
+
+
+def _waited_s(info: dict) -> float:
+    """Since a message came."""
+    return max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
 
 
 def _published_ns(info: dict) -> int:

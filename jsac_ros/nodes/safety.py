@@ -99,7 +99,6 @@ class Safety(JsacNode):
             (Bool, robot.program_running_topic, self._on_program, _LATCHED),
             (Bool, robot.program_running_topic, self._on_program, sensor),
             *self._safety_mode(),
-            (Float64, robot.speed_scaling_topic, self._on_scaling, sensor),
             (Bool, safety.dead_man_topic, self._on_dead_man, sensor),
         ]
         for kind, topic, callback, qos in heard:
@@ -108,6 +107,8 @@ class Safety(JsacNode):
         # What is needed when something is judged; an executor that wakes for each joint state costs 5 % of a core.
         polled = {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
         self._measured: list[Subscription] = []
+        if topic := robot.speed_scaling_topic:  # before the joint states, which are judged by it
+            self._measured.append(self.create_subscription(Float64, topic, self._on_scaling, sensor, **polled))
         if robot.interface != "twist":
             self._measured.append(
                 self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
@@ -174,6 +175,9 @@ class Safety(JsacNode):
         """What has come since the last look; the lock is held."""
         for subscription in self._measured:
             take(subscription)
+
+    def _on_scaling(self, message: Float64, _: dict) -> None:
+        self._gate.speed_scaling(message.data)
 
     def _on_joints(self, message: JointState, info: dict) -> None:
         robot, now_s = self.config.robot, time.monotonic()
@@ -251,10 +255,6 @@ class Safety(JsacNode):
     def _on_safety_mode(self, mode: int) -> None:
         with self._lock:
             self._gate.safety_mode(mode)
-
-    def _on_scaling(self, message: Float64) -> None:
-        with self._lock:
-            self._gate.speed_scaling(message.data)
 
     def _on_dead_man(self, message: Bool) -> None:
         with self._lock:

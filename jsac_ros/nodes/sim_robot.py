@@ -41,7 +41,7 @@ _JOINTS_LATE_S, _CAMERA_LATE_S = 0.2, 0.4
 _JUMP_RAD = 0.5
 _SLIDER = 0.5
 _CONTACT_N = 100.0
-_STATUS_PERIOD = 12  # joint states between two messages of what changes slowly
+_SCALING_HZ = 100.0  # of the driver's speed_scaling_state_broadcaster, however many joint states there are
 _TRUTH_PERIOD_S = 0.02  # between two messages to a scripted person
 _LONGEST_STEP_S = 0.1  # after a longer pause of this process the robot has simply stood still
 
@@ -223,9 +223,8 @@ class SimRobot(JsacNode):
         if running != self._running:
             self._running = running
             self._program_running.publish(Bool(data=running))
-        elif tick % _STATUS_PERIOD:
-            return
-        self._speed_scaling.publish(Float64(data=self._sim.speed_scaling))
+        if tick % max(1, round(self.config.sim.joint_rate_hz / _SCALING_HZ)) == 0:
+            self._speed_scaling.publish(Float64(data=self._sim.speed_scaling))
 
     def _publish_sensors(self, measured: dict[str, np.ndarray], now_s: float) -> None:
         stamp = self.get_clock().now().to_msg()
