@@ -169,7 +169,7 @@ class Environment(EpisodicEnvironment):
             self.env.close()
 
     def _call(self, method: str, count: int, *arguments: Any, **named: Any) -> tuple:
-        """Calls the environment's code. Raises ConfigError with file and line if it raises or returns other than `count` values."""
+        """Calls the environment's code. Raises ConfigError with file and line if it raises or returns not `count` values."""
         try:
             given = getattr(self.env, method)(*arguments, **named)
         except Exception as error:  # anything that user code raises
