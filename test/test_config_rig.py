@@ -106,7 +106,7 @@ def test_what_a_task_brings_is_heard_and_its_vectors_are_observed():
         ({"actions__arm__joints": ("a", "a")}, "actions.arm.joints is ['a', 'a']; expected different ones of ['a', 'b', 'c']"),
         ({"actions__arm__scale": (0.1, 0.2, 0.3)}, "actions.arm.scale is [0.1, 0.2, 0.3]; expected 1 or 2 finite values"),
         ({"actions__arm__type": "base_velocity", "actions__arm__joints": None, "actions__arm__scale": None},
-         "actions.arm.type is 'base_velocity'; joints is no mobile base"),
+         "actions.arm.type is 'base_velocity'; joints is not a mobile base"),
         ({"task__type": "create_reacher"}, "task.type is 'create_reacher'; robot 'joints' is not a mobile base"),
         ({"actions__arm__type": "gripper", "actions__arm__joints": None, "actions__arm__scale": None},
          "actions.arm.device is 'gripper'; expected one of none (grippers is empty)"),
