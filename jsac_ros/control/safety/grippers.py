@@ -10,7 +10,7 @@ import numpy as np
 
 from jsac_ros.robots.gripper import Gripper
 
-LEAD_S = 0.2  # s, at their speed: how far the set point may lead the measured fingers, and so how far they jump when they come free
+LEAD_S = 0.2  # the set point leads the measured fingers by at most this, at their speed: how far they jump when they come free
 STANDS_M = 5e-4  # fingers that have moved less are at rest
 
 
