@@ -1,14 +1,13 @@
-"""Demonstrations: a person drives, marks and discards episodes; what succeeded becomes a store to learn from.
+"""Demonstrations: a person drives, marks and discards episodes; the successful ones become a store to learn from.
 
-A reset, then the robot waits until the person takes over; `success`, `failure` and `discard` (buttons, keys, verbs) end an
-episode with the person's word. It ends by itself when enough episodes have succeeded, and leaves a store for
-`replay.demonstrations`.
+After a reset the robot waits until the person takes over; `success`, `failure` and `discard` (buttons, keys, verbs) end an
+episode. The command ends when enough episodes have succeeded, and leaves a store for `replay.demonstrations`.
 
   jsac-ros demo push --episodes 20                           with the gamepad; --device spacemouse, keyboard or a file
   jsac-ros demo push --episodes 20 --expert                  the task's scripted expert in the simulator
-  jsac-ros demo list runs/push_1/demonstrations              its episodes
-  jsac-ros demo drop runs/push_1/demonstrations 3 7          without two of them
-  jsac-ros demo merge demos/monday demos/tuesday demos/all   two stores as a new one
+  jsac-ros demo list runs/push_1/demonstrations              lists its episodes
+  jsac-ros demo drop runs/push_1/demonstrations 3 7          removes two of them
+  jsac-ros demo merge demos/monday demos/tuesday demos/all   merges two stores into a new one
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="that succeed (default 20)")
     hand = parser.add_mutually_exclusive_group()
     hand.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard or a file")
-    hand.add_argument("--expert", action="store_true", help="the task's scripted expert in the person's place")
+    hand.add_argument("--expert", action="store_true", help="the task's scripted expert instead of a person")
     parser.add_argument("--to", metavar="FOLDER", help="of the store (default: demonstrations/ in the run folder)")
     parser.add_argument("--namespace", default="", metavar="NAME", help="of all topics and services that are not absolute")
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after so many seconds in any case")
@@ -60,14 +59,14 @@ def _record(arguments: argparse.Namespace) -> int:
 
 
 def drive(arguments: argparse.Namespace) -> tuple[Path, int]:
-    """The system without a learner, until enough episodes succeeded; -> run folder, exit status. Raises ConfigError.
+    """Runs the system without a learner until enough episodes succeeded; returns run folder and status. Raises ConfigError.
 
     arguments: of `add_arguments`.
     """
     if arguments.episodes < 1:
         raise ConfigError(f"--episodes is {arguments.episodes}; expected 1 or more")
     if arguments.to and Path(arguments.to).exists():
-        raise ConfigError(f"--to {arguments.to}: is there already; expected a new folder")
+        raise ConfigError(f"--to {arguments.to}: exists already; expected a new folder")
     by = ["person.by=expert"] if arguments.expert else ["person.by=device", f"person.mapping={arguments.device}"]
     arguments.overrides = [f"person.episodes={arguments.episodes}", *by, *arguments.overrides]
     resolved = run.resolve(arguments)
@@ -94,7 +93,7 @@ def _drop(words: list[str]) -> int:
 
     store, *numbers = words
     if wrong := [number for number in numbers if not number.isdecimal()]:
-        raise ConfigError(f"demo drop: episode {wrong[0]!r}; expected numbers as `jsac-ros demo list {store}` has them")
+        raise ConfigError(f"demo drop: episode {wrong[0]!r}; expected numbers from `jsac-ros demo list {store}`")
     kept = drop(store, set(map(int, numbers)))
     print(f"{store}: {len(kept)} episodes left, {sum(episode.steps for episode in kept)} steps")
     return 0

@@ -131,6 +131,22 @@ def test_command_works_from_any_folder_with_nothing_sourced(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_command_keeps_the_packages_of_the_user_and_leaves_out_those_of_ros(tmp_path):
+    command, python = tmp_path / "jsac-ros", tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH" "$@"\n')
+    python.chmod(0o755)
+    command.write_text(load_tool("setup_environment").COMMAND.format(python=python))
+    for given, kept in (
+        ("/opt/ros/jazzy/lib/python3:/home/me/my lab:/ws", "/home/me/my lab:/ws"),
+        ("/opt/ros/x", ""),
+        ("", ""),
+    ):
+        done = subprocess.run(
+            ["sh", command, "run", "a b"], env={"PYTHONPATH": given}, capture_output=True, text=True, timeout=10
+        )
+        assert done.stdout == f"{kept} -P -m jsac_ros run a b\n", done
+
+
 @pytest.mark.parametrize("sourced", ["", "/opt/ros/jazzy"])
 def test_a_shell_that_sourced_the_installation_finds_the_package(tmp_path, sourced):
     """As `ros2 pkg prefix` and `ros2 launch` look for it: with a Python that is not of .venv."""

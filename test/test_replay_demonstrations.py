@@ -65,9 +65,9 @@ def test_dropping_takes_an_episode_out_and_nothing_else(store):
 def test_what_cannot_be_done_is_named_and_changes_nothing(store, tmp_path):
     with pytest.raises(StoreError, match="has episodes 0 to 3; episode 7 is none of them"):
         drop(store, {1, 7})
-    with pytest.raises(StoreError, match="no episode of it is kept"):
+    with pytest.raises(StoreError, match="no episode is kept"):
         drop(store, {0, 1, 2, 3})
-    with pytest.raises(StoreError, match="is there already; expected a new folder"):
+    with pytest.raises(StoreError, match="exists already; expected a new folder"):
         keep(store, tmp_path, lambda episode: True)
     writer = FrameStore.open(store, SPACES, 100)
     with pytest.raises(StoreError, match="a process is writing to it"):

@@ -325,7 +325,7 @@ def test_a_store_of_other_spaces_is_refused_by_the_names_that_differ(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="expected a folder that can be written"):
+    with pytest.raises(StoreError, match="expected a writable folder"):
         FrameStore.open(tmp_path / "file" / "store", SPACES, 10)
     with pytest.raises(StoreError, match="no replay store"):
         FrameStore.read(tmp_path / "file" / "store")

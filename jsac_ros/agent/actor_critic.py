@@ -1,4 +1,4 @@
-"""What JSAC and SAC with a value function share: networks, optimisers, first parameters, acting."""
+"""The common part of JSAC and SAC with a value function: networks, optimisers, initial parameters, acting."""
 
 from __future__ import annotations
 

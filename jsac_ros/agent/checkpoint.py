@@ -1,8 +1,8 @@
-"""Checkpoints of all that learns, with Orbax: written in the background, atomic, a bounded number kept.
+"""Checkpoints of all that learns, with Orbax: written in the background, atomic, limited in number.
 
 A checkpoint is a folder named by its step that holds `state` (the arrays of a TrainState) and `about` (JSON: format
-version, shapes of every array, spaces, parameters, and counters of the process that saved it, such as the replay's place).
-It is renamed into place when complete, so what is listed is whole; leftovers of a killed writer are removed.
+version, shapes of every array, spaces, parameters, and counters of the process that saved it, such as the position in replay).
+It is renamed into place when complete, so every listed checkpoint is complete; leftovers of a killed writer are removed.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from jsac_ros.agent.agent import Agent, TrainState
 from jsac_ros.spaces import Spaces
 
 FORMAT = 2
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write has several tracebacks there, and one line here
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write logs several tracebacks there, and one line here
 
 
 class CheckpointError(ValueError):
-    """One line that names the checkpoint, what it holds and what was expected."""
+    """One line that names the checkpoint, its content and what was expected."""
 
 
 class Checkpoints:
-    """The checkpoints of one run. Close it: the last write may still be under way. A write that fails costs no whole one."""
+    """The checkpoints of one run. Close it: the last write may be in progress. A failed write damages no complete one."""
 
     def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3):
         """keep: how many; None: all."""
@@ -49,10 +49,10 @@ class Checkpoints:
         self.close()
 
     def save(self, state: TrainState, counters: dict[str, Any]) -> None:
-        """Copies the state to the host, then writes it in the background; waits for a write still under way.
+        """Copies the state to the host, then writes it in the background; waits for a write in progress.
 
-        counters: JSON values, given back by `restore`. Saving a step that is already there does nothing. Raises
-        CheckpointError where this write cannot begin, or the one before failed in the background; this one then has begun.
+        counters: JSON values, given back by `restore`. Saving an existing step does nothing. Raises
+        CheckpointError if this write cannot start, or if the previous one failed in the background; this one has then started.
         """
         failure = None
         try:
@@ -62,7 +62,7 @@ class Checkpoints:
             failure = error
         step = int(state.step)
         if step != self.latest():
-            # A copy of our own: the next update gives the state's buffers away while Orbax still writes.
+            # A copy: the next update donates the state's buffers while Orbax still writes.
             host = jax.tree.map(np.array, state)
             about = {
                 "format": FORMAT,
@@ -83,18 +83,18 @@ class Checkpoints:
             yield
         except Exception as error:  # whatever Orbax, its threads and the file system raise
             self._failed = True
-            self._manager.reload()  # it counts what it began
+            self._manager.reload()  # it counts the checkpoints that it started
             self._clear()
             raise CheckpointError(f"checkpoint {self._folder}: cannot be written: {documents.one_line(error)}") from error
 
     def latest(self) -> int | None:
-        """The newest whole checkpoint's step; None where there is none."""
+        """The step of the newest complete checkpoint; None if there is none."""
         return max((int(path.name) for path in self._folder.iterdir() if path.name.isdigit()), default=None)
 
     def restore(self, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
-        """The state, to the bit, and the counters, of the newest checkpoint or of `step`.
+        """The exact state and the counters of the newest checkpoint or of `step`.
 
-        Raises CheckpointError where there is none, or its format, algorithm, parts or shapes are other ones.
+        Raises CheckpointError if there is none, or its format, algorithm, parts or shapes differ.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -107,21 +107,21 @@ class Checkpoints:
         self._refuse_others(step, about["arrays"], _arrays(template))
         template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         state = self._read(step, state=ocp.args.StandardRestore(template))["state"]
-        # Not committed to a device, as a fresh state is not, or the update would be compiled again.
+        # Not committed to a device, like a fresh state; else the update would be compiled again.
         return jax.tree.map(jnp.asarray, state), about["counters"]
 
     def close(self) -> None:
-        """Waits until everything is written. Raises CheckpointError where it was not."""
+        """Waits until everything is written. Raises CheckpointError if a write failed."""
         try:
             with self._written():
                 self._manager.wait_until_finished()
         finally:
             self._manager.close()
-            if self._failed:  # what its other threads wrote since
+            if self._failed:  # written by its other threads since
                 self._clear()
 
     def _clear(self) -> None:
-        """Removes what failed writes left, which may be what fills the disk."""
+        """Removes the leftovers of failed writes, which may fill the disk."""
         for leftover in self._folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -142,7 +142,7 @@ class Checkpoints:
 
 
 def _parts(spaces: dict[str, Any]) -> dict[str, str]:
-    """What an observation and an action are made of -> its shape."""
+    """Part of the observations and actions -> its shape."""
     spaces = Spaces.from_json(spaces)
     return {f"observation {name!r}": str(list(part.shape)) for name, part in spaces.observation.items()} | {
         f"action {part.name!r}": f"{list(part.shape)}, {part.choices} choices" for part in spaces.actions

@@ -1,4 +1,4 @@
-"""A policy's folder as far as it can be read without JAX, so that a starter checks it: `policy.json` and what it names."""
+"""The part of a policy's folder that can be read without JAX, so that a starter can check it: `policy.json` and its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST_JSON = 1 << 20  # bytes
 
 
 def about_of(folder: Path) -> dict[str, Any]:
-    """The content of policy.json. Raises ValueError with one line where it cannot be read or is of another format."""
+    """The content of policy.json. Raises ValueError with one line if it cannot be read or has another format."""
     try:
         about = documents.json_of(documents.read(folder / ABOUT, _LARGEST_JSON))
     except ValueError as error:
@@ -28,7 +28,7 @@ def about_of(folder: Path) -> dict[str, Any]:
 
 
 def check(folder: Path, spaces: Spaces) -> None:
-    """Raises ValueError with one line where the files do not agree, or where the policy was learned in other spaces."""
+    """Raises ValueError with one line if the files are inconsistent, or if the policy was learned in other spaces."""
     about = about_of(folder)
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""The episodes of a store, one by one: to look through demonstrations, to leave some out."""
+"""The episodes of a store, one by one: to list demonstrations and to drop some."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def _episode(store: FrameStore, number: int, identity: tuple[str, int, int], slo
 
 
 def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode], bool]) -> list[StoredEpisode]:
-    """Copies the wanted episodes of a store to a new one; -> those. The new store is there as a whole or not at all.
+    """Copies the wanted episodes of a store to a new one and returns them. The new store is complete or absent.
 
-    Raises StoreError where `target` is there already, a process writes to the source or nothing is wanted.
+    Raises StoreError if `target` exists, a process writes to the source or no episode is wanted.
     """
     source, target = Path(source), Path(target)
     if target.exists():
-        raise StoreError(f"{target}: is there already; expected a new folder")
+        raise StoreError(f"{target}: exists already; expected a new folder")
     store = FrameStore.read(source, exclude_writers=True)
     try:
         kept = [episode for episode in episodes_of(store) if wanted(episode)]
         if not kept:
-            raise StoreError(f"{source}: no episode of it is kept; expected at least one")
+            raise StoreError(f"{source}: no episode is kept; expected at least one")
         rows = sum(len(episode.slots) for episode in kept)
         beside = target.with_name(target.name + ".new")
         shutil.rmtree(beside, ignore_errors=True)
@@ -79,7 +79,7 @@ def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode
 
 
 def drop(folder: str | Path, numbers: set[int]) -> list[StoredEpisode]:
-    """Takes episodes out of a store; -> those that stay. Raises StoreError where one of them is not in it."""
+    """Removes episodes from a store; returns the remaining ones. Raises StoreError if one of them is not in it."""
     folder = Path(folder)
     store = FrameStore.read(folder, exclude_writers=True)
     count = len(episodes_of(store))

@@ -1,4 +1,4 @@
-"""The episodes of a store, to look at: which rows they are, and their frames as one image."""
+"""The episodes of a store for display: their rows, and their frames as one image."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Sheet(NamedTuple):
 
 
 class Episodes:
-    """The episodes of a store while replay writes to it: nothing is read but what is asked for."""
+    """The episodes of a store while replay writes to it: only what is requested is read."""
 
     def __init__(self, folder: str | Path):
-        """Raises StoreError where there is no store."""
+        """Raises StoreError if there is no store."""
         self.spaces, capacity = files.read_header(Path(folder))
         self._rows = np.asarray(files.open_array(Path(folder) / files.ROWS, files.row_type(self.spaces), (capacity,), "r"))
         self._frames = Frames(Path(folder), self.spaces, capacity, True)
 
     def rows(self, key: Key) -> np.ndarray:
-        """A copy of the whole records of an episode in the order of its steps, structured [T]; empty where there is none."""
+        """A copy of the whole records of an episode in the order of its steps, structured [T]; empty if it has none."""
         return self._rows[self.slots(key)]
 
     def slots(self, key: Key) -> np.ndarray:
@@ -63,7 +63,7 @@ class Episodes:
         return self._frames.arrays[image][slots]
 
     def sheet(self, key: Key, image: str, most: int = 400) -> Sheet | None:
-        """The frames of one image of an episode; of more than `most`, evenly chosen ones. None where there are none."""
+        """The frames of one image of an episode; of more than `most`, evenly spaced ones. None if there are none."""
         slots = self.slots(key)
         if not len(slots) or image not in self._frames.arrays:
             return None
@@ -74,7 +74,7 @@ class Episodes:
 
 
 def tiled(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """uint8 [rows*H, columns*W, 3] of frames of one size, uint8 [H, W, 3] each: row after row, what is left over black."""
+    """uint8 [rows*H, columns*W, 3] of frames of one size, uint8 [H, W, 3] each: row after row; unused cells are black."""
     height, width, _ = frames[0].shape
     whole = np.zeros((-(-len(frames) // columns) * height, columns * width, 3), np.uint8)
     for place, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""Universal Robots' arms: nominal kinematics and limits (ur_description, ROS 2 driver).
+"""Universal Robots arms: nominal kinematics and limits (ur_description, ROS 2 driver).
 
 The numbers are nominal; a calibrated arm differs by millimetres, so leave that much in a workspace box.
 """
@@ -30,12 +30,12 @@ SAFETY_MODES = {
 MOVING_MODES = (1, 2)
 FULL_SPEED_PERCENT = 100.0  # of speed_scaling_state_broadcaster, which multiplies the robot's 0..1 by it
 _ALPHA = (math.pi / 2, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0)
-# The elbow cannot turn past the upper arm; an endless wrist 3 is kept to one turn each way.
+# The elbow cannot turn past the upper arm; a continuous wrist 3 is limited to one turn each way.
 _REACH = np.array((2.0, 2.0, 1.0, 2.0, 2.0, 2.0)) * math.pi
 
 
 class UrArm(Robot):
-    """An arm whose six joints are named as the driver names them, behind `robot.joint_prefix` (its `tf_prefix`)."""
+    """An arm whose six joints have the driver's names after `robot.joint_prefix` (its `tf_prefix`)."""
 
     d: ClassVar[tuple[float, float, float, float]]  # m: d1, d4, d5, d6
     a: ClassVar[tuple[float, float]]  # m: a2, a3

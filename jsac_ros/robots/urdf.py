@@ -1,4 +1,4 @@
-"""Any arm of revolute and prismatic joints in a row, from its URDF (read by urdfdom_py, the ROS package of that name)."""
+"""Any serial arm of revolute and prismatic joints, from its URDF (read by urdfdom_py, the ROS package of that name)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jsac_ros.robots.robot import Robot
 
 
 class UrdfArm(Robot):
-    """The joints between two links of a URDF; fixed joints on the way become part of the links."""
+    """The joints between two links of a URDF; fixed joints between them become part of the links."""
 
     class Parameters(RobotParameters):
         urdf: str  # path of the file
-        base_link: str  # the chain from here; positions are in it
+        base_link: str  # start of the chain, and frame of positions
         tool_link: str  # to here
 
     def __init__(self, parameters: UrdfArm.Parameters):
-        """Raises ConfigError with one line where the file, the chain or a joint is wrong."""
+        """Raises ConfigError with one line if the file, the chain or a joint is invalid."""
         path = parameters.urdf
         chain = _chain(path, parameters.base_link, parameters.tool_link)
         moving = [joint for joint in chain if joint.type != "fixed"]
@@ -46,29 +46,29 @@ def _chain(path: str, base_link: str, tool_link: str) -> list[Any]:
     try:
         chain = [robot.joint_map[name] for name in robot.get_chain(base_link, tool_link, joints=True, links=False)]
     except KeyError:
-        raise ConfigError(f"{path}: {tool_link!r} does not hang on {base_link!r}") from None
+        raise ConfigError(f"{path}: {tool_link!r} is not attached to {base_link!r}") from None
     if all(joint.type == "fixed" for joint in chain):
         raise ConfigError(f"{path}: no joint moves between {base_link!r} and {tool_link!r}")
     return chain
 
 
 def _read(path: str) -> Any:
-    from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that a UR's safety process does without
+    from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that the safety process of a UR does not need
 
     try:
         return URDF.from_xml_string(Path(path).expanduser().read_bytes())
     except OSError as error:
         raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
-    except Exception as error:  # the parser raises bare Exceptions, some of several lines
+    except Exception as error:  # the parser raises bare Exceptions, some with several lines
         raise ConfigError(f"robot.urdf {path!r}: {' '.join(str(error).split())}; expected a URDF") from None
 
 
 def _limits(path: str, joint: Any) -> tuple[float, float, float]:
-    """Lower and upper in rad (m where prismatic), speed per second."""
+    """Lower and upper limit in rad (m if prismatic), speed per second."""
     if joint.type not in ("revolute", "continuous", "prismatic"):
         raise ConfigError(f"{path}: joint {joint.name} is {joint.type}; expected revolute, continuous or prismatic")
     if joint.mimic is not None:
-        raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected one that moves by itself")
+        raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected an independent joint")
     limit = joint.limit
     if limit is None:
         raise ConfigError(f"{path}: joint {joint.name} has no velocity limit; expected <limit velocity> above 0")
@@ -82,7 +82,7 @@ def _limits(path: str, joint: Any) -> tuple[float, float, float]:
 
 
 def _links(path: str, chain: list[Any]) -> np.ndarray:
-    """[N + 1, 4, 4] of `Robot`: each joint's axis is turned onto z before it and back after it."""
+    """[N + 1, 4, 4] of `Robot`: each joint's axis is rotated onto z before it and back after it."""
     links, link = [], np.eye(4)
     for joint in chain:
         link = link @ _origin(path, joint)

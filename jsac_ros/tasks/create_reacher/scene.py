@@ -49,7 +49,7 @@ class ArenaScene:
         fastest = np.array((safety.max_base_speed_m_s, safety.max_base_turn_rad_s))
 
         def servo(body: Body) -> Command:
-            """It turns to the sign and drives at it, slower the more it is off."""
+            """Turns to the sign and drives towards it, slower the larger the angle is."""
             x, y, heading = body.pose
             bearing = math.remainder(math.atan2(self.sign_y - y, LENGTH - x) - heading, math.tau)
             forward = max(0.0, 1.0 - abs(bearing))
