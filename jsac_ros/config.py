@@ -293,7 +293,8 @@ class PersonConfig(Section):
     # Who can override the policy. device: a person, by teleoperation. Scripted, only where the simulator publishes `sim_truth`:
     # expert acts at every step, intervener takes over when the policy makes no progress
     by: Literal["nobody", "device", "expert", "intervener"] = "nobody"
-    mapping: str = "gamepad"  # of the device: gamepad, spacemouse, keyboard, or the path of a file
+    mapping: str = "gamepad"  # of the device: gamepad, spacemouse, keyboard, leader, or the path of a file
+    direct: bool = False  # read the device itself, where no ROS driver publishes it; the mapping's `reader` says how
     max_age_s: Between(0.05, 1.0) = 0.25  # a person's last command is valid for this long
     # A person who had taken over falls silent (unplugged, out of reach): rest until the episode ends, or the policy continues
     on_silence: Literal["rest", "policy"] = "rest"

@@ -4,6 +4,8 @@
   jsac-ros deploy my_policy my_ur5.yaml --duration 600                a policy folder copied to this computer
   jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  always its best actions
 
+To act without this package, or without JAX: `jsac-ros export POLICY --to onnx`.
+
 The folder contains policy.json and policy.safetensors, or is a run folder with such a folder `policy` in it. Everything else
 is as with `jsac-ros run`: the same gate, verbs, dashboard, report and ways to end it.
 """
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    folder = policy_folder(arguments.policy)
+    folder = policy_files.folder_of(arguments.policy)
     sampled = _does_better_sampled(folder) if arguments.sampled is None else arguments.sampled
     arguments.overrides += [f"run.policy={folder}", f"run.sampled={str(sampled).lower()}"]
     config = run.resolve(arguments)
@@ -43,11 +45,3 @@ def _does_better_sampled(folder: Path) -> bool:
         raise ConfigError(f"policy {folder}: {error}") from None
     chosen = card.get("chosen") if isinstance(card, dict) else None
     return isinstance(chosen, dict) and chosen.get("actions") == "sampled"
-
-
-def policy_folder(given: Path) -> Path:
-    """The folder of a policy, or of a run with one. Raises ConfigError."""
-    for folder in (given, given / "policy"):
-        if (folder / policy_files.ABOUT).is_file():
-            return folder.resolve()
-    raise ConfigError(f"policy {given}: has no policy.json; expected the folder of a policy or of a run")

@@ -14,10 +14,9 @@ from pathlib import Path
 from jsac_ros import dds, parameters, plugins, provenance
 from jsac_ros.agent import policy_files
 from jsac_ros.config import ConfigError, SystemConfig, source_size
-from jsac_ros.control import teleop
+from jsac_ros.control import devices, teleop
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
-from jsac_ros.control.teleop import Teleop
 from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, with_classifier, write_spaces
 from jsac_ros.ros_types import message_class, request_class
@@ -147,7 +146,7 @@ def _misfits(config: SystemConfig) -> list[str]:
         if config.run.policy:
             checks.append(lambda: _check_policy(config, rig.spaces))
         if config.person.by == "device":
-            checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
+            checks.append(lambda: _check_device(config, rig))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
@@ -159,6 +158,14 @@ def _misfits(config: SystemConfig) -> list[str]:
         except ConfigError as error:
             found += [line for line in str(error).splitlines() if line not in found]
     return found
+
+
+def _check_device(config: SystemConfig, rig: Rig) -> None:
+    """Raises ConfigError where the person's device does not fit the actions, or cannot be read directly."""
+    mapping = teleop.load(config.person.mapping)
+    teleop.device_of(mapping, rig)
+    if config.person.direct:
+        devices.opener_of(mapping)
 
 
 def _check_type(sensor: Sensor) -> None:

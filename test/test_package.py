@@ -44,7 +44,9 @@ NAMES = {
 }
 # `jsac-ros bench` compares with one, the export to LeRobot needs another, a UR's driver brings the third, `report.loggers`
 # may name the others.
-OPTIONAL = {"torch", "pyarrow", "ur_dashboard_msgs", "wandb", "mlflow"}
+OPTIONAL = {
+    "torch", "pyarrow", "av", "ur_dashboard_msgs", "wandb", "mlflow", "evdev", "pyspacemouse", "onnx", "onnxruntime",
+}  # fmt: skip
 
 
 def load_tool(name):

@@ -62,6 +62,7 @@ VALUES = {
     ("sim_robot", "publishes", "topic"): CAMERAS,
     ("sim_robot", "publishes", "sensor.config.topic"): SENSORS,
     ("sim_robot", "subscribes", "robot.twist_topic"): [],
+    ("teleop", "subscribes", "mapping.buttons_topic"): [],
     ("teleop", "subscribes", "mapping.topic"): [
         teleop.load(file.stem).topic for file in (ROOT / "config" / "teleop").glob("*.yaml")
     ],

@@ -8,11 +8,20 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from jsac_ros import documents
+from jsac_ros.config import ConfigError
 from jsac_ros.spaces import Spaces
 
 ABOUT, WEIGHTS = "policy.json", "policy.safetensors"
 FORMAT = 2
 _LARGEST_JSON = 1 << 20  # bytes
+
+
+def folder_of(given: Path) -> Path:
+    """The folder of a policy, or of a run with one. Raises ConfigError."""
+    for folder in (given, given / "policy"):
+        if (folder / ABOUT).is_file():
+            return folder.resolve()
+    raise ConfigError(f"policy {given}: has no {ABOUT}; expected the folder of a policy or of a run")
 
 
 def about_of(folder: Path) -> dict[str, Any]:

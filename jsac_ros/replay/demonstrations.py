@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from jsac_ros.replay import records
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.spaces import Spaces
 
 
 class StoredEpisode(NamedTuple):
@@ -51,30 +53,45 @@ def _episode(store: FrameStore, number: int, identity: tuple[str, int, int], slo
     return StoredEpisode(number, *identity, tuple(slots), is_complete, int(acted.sum()), total, bool(rows["success"].any()))
 
 
+@contextmanager
+def new_store(target: str | Path, spaces: Spaces, rows: int) -> Iterator[FrameStore]:
+    """A store that the block fills, of so many rows at most. It is there as a whole or not at all.
+
+    Raises StoreError where `target` is there already.
+    """
+    target = Path(target)
+    if target.exists():
+        raise StoreError(f"{target}: exists already; expected a new folder")
+    beside = target.with_name(target.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    store = FrameStore.open(beside, spaces, max(rows, spaces.stack + 2))
+    try:
+        try:
+            yield store
+        finally:
+            store.close()
+        os.rename(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode], bool]) -> list[StoredEpisode]:
     """Copies the wanted episodes of a store to a new one and returns them. The new store is complete or absent.
 
     Raises StoreError if `target` exists, a process writes to the source or no episode is wanted.
     """
-    source, target = Path(source), Path(target)
-    if target.exists():
-        raise StoreError(f"{target}: exists already; expected a new folder")
+    source = Path(source)
     store = FrameStore.read(source, exclude_writers=True)
     try:
         kept = [episode for episode in episodes_of(store) if wanted(episode)]
         if not kept:
             raise StoreError(f"{source}: no episode is kept; expected at least one")
-        rows = sum(len(episode.slots) for episode in kept)
-        beside = target.with_name(target.name + ".new")
-        shutil.rmtree(beside, ignore_errors=True)
-        copy = FrameStore.open(beside, store.spaces, max(rows, store.spaces.stack + 2))
-        for episode in kept:
-            for slot in episode.slots:
-                copy.append(store.transition(slot))
-        copy.close()
+        with new_store(target, store.spaces, sum(len(episode.slots) for episode in kept)) as copy:
+            for episode in kept:
+                for slot in episode.slots:
+                    copy.append(store.transition(slot))
     finally:
         store.close()
-    os.rename(beside, target)
     return kept
 
 
