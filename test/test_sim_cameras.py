@@ -7,8 +7,7 @@ from rig_cases import BASE, REACHER, config_of, rig_of
 from jsac_ros import plugins
 from jsac_ros.config import source_size
 from jsac_ros.rig import Rig
-from jsac_ros.sim.mujoco import mujoco
-from jsac_ros.sim.mujoco.cameras import Cameras, Snapshot
+from jsac_ros.sim.mujoco.cameras import Cameras, Snapshot, mujoco
 from jsac_ros.tasks.create_reacher.arena import LENGTH, sign_corners
 from jsac_ros.tasks.ur5_reacher.screen import camera_axes
 
