@@ -86,7 +86,9 @@ def test_a_check_is_graded_and_names_a_cure(found, level):
 
 def test_lost_images_are_counted_and_the_cure_is_the_actors():
     found = heard(arrivals=[9, 40])
-    assert "; 9 of 40 images arrive" in found.said and "localhost_shared_memory.xml, or set cameras.wrist.compressed" in found.cure
+    assert (
+        "; 9 of 40 images arrive" in found.said and "localhost_shared_memory.xml, or set cameras.wrist.compressed" in found.cure
+    )
 
 
 def test_this_computer_is_read():

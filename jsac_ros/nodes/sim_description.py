@@ -1,7 +1,7 @@
 """What the drivers of a simulated robot say beside its state: its description, its frames, its cameras' intrinsics.
 
-Publishes  robot_description (its URDF, as robot_state_publisher does), /tf of the joints 25 times a second and /tf_static of what
-           is fixed, where tf2_msgs is installed; camera_info beside each image topic, as image_transport does
+Publishes  robot_description (its URDF, as robot_state_publisher does); where tf2_msgs is installed, /tf of the joints 25 times
+           a second and /tf_static of what is fixed; camera_info beside each image topic, as image_transport does
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 class SimDescription:
     def __init__(self, node: Node, rig: Rig, sim: Sim, cameras: Mapping[str, str]):
-        """cameras: {image topic: the camera whose image it brings}. Raises ConfigError where the robot's URDF cannot be read."""
+        """cameras: {image topic: the camera whose image it brings}. Raises ConfigError where the URDF cannot be read."""
         self._node, self._prefix = node, rig.robot.prefix
         self._every = max(1, round(rig.config.sim.joint_rate_hz / _TF_HZ))  # joint states
         self._heard = 0
@@ -45,15 +45,15 @@ class SimDescription:
 
     def _serve_frames(self, frames: Frames) -> None:
         try:
-            self._message = message_class("tf2_msgs/msg/TFMessage")
+            self._tf_message = message_class("tf2_msgs/msg/TFMessage")
         except ConfigError:
             self._node.get_logger().info("no /tf: package tf2_msgs is not installed")
             return
         self._frames = frames
-        self._tf = self._node.create_publisher(self._message, "/tf", QoSProfile(depth=100))
-        self._tf_static = self._node.create_publisher(self._message, "/tf_static", _LATCHED)
+        self._tf = self._node.create_publisher(self._tf_message, "/tf", QoSProfile(depth=100))
+        self._tf_static = self._node.create_publisher(self._tf_message, "/tf_static", _LATCHED)
         header = Header(stamp=self._node.get_clock().now().to_msg())
-        self._tf_static.publish(self._message(transforms=[_stamped(fixed, header) for fixed in frames.fixed]))
+        self._tf_static.publish(self._tf_message(transforms=[_stamped(fixed, header) for fixed in frames.fixed]))
 
     def joints(self, state: JointState) -> None:
         """A joint state has been published."""
@@ -63,7 +63,7 @@ class SimDescription:
         positions = dict(zip(state.name, state.position))
         positions |= {name.removeprefix(self._prefix): position for name, position in positions.items()}  # as in a URDF file
         transforms = [_stamped(moved, state.header) for moved in self._frames.moved(positions)]
-        self._tf.publish(self._message(transforms=transforms))
+        self._tf.publish(self._tf_message(transforms=transforms))
 
     def image(self, topic: str, header: Header) -> None:
         """An image has been published."""

@@ -58,7 +58,8 @@ def _placed(joint: Any, origin: tuple[np.ndarray, Quaternion], position: float) 
         rotation = _times(rotation, _about(_direction(joint), position))
     elif joint.type == "prismatic":
         xyz = xyz + position * _turned(rotation, _direction(joint))
-    return Transform(joint.parent, joint.child, tuple(map(float, xyz)), rotation)
+    x, y, z = xyz.tolist()
+    return Transform(joint.parent, joint.child, (x, y, z), rotation)
 
 
 def _direction(joint: Any) -> np.ndarray:

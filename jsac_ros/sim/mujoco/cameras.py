@@ -57,7 +57,10 @@ class Cameras:
     def matrix(self, camera: str) -> np.ndarray | None:
         """K [3, 3] as `Sim.camera_matrix` has it; None of an MJCF camera with a sensor of its own or without perspective."""
         seen, (height, width) = self._model.camera(camera), self._sizes[camera]
-        if self._model.cam_sensorsize[seen.id].any() or self._model.cam_projection[seen.id] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE:
+        if (
+            self._model.cam_sensorsize[seen.id].any()
+            or self._model.cam_projection[seen.id] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE
+        ):
             return None
         focal = height / 2 / math.tan(math.radians(seen.fovy[0]) / 2)
         return np.array(((focal, 0.0, width / 2 - 0.5), (0.0, focal, height / 2 - 0.5), (0.0, 0.0, 1.0)))
