@@ -27,20 +27,24 @@ class Frames:
     def __init__(self, urdf: str):
         """Raises ConfigError where it cannot be read."""
         joints = parsed(urdf, "robot_description").joints
-        self.fixed = [_placed(joint, _origin(joint), 0.0) for joint in joints if joint.type == "fixed"]
-        self._moving = [(joint, _origin(joint)) for joint in joints if joint.type in (*_TURNS, "prismatic")]
+        self.fixed = [_transform(joint, *_origin(joint)) for joint in joints if joint.type == "fixed"]
+        moving = [joint for joint in joints if joint.type in (*_TURNS, "prismatic")]
+        self._moving = [(joint, *_origin(joint), _direction(joint)) for joint in moving]
 
     def moved(self, positions: Mapping[str, float]) -> list[Transform]:
         """Those of the joints in `positions`, rad (m where prismatic), and of the joints that follow them."""
         found = []
-        for joint, origin in self._moving:
+        for joint, xyz, rotation, direction in self._moving:
             mimic = joint.mimic
             position = positions.get(mimic.joint if mimic else joint.name)
             if position is None:
                 continue
             if mimic:
                 position = (1.0 if mimic.multiplier is None else mimic.multiplier) * position + (mimic.offset or 0.0)
-            found.append(_placed(joint, origin, position))
+            if joint.type in _TURNS:
+                found.append(_transform(joint, xyz, _times(rotation, _about(direction, position))))
+            else:
+                found.append(_transform(joint, xyz + position * _turned(rotation, direction), rotation))
         return found
 
 
@@ -52,12 +56,7 @@ def _origin(joint: Any) -> tuple[np.ndarray, Quaternion]:
     return np.array(joint.origin.xyz or (0.0, 0.0, 0.0)), _times(about_z, _times(about_y, about_x))
 
 
-def _placed(joint: Any, origin: tuple[np.ndarray, Quaternion], position: float) -> Transform:
-    xyz, rotation = origin
-    if joint.type in _TURNS:
-        rotation = _times(rotation, _about(_direction(joint), position))
-    elif joint.type == "prismatic":
-        xyz = xyz + position * _turned(rotation, _direction(joint))
+def _transform(joint: Any, xyz: np.ndarray, rotation: Quaternion) -> Transform:
     x, y, z = xyz.tolist()
     return Transform(joint.parent, joint.child, (x, y, z), rotation)
 
