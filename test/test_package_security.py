@@ -12,6 +12,7 @@ from jsac_ros.control import teleop
 from jsac_ros.nodes.operator import SERVICES
 from jsac_ros.nodes.recorder import topics as recorded
 from jsac_ros.nodes.reporter import STATUSES
+from jsac_ros.nodes.sim_description import info_topic
 from jsac_ros.rig import Rig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,7 @@ SECTIONS = {
     "safety": ("safety", "robot_commands"), "actor": ("actor", "actor_reports", "transitions"), "replay": ("replay",),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
     "dashboard": ("dashboard", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
-    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot",), "target_display": ("target_display",),
+    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
     "recorder": (), "player": (), "operator": (), "listening": ("listening",),
 }  # fmt: skip
 NO_JSAC_NODE = ("operator", "listening")  # without what `refusals` publishes
@@ -57,6 +58,7 @@ VALUES = {
         "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.speed_scaling_topic, ROBOT.safety_mode_topic,
     ],
     ("safety", "subscribes", "wrench_topic"): [],
+    ("sim_description", "publishes", "info_topic(topic)"): [info_topic(topic) for topic in CAMERAS],
     ("sim_robot", "publishes", "running"): [ROBOT.program_running_topic],
     ("sim_robot", "publishes", "scaling"): [ROBOT.speed_scaling_topic],
     ("sim_robot", "publishes", "topic"): CAMERAS,

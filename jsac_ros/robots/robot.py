@@ -77,6 +77,18 @@ class Robot:
     def has_kinematics(self) -> bool:
         return self.links is not None
 
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """Of the link that each joint moves, as `robot_description` and /tf have them."""
+        return tuple(f"{name.removesuffix('_joint')}_link" for name in self.names)
+
+    @property
+    def description(self) -> str:
+        """URDF; "" where the robot has no kinematics."""
+        from jsac_ros.robots.description import urdf_of  # only here: no safety process needs it
+
+        return urdf_of(self) if self.has_kinematics else ""
+
     def forward(self, q: np.ndarray, frame: Frame = "base") -> tuple[np.ndarray, np.ndarray]:
         """Pose of the tool at joint positions q [N] -> position [3] in m and rotation [3, 3], in `frame`.
 

@@ -21,6 +21,7 @@ JOINTS = (
     "wrist_2_joint",
     "wrist_3_joint",
 )
+LINKS = ("shoulder_link", "upper_arm_link", "forearm_link", "wrist_1_link", "wrist_2_link", "wrist_3_link")
 # Of ur_dashboard_msgs/SafetyMode, by number; the arm moves in the first two.
 SAFETY_MODES = {
     1: "normal", 2: "reduced", 3: "protective stop", 4: "recovery", 5: "safeguard stop", 6: "system emergency stop",
@@ -52,6 +53,10 @@ class UrArm(Robot):
             links=links_from_dh((0.0, *self.a, 0.0, 0.0, 0.0), (d1, 0.0, 0.0, d4, d5, d6), _ALPHA),
             base_turned=True,
         )
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        return tuple(self.prefix + link for link in LINKS)
 
 
 class Ur3(UrArm):

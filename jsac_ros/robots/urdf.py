@@ -23,7 +23,8 @@ class UrdfArm(Robot):
     def __init__(self, parameters: UrdfArm.Parameters):
         """Raises ConfigError with one line if the file, the chain or a joint is invalid."""
         path = parameters.urdf
-        chain = _chain(path, parameters.base_link, parameters.tool_link)
+        self._text = _read(path)
+        chain = _chain(self._text, path, parameters.base_link, parameters.tool_link)
         moving = [joint for joint in chain if joint.type != "fixed"]
         limits = np.array([_limits(path, joint) for joint in moving])
         super().__init__(
@@ -36,10 +37,15 @@ class UrdfArm(Robot):
             prismatic=np.array([joint.type == "prismatic" for joint in moving]),
         )
 
+    @property
+    def description(self) -> str:
+        """The file as it is, whatever else hangs on the arm."""
+        return self._text.decode(errors="replace")
 
-def _chain(path: str, base_link: str, tool_link: str) -> list[Any]:
+
+def _chain(urdf: bytes, path: str, base_link: str, tool_link: str) -> list[Any]:
     """urdf_parser_py's joints from one link to the other, at least one of which moves."""
-    robot = _read(path)
+    robot = parsed(urdf, f"robot.urdf {path!r}")
     for name, link in (("robot.base_link", base_link), ("robot.tool_link", tool_link)):
         if link not in robot.link_map:
             raise ConfigError(f"{name} is {link!r}; {path} has {', '.join(robot.link_map)}")
@@ -52,15 +58,21 @@ def _chain(path: str, base_link: str, tool_link: str) -> list[Any]:
     return chain
 
 
-def _read(path: str) -> Any:
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
+
+
+def parsed(urdf: bytes | str, where: str) -> Any:
+    """urdf_parser_py's robot. Raises ConfigError, which names `where` it is from."""
     from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that the safety process of a UR does not need
 
     try:
-        return URDF.from_xml_string(Path(path).expanduser().read_bytes())
-    except OSError as error:
-        raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
+        return URDF.from_xml_string(urdf.encode() if isinstance(urdf, str) else urdf)
     except Exception as error:  # the parser raises bare Exceptions, some with several lines
-        raise ConfigError(f"robot.urdf {path!r}: {' '.join(str(error).split())}; expected a URDF") from None
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}; expected a URDF") from None
 
 
 def _limits(path: str, joint: Any) -> tuple[float, float, float]:
@@ -87,7 +99,7 @@ def _links(path: str, chain: list[Any]) -> np.ndarray:
     for joint in chain:
         link = link @ _origin(path, joint)
         if joint.type != "fixed":
-            turned = _onto_z(_axis(path, joint))
+            turned = _onto_z(axis_of(path, joint))
             links.append(link @ turned)
             link = turned.T
     return np.array([*links, link])
@@ -105,7 +117,8 @@ def _origin(path: str, joint: Any) -> np.ndarray:
     return pose
 
 
-def _axis(path: str, joint: Any) -> tuple[float, float, float]:
+def axis_of(path: str, joint: Any) -> tuple[float, float, float]:
+    """Of a joint of urdf_parser_py; of any length. Raises ConfigError where it is no direction."""
     axis = joint.axis or (1.0, 0.0, 0.0)
     if not 0 < np.linalg.norm(axis) < math.inf:  # NaN too
         raise ConfigError(f"{path}: joint {joint.name} has <axis xyz> {axis}; expected a direction, such as 0 0 1")

@@ -23,6 +23,12 @@ class Pinhole:
         self._scale = width / view_width
         self._centre = (width / 2, height / 2)
 
+    @property
+    def matrix(self) -> np.ndarray:
+        """K [3, 3] for pixels whose centres have whole numbers, as OpenCV and ROS count them."""
+        cx, cy = self._centre
+        return np.array(((self._scale, 0.0, cx - 0.5), (0.0, self._scale, cy - 0.5), (0.0, 0.0, 1.0)))
+
     def project(self, polygon: np.ndarray, position: np.ndarray, axes: np.ndarray) -> np.ndarray:
         """Corners [N, 3] in m, camera at `position` with rows (right, down, forward) in `axes` -> pixels [M, 2].
 

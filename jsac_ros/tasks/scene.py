@@ -37,6 +37,9 @@ class Scene(Protocol):
     def render(self, camera: str, snapshot: Any) -> np.ndarray:
         """RGB uint8 [H, W, 3] of the source's size."""
 
+    def camera_matrix(self, camera: str) -> np.ndarray | None:
+        """K [3, 3] as `Sim.camera_matrix` has it; None where there is none."""
+
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         """{sensor: float64 [n]} that the scene can measure, before its configured scale is applied."""
 

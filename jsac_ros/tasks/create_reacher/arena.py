@@ -45,6 +45,7 @@ class BaseCamera:
 
     def __init__(self, height: int, width: int):
         self._pinhole = Pinhole(height, width, _VIEW_WIDTH)
+        self.matrix = self._pinhole.matrix
 
     def render(self, x: float, y: float, heading: float, sign_y: float) -> np.ndarray:
         """Base's centre (m) and heading (rad, from x towards y) -> RGB uint8 [H, W, 3], a new array."""

@@ -41,6 +41,9 @@ class ArenaScene:
     def render(self, camera: str, snapshot: tuple[float, float, float, float]) -> np.ndarray:
         return self._cameras[camera].render(*snapshot)
 
+    def camera_matrix(self, camera: str) -> np.ndarray:
+        return self._cameras[camera].matrix
+
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         return {}
 

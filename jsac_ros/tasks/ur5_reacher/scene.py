@@ -46,6 +46,9 @@ class ReacherScene:
     def render(self, camera: str, snapshot: Snapshot) -> np.ndarray:
         return self._cameras[camera].render(*self._rig.robot.forward(snapshot.q), snapshot.disc)
 
+    def camera_matrix(self, camera: str) -> np.ndarray:
+        return self._cameras[camera].matrix
+
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         return {}
 

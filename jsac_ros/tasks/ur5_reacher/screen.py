@@ -55,6 +55,7 @@ class WristCamera:
     def __init__(self, height: int, width: int, monitor: Monitor):
         self.monitor = monitor
         self._pinhole = Pinhole(height, width, _VIEW_WIDTH)
+        self.matrix = self._pinhole.matrix
 
     def render(self, tool_position: np.ndarray, tool_rotation: np.ndarray, disc: np.ndarray) -> np.ndarray:
         """Tool pose in `base`, disc's centre in screen units [2] -> RGB uint8 [H, W, 3], a new array."""
