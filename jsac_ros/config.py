@@ -82,6 +82,30 @@ class CameraConfig(Section):
     # The same pixels for longer than this, whatever their stamps: hold; 0: not checked. A real sensor's noise makes
     # every image different; images of a renderer without noise may be equal.
     frozen_max_age_s: Between(0.02, 10.0, off=True) = 0.0
+    # Where it is (all three or none), which draws the safety box and the tool into its image on the page
+    mount: Literal["base_link", "base", "tool"] = "base_link"  # what it is fastened to: the frame of its pose
+    position_m: Floats = ()  # x, y, z of its optical centre
+    orientation: Floats = ()  # quaternion x, y, z, w of its optical frame: x right, y down, z forward
+    intrinsics_px: Floats = ()  # fx, fy, cx, cy of the undistorted source image: k[0], k[4], k[2], k[5] of its camera_info
+
+    @property
+    def is_calibrated(self) -> bool:
+        return bool(self.intrinsics_px)
+
+    @model_validator(mode="after")
+    def _check_calibration(self):
+        sizes = {"position_m": 3, "orientation": 4, "intrinsics_px": 4}
+        given = {name: getattr(self, name) for name in sizes}
+        for name, values in given.items():
+            if len(values) != (sizes[name] if any(given.values()) else 0):
+                raise ValueError(f"{name} is {list(values)}; expected {sizes[name]} values, as another one of {', '.join(sizes)} is set")
+        if any(given.values()):
+            length = math.hypot(*self.orientation)
+            if abs(length - 1) > 0.01:
+                raise ValueError(f"orientation is {list(self.orientation)}, of length {length:.3f}; expected a quaternion of length 1")
+            if min(self.intrinsics_px[:2]) <= 0:
+                raise ValueError(f"intrinsics_px is {list(self.intrinsics_px)}; expected fx and fy above 0")
+        return self
 
     @model_validator(mode="after")
     def _check(self):

@@ -34,12 +34,15 @@ class CheckpointError(ValueError):
 class Checkpoints:
     """The checkpoints of one run. Close it: the last write may be in progress. A failed write damages no complete one."""
 
-    def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3):
-        """keep: how many; None: all."""
+    def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3, read_only: bool = False):
+        """keep: how many; None: all. read_only: nothing is written or cleared away, as a learner may be writing here."""
         self._agent = agent
         self._folder = Path(folder).resolve()
         self._failed = False  # a write
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
+        if read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+        else:
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> Checkpoints:

@@ -13,6 +13,7 @@ import numpy as np
 from jsac_ros.replay import format as files
 from jsac_ros.replay import records
 from jsac_ros.replay.frames import Frames
+from jsac_ros.types import Observation
 
 Key = tuple[str, int, int]  # robot, session, episode
 
@@ -53,6 +54,23 @@ class Episodes:
         held = np.flatnonzero(numbers > 0)
         slots = held[np.argsort(numbers[held])][-most:]
         return slots[records.intact(self._rows[slots])]
+
+    def newest_observation(self) -> tuple[int, Observation] | None:
+        """The number of the newest whole step and its observation as a policy takes it: {image: uint8 [H, W, S*C], vector:
+        float32 [n]}; None in an empty store."""
+        slots = self.newest(max([1, *(image.stack for image in self.spaces.images)]))
+        if not len(slots):
+            return None
+        rows = self._rows[slots]
+        last, same = rows[-1], np.ones(len(rows), bool)
+        for field in ("robot", "session", "episode"):
+            same &= rows[field] == last[field]
+        seen: Observation = {vector.name: last[f"observation/{vector.name}"].copy() for vector in self.spaces.vectors}
+        for image in self.spaces.images:
+            frames = self._frames.arrays[image.name][slots[same][-image.stack :]]
+            frames = np.concatenate([np.repeat(frames[:1], image.stack - len(frames), axis=0), frames])  # as in an episode's begin
+            seen[image.name] = np.moveaxis(frames, 0, 2).reshape(image.shape)
+        return int(last["number"]), seen
 
     def records(self, slots: np.ndarray) -> np.ndarray:
         """A copy of the records in these slots, structured [T]."""

@@ -75,3 +75,7 @@ class DqnAgent(Agent):
         explore = (coin < params["epsilon"]) & ~jnp.asarray(deterministic)
         choice = jnp.floor(die * self.spaces.choices)
         return jnp.where(explore, choice, jnp.argmax(values, axis=-1)).astype(jnp.float32)[:, None]
+
+    def outlook(self, state: TrainState, observation: Inputs) -> jax.Array:
+        """max_a Q(o, a)."""
+        return jnp.max(self.network(state.params["critic"], observation), axis=-1)
