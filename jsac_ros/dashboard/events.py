@@ -24,7 +24,7 @@ class Events:
     def __init__(self, tell: Callable[[dict[str, Any]], None], now_s: Callable[[], float] = time.time):
         self._tell, self._now_s = tell, now_s
         self._open: dict[tuple[str, str], Event] = {}
-        self._counts: dict[str, int] = {}  # how often each rule has acted
+        self._counts: dict[str, int] | None = None  # how often each rule has acted
         self._checkpoint: int | None = None
         self._alive: set[str] = set()
 
@@ -40,7 +40,8 @@ class Events:
         if emergency_stop:
             self._seen("emergency stop", without_figures(reason) or "latched")
         before, self._counts = self._counts, counts
-        acted = {name: count - before[name] for name, count in counts.items() if count > before.get(name, count)}
+        before = counts if before is None else before
+        acted = {name: count - before.get(name, 0) for name, count in counts.items() if count > before.get(name, 0)}
         for name, times in acted.items():
             self._seen("rule", name.replace("_", " "), times)
         return sorted(acted)

@@ -34,7 +34,8 @@ def project(segments: np.ndarray, eye: Eye) -> np.ndarray:
     """Lines [N, 2, 3], m, in the frame of `eye` -> pixels [M, 2, 2]; what is behind the camera is cut off, M <= N."""
     seen = (segments - eye.position) @ eye.rotation
     seen = seen[(seen[..., 2] > _NEAR_M).any(axis=1)]
-    near, far = (np.take_along_axis(seen, order[:, None, None], axis=1)[:, 0] for order in (seen[..., 2].argmin(1), seen[..., 2].argmax(1)))
+    seen = np.take_along_axis(seen, seen[..., 2:].argsort(axis=1), axis=1)
+    near, far = seen[:, 0], seen[:, 1]
     depth = far[:, 2] - near[:, 2]
     share = np.divide(_NEAR_M - near[:, 2], depth, out=np.zeros_like(depth), where=depth > 0).clip(0.0, 1.0)
     cut = np.stack((near + share[:, None] * (far - near), far), axis=1)
