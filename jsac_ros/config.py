@@ -98,11 +98,15 @@ class CameraConfig(Section):
         given = {name: getattr(self, name) for name in sizes}
         for name, values in given.items():
             if len(values) != (sizes[name] if any(given.values()) else 0):
-                raise ValueError(f"{name} is {list(values)}; expected {sizes[name]} values, as another one of {', '.join(sizes)} is set")
+                raise ValueError(
+                    f"{name} is {list(values)}; expected {sizes[name]} values, as another one of {', '.join(sizes)} is set"
+                )
         if any(given.values()):
             length = math.hypot(*self.orientation)
             if abs(length - 1) > 0.01:
-                raise ValueError(f"orientation is {list(self.orientation)}, of length {length:.3f}; expected a quaternion of length 1")
+                raise ValueError(
+                    f"orientation is {list(self.orientation)}, of length {length:.3f}; expected a quaternion of length 1"
+                )
             if min(self.intrinsics_px[:2]) <= 0:
                 raise ValueError(f"intrinsics_px is {list(self.intrinsics_px)}; expected fx and fy above 0")
         return self

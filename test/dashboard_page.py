@@ -37,7 +37,9 @@ class Served:
         app = create_app(self.hub, Access(TOKEN), Recorded(folder / "replay"), self._do, ("pause", "emergency-stop"))
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/#token={TOKEN}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1)
+        )
         self._thread = threading.Thread(target=lambda: self._server.run(sockets=[listening]), daemon=True)
         self._thread.start()
 
@@ -54,10 +56,22 @@ class Served:
                             "obs_to_command_ms": [24.0, 30.0, 31.0, 35.0], "policy_age_s": 0.3, "lateness_ms": four})  # fmt: skip
         hub.set("training", {"state": "learning", "updates": 4000, "updates_per_s": 31.0})
         hub.set("replay", {"stored": 9000, "received": 9000, "received_before": 0, "waiting_for": ""})
-        hub.set("safety", {"state": "moving", "reason": "", "emergency_stop": False, "rule_names": ["box", "acceleration"], "rule_counts": [7, 3100]})
+        hub.set(
+            "safety",
+            {
+                "state": "moving",
+                "reason": "",
+                "emergency_stop": False,
+                "rule_names": ["box", "acceleration"],
+                "rule_counts": [7, 3100],
+            },
+        )
         hub.set("rules", ["acceleration"])
         hub.set("baseline", {"still": {"return_mean": 20.0}, "servo": {"return_mean": 90.0}})
-        hub.set("processes", {"actor": {"alive": True, "rss_mb": 410, "cpu": 0.2}, "learner": {"alive": False, "rss_mb": 880, "cpu": 1.4}})
+        hub.set(
+            "processes",
+            {"actor": {"alive": True, "rss_mb": 410, "cpu": 0.2}, "learner": {"alive": False, "rss_mb": 880, "cpu": 1.4}},
+        )
         hub.set("advice", [{"name": "x", "finding": "Safety cuts 30 % of the commands.", "cure": "Widen `safety.box_lower`."}])
         for k in range(episodes):
             hub.append("episodes", {"robot": "ur5", "session": "1", "episode": k, "steps": 100, "episode_return": 20 + 2.5 * k, "success": k > 12,

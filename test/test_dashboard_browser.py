@@ -12,7 +12,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 HAS = lambda package: importlib.util.find_spec(package) is not None
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.skipif(CHROMIUM is None or not HAS("playwright"), reason="no Chromium or no Playwright (requirements/browser.txt)"),
+    pytest.mark.skipif(
+        CHROMIUM is None or not HAS("playwright"), reason="no Chromium or no Playwright (requirements/browser.txt)"
+    ),
 ]
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
@@ -134,7 +136,9 @@ def test_the_box_and_the_heat_lie_over_the_image(opened, served):
     page.check("#looks")
     until(page, "document.getElementById('camera-wrist:heat').naturalWidth === 48")
     heat = page.locator("[id='camera-wrist:heat']").bounding_box()
-    assert heat["width"] == pytest.approx(image["width"] / 2, abs=1) and heat["x"] == pytest.approx(image["x"] + image["width"] / 4, abs=1)
+    assert heat["width"] == pytest.approx(image["width"] / 2, abs=1) and heat["x"] == pytest.approx(
+        image["x"] + image["width"] / 4, abs=1
+    )
     assert "4000 updates" in page.inner_text("#looks-words")
     page.uncheck("#looks")
     until(page, "document.getElementById('camera-wrist:heat').hidden")

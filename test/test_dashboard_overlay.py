@@ -61,7 +61,9 @@ def test_mujoco_sees_the_box_where_it_is_drawn(name):
 
             def pixel(point):
                 right, up, back = eye.xmat.reshape(3, 3).T @ (point - eye.xpos)
-                return np.array((width / 2 + right / -back / half * height / 2, height / 2 - up / -back / half * height / 2)), -back
+                return np.array(
+                    (width / 2 + right / -back / half * height / 2, height / 2 - up / -back / half * height / 2)
+                ), -back
 
             for edge in box_edges(*box):
                 ends = [pixel(point) for point in edge]

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from rclpy.qos import QoSProfile

@@ -68,7 +68,9 @@ class Episodes:
         seen: Observation = {vector.name: last[f"observation/{vector.name}"].copy() for vector in self.spaces.vectors}
         for image in self.spaces.images:
             frames = self._frames.arrays[image.name][slots[same][-image.stack :]]
-            frames = np.concatenate([np.repeat(frames[:1], image.stack - len(frames), axis=0), frames])  # as in an episode's begin
+            frames = np.concatenate(
+                [np.repeat(frames[:1], image.stack - len(frames), axis=0), frames]
+            )  # as in an episode's begin
             seen[image.name] = np.moveaxis(frames, 0, 2).reshape(image.shape)
         return int(last["number"]), seen
 
