@@ -26,16 +26,16 @@ from jsac_ros.rig import read_spaces
 
 
 @pytest.mark.parametrize("algorithm", agent_cases.ALGORITHMS)
-def test_a_pixel_is_as_hot_as_it_moves_what_the_algorithm_expects(algorithm):
-    """Against differences: the hottest parts of the image move the outlook more than the coldest ones."""
+def test_a_pixel_is_as_hot_as_it_moves_the_value(algorithm):
+    """Against differences: the hottest parts of the image move the value more than the coldest ones."""
     agent = agents.build(agent_cases.small(algorithm), agent_cases.spaces_of("both", algorithm))
     state, seen = agent.init(3), agent_cases.random_observation(agent.spaces)
     heat = make_saliency(agent)(state, seen)["wrist"]
     assert heat.shape == (17, 19) and heat.dtype == np.float32 and heat.max() == 1.0 and heat.min() >= 0
 
-    outlook = jax.jit(agent.outlook)
+    value = jax.jit(agent.state_value)
     vector = np.concatenate([seen[vector.name] for vector in agent.spaces.vectors])[None]
-    here = float(outlook(state, Inputs({"wrist": seen["wrist"][None].astype(np.float32)}, vector))[0])
+    here = float(value(state, Inputs({"wrist": seen["wrist"][None].astype(np.float32)}, vector))[0])
     moved = []
     for place in np.argsort(heat, axis=None)[[0, 1, 2, 3, -4, -3, -2, -1]]:
         row, column = np.unravel_index(place, heat.shape)
@@ -43,7 +43,7 @@ def test_a_pixel_is_as_hot_as_it_moves_what_the_algorithm_expects(algorithm):
         for channel in range(seen["wrist"].shape[-1]):
             image = seen["wrist"][None].astype(np.float32)
             image[0, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2, channel] += 1.0
-            change += abs(float(outlook(state, Inputs({"wrist": image}, vector))[0]) - here)
+            change += abs(float(value(state, Inputs({"wrist": image}, vector))[0]) - here)
         moved.append(change)
     assert np.mean(moved[4:]) > 2 * np.mean(moved[:4])
 

@@ -66,7 +66,7 @@ class ActorCritic(Agent):
         action, _ = sample_tanh_gaussian(key, mean, log_std)
         return jnp.where(deterministic, jnp.tanh(mean), action)
 
-    def outlook(self, state: TrainState, observation: Inputs) -> jax.Array:
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
         """min_i Q_i(o, tanh of the mean), the action taken as a constant."""
         critic = state.params["critic"]
         z = self.networks.encode(critic, observation)

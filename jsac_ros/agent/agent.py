@@ -89,9 +89,9 @@ class Agent(ABC):
     def act(self, params: Params, observation: Inputs, key: jax.Array, deterministic: jax.Array) -> jax.Array:
         """Actions float32 [B, A] for a batch of observations, pure. params: from `policy_params`."""
 
-    def outlook(self, state: TrainState, observation: Inputs) -> jax.Array:
-        """What the algorithm expects of the best action that it knows, float32 [B]; pure and differentiable by the images,
-        which may be float32 in [0, 255]. Where an algorithm has no such value: the size of that action.
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
+        """The value of the policy's best action, float32 [B]; pure, differentiable by the images, which may be float32 in
+        [0, 255]. Where an algorithm has no critic: the size of that action.
         """
         action = self.act(self.policy_params(state), observation, jax.random.PRNGKey(0), jnp.bool_(True))
         return jnp.linalg.norm(action, axis=-1)

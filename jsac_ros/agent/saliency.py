@@ -1,4 +1,4 @@
-"""Where an algorithm looks: how much each pixel moves what it expects (`Agent.outlook`)."""
+"""Where a critic looks: how much each pixel moves its value (`Agent.state_value`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_saliency(agent: Agent) -> Saliency:
 
     @jax.jit
     def gradients(state: TrainState, images: dict[str, jax.Array], vector: jax.Array) -> dict[str, jax.Array]:
-        grads = jax.grad(lambda images: agent.outlook(state, Inputs(images, vector))[0])(images)
+        grads = jax.grad(lambda images: agent.state_value(state, Inputs(images, vector))[0])(images)
         return {name: _smooth(jnp.abs(grad[0]).sum(-1)) for name, grad in grads.items()}
 
     def saliency(state: TrainState, observation: Observation) -> Arrays:

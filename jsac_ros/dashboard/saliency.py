@@ -36,7 +36,7 @@ class Saliency:
         if wanted and self._child is None:
             self._say("Starts.")
             self._child = subprocess.Popen(
-                ["nice", "-n", "19", *self._command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, env=os.environ | compilation_cache() | _ALONE,
             )  # fmt: skip
             threading.Thread(target=self._listen, args=(self._child.stdout,), name="saliency", daemon=True).start()
@@ -44,14 +44,18 @@ class Saliency:
             self.close()
 
     def _listen(self, stdout: BinaryIO) -> None:
-        while (message := read(stdout)) is not None:
-            header, _, image = message.partition(b"\0")
-            told = json.loads(header)
-            if "image" in told:
-                self._show(told["image"], image)
-            else:
-                self._say(told["text"])
-        self._say("It has ended.")
+        text = ""
+        with stdout:
+            while (message := read(stdout)) is not None:
+                header, _, image = message.partition(b"\0")
+                told = json.loads(header)
+                if "image" in told:
+                    self._show(told["image"], image)
+                else:
+                    text = told["text"]
+                    self._say(text)
+        if self._child is not None:  # it was not asked to
+            self._say(f"{text} It has ended; ask again in ten seconds.".lstrip())
 
     def close(self) -> None:
         if self._child is not None:

@@ -13,11 +13,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from jsac_ros import agent as agents
+from jsac_ros import documents
 from jsac_ros.config import ConfigError
 from jsac_ros.dashboard.saliency import HEAT, write
 from jsac_ros.parameters import load
@@ -80,19 +82,28 @@ def painted(heat: np.ndarray) -> bytes:
     return cv2.imencode(".png", layers.round().astype(np.uint8))[1].tobytes()
 
 
-def main(folder: Path) -> None:
-    looks = Looks(folder)
+def main(folder: Path, pipe: BinaryIO) -> None:
+    def say(text: str) -> None:
+        write(pipe, json.dumps({"text": text}).encode() + b"\0")
+
+    try:
+        looks = Looks(folder)
+    except (ConfigError, ImportError) as error:
+        return say(documents.one_line(error))
     while True:
         began_s, used_s = time.monotonic(), time.process_time()
         text, heats = looks.again()
-        write(sys.stdout.buffer, json.dumps({"text": text}).encode() + b"\0")
+        say(text)
         for name, heat in heats.items():
-            write(sys.stdout.buffer, json.dumps({"image": name + HEAT}).encode() + b"\0" + painted(heat))
+            write(pipe, json.dumps({"image": name + HEAT}).encode() + b"\0" + painted(heat))
         turn_s = max(PERIOD_S, (time.process_time() - used_s) / _SHARE)
         time.sleep(max(0.0, turn_s - (time.monotonic() - began_s)))
 
 
 if __name__ == "__main__":
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    main(Path(sys.argv[1]))
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is not a message
+    main(Path(sys.argv[1]), stdout)

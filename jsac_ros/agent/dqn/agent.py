@@ -76,6 +76,6 @@ class DqnAgent(Agent):
         choice = jnp.floor(die * self.spaces.choices)
         return jnp.where(explore, choice, jnp.argmax(values, axis=-1)).astype(jnp.float32)[:, None]
 
-    def outlook(self, state: TrainState, observation: Inputs) -> jax.Array:
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
         """max_a Q(o, a)."""
         return jnp.max(self.network(state.params["critic"], observation), axis=-1)
