@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
@@ -26,6 +26,9 @@ from jsac_ros.parameters import load
 from jsac_ros.replay.episodes import Episodes
 from jsac_ros.rig import read_spaces
 from jsac_ros.types import Arrays
+
+if TYPE_CHECKING:
+    from jsac_ros.agent.agent import TrainState
 
 PERIOD_S = 1.0
 _SHARE = 0.25  # of one core, at most
@@ -44,7 +47,8 @@ class Looks:
         self._saliency = make_saliency(self._agent)
         self._checkpoints = folder / "checkpoints"
         self._store = Path(config.replay.folder or folder / "replay").expanduser()
-        self._step, self._state, self._number = -1, None, -1
+        self._step, self._number = -1, -1  # of the checkpoint, of the stored step
+        self._state: TrainState | None = None
 
     def again(self) -> tuple[str, Arrays]:
         """What to say about it, and {image: float32 [H, W] in [0, 1]}; none where there is nothing new."""
