@@ -33,7 +33,7 @@ from jsac_ros.dashboard.recorded import Recorded
 from jsac_ros.dashboard.saliency import HEAT, Saliency
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.console import Console
-from jsac_ros.nodes.dashboard_watch import Watch
+from jsac_ros.nodes.dashboard_watch import PERIOD_S, Watch
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.tables import BASELINE, read_rows
@@ -69,7 +69,7 @@ class Dashboard(JsacNode):
                 kind, topic, lambda message, part=part: self._on_status(part, message), QoSProfile(depth=10)
             )
         self.create_subscription(Episode, "episode", self._on_episode, QoSProfile(depth=50))
-        self.create_timer(0.2, self.watch.update)
+        self.create_timer(PERIOD_S, self.watch.update)
         self.create_timer(1.0, self._each_second)
         self._describe()
         self._server, self._address = self._make_server()
