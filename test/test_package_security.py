@@ -29,8 +29,13 @@ DOES = {
 SECTIONS = {
     "safety": ("safety", "robot_commands"), "actor": ("actor", "actor_reports", "transitions"), "replay": ("replay",),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
+<<<<<<< HEAD
     "dashboard": ("dashboard", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
     "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
+=======
+    "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
+    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot",), "target_display": ("target_display",),
+>>>>>>> 1705085 (The page's process may hear commands and joint states under SROS2; reference)
     "recorder": (), "player": (), "operator": (), "listening": ("listening",),
 }  # fmt: skip
 NO_JSAC_NODE = ("operator", "listening")  # without what `refusals` publishes
@@ -48,7 +53,10 @@ VALUES = {
     ("actor", "subscribes", "source.topic"): SENSORS,
     ("actor", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
     ("console", "calls", "service"): list(SERVICES.values()),
-    ("dashboard", "subscribes", "topic"): [*STATUSES, *CAMERAS],
+    ("dashboard", "subscribes", "topic"): list(STATUSES),
+    ("dashboard_watch", "subscribes", "topic"): [
+        *CAMERAS, "policy_command", "shadow_command", "applied_action", ROBOT.joint_states_topic,
+    ],
     ("reporter", "subscribes", "topic"): list(STATUSES),
     ("listening", "subscribes", "source.topic"): SOURCES,
     ("listening", "subscribes", "topic"): ["/doctor_*"],
