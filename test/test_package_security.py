@@ -29,13 +29,8 @@ DOES = {
 SECTIONS = {
     "safety": ("safety", "robot_commands"), "actor": ("actor", "actor_reports", "transitions"), "replay": ("replay",),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
-<<<<<<< HEAD
-    "dashboard": ("dashboard", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
-    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
-=======
     "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
-    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot",), "target_display": ("target_display",),
->>>>>>> 1705085 (The page's process may hear commands and joint states under SROS2; reference)
+    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
     "recorder": (), "player": (), "operator": (), "listening": ("listening",),
 }  # fmt: skip
 NO_JSAC_NODE = ("operator", "listening")  # without what `refusals` publishes
