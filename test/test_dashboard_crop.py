@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import bag_files
 import cv2
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def cropping(request, tmp_path):
     file.write_text(text)
     image = random.integers(0, 255, (120, 160, request.param), np.uint8)
     camera = load(file, kinds=()).cameras["wrist"]
-    return Cropping("wrist", camera, lambda: image, text, file)
+    return Cropping("wrist", camera, lambda: image, file, file)
 
 
 @pytest.fixture
@@ -98,6 +99,22 @@ def test_images_come_from_files_and_recordings(tmp_path):
             crop.of_file(tmp_path / name, colour)
     with pytest.raises(ConfigError, match="no such file or folder"):
         crop.of_bag(tmp_path / "none", colour, 0.0)
+
+
+def test_of_a_recording_the_first_image_not_earlier_is_taken(tmp_path):
+    kind, seconds = "sensor_msgs/msg/Image", (0, 1, 2)
+    messages = []
+    for k in seconds:
+        fields = dict(height=2, width=3, encoding="rgb8", is_bigendian=0, step=9, data=np.full(18, 10 * k, np.uint8))
+        time_ns = bag_files.START_NS + k * 10**9
+        data = bag_files.cdr(kind, header=bag_files.header(time_ns), **fields)
+        messages.append(bag_files.Message("/camera/image_raw", kind, time_ns, data))
+    path = bag_files.write_mcap(tmp_path / "a.mcap", messages)
+    assert [int(crop.of_bag(path, CameraConfig(), at_s).mean()) for at_s in (0.0, 0.5, 2.0)] == [0, 10, 20]
+    with pytest.raises(ConfigError, match="--at 2.5: /camera/image_raw has no image so late; the recording has 2.0 s"):
+        crop.of_bag(path, CameraConfig(), 2.5)
+    with pytest.raises(ConfigError, match="topic /other is missing"):
+        crop.of_bag(path, CameraConfig(topic="other"), 0.0)
 
 
 @pytest.mark.parametrize(

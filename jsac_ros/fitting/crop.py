@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
     name = camera_of(config, arguments.camera)
     token = secrets.token_urlsafe(16)
     with looks(arguments, source, overrides, name, config.cameras[name]) as look:
-        cropping = Cropping(name, config.cameras[name], look, edit.read(source), target)
+        cropping = Cropping(name, config.cameras[name], look, source, target)
         listening = serving.listen(HOST, arguments.port)
         server = serving.server_of(create_app(cropping, Access(token)))
         cropping.ends = lambda: setattr(server, "should_exit", True)

@@ -28,11 +28,11 @@ Crop = tuple[int, ...]  # top, left, height, width; () for the whole image
 class Cropping:
     """One camera, its newest image, and the file that the crop is written to."""
 
-    def __init__(self, name: str, camera: CameraConfig, look: Callable[[], np.ndarray], text: str, target: Path):
-        """look: -> the newest image, uint8 [H, W, channels]; text: of the configuration file."""
+    def __init__(self, name: str, camera: CameraConfig, look: Callable[[], np.ndarray], source: Path, target: Path):
+        """look: -> the newest image, uint8 [H, W, channels]; source: the configuration file, target: where it is written."""
         self.name, self.camera, self.written = name, camera, False
         self.ends: Callable[[], None] = lambda: None  # called when it is written
-        self._look, self._text, self._target = look, text, target
+        self._look, self._source, self._target = look, source, target
         self.image = look()
 
     def look_again(self) -> None:
@@ -50,10 +50,11 @@ class Cropping:
     def write(self, crop: Crop) -> str:
         """-> what changes in the file. Raises ValueError as `frame` does, ConfigError where it cannot be written."""
         self.frame(crop)
-        after = edit.edited(self._text, {f"cameras.{self.name}.crop": crop})
+        before = edit.read(self._source)
+        after = edit.edited(before, {f"cameras.{self.name}.crop": crop})
         edit.write(self._target, after)
         self.written = True
-        return edit.difference(self._text, after, str(self._target))
+        return edit.difference(before, after, str(self._target))
 
 
 def create_app(cropping: Cropping, access: Access) -> ASGIApp:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,10 +26,11 @@ class Looking:
         asked = {
             "config": str(config), "overrides": dict(overrides), "namespace": namespace, "source": source, "wait_s": WAIT_S,
         }  # fmt: skip
+        self._errors = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would hold it up
         self._child = subprocess.Popen(
             [sys.executable, "-m", "jsac_ros.nodes.looking", json.dumps(asked)],
             env=os.environ | dds.discovery() | dds.profile(shared_memory=True),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             process_group=0,  # Ctrl-C is for its parent
         )  # fmt: skip
 
@@ -41,7 +43,8 @@ class Looking:
         except OSError:
             line = ""
         if not line:
-            last = (self._child.stderr.read().strip().splitlines() or ["it has ended"])[-1]
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or ["it has ended"])[-1]
             raise ConfigError(f"no node can be started: {last.removeprefix('error: ')}")
         told = json.loads(line)
         if told["problem"]:
@@ -59,5 +62,5 @@ class Looking:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        for stream in (self._child.stdout, self._child.stderr):
+        for stream in (self._child.stdout, self._errors):
             stream.close()
