@@ -64,7 +64,8 @@ def write_film(folder: Path, baseline: Path | None = None) -> Path:
     try:
         store = FrameStore.read(store_of(folder, config_of(folder)))
         images = [image.name for image in store.spaces.images][:MOST_IMAGES]
-        shots = shots_of(held_episodes(totals, store)) if images else []
+        held = held_episodes(totals, store) if images else []
+        shots = shots_of(held, [float(seconds_of(store, episode.slots)[-1]) for episode in held])
         if not shots:
             what = "the store holds no episode that ran its course" if images else "the observation has no images"
             raise ConfigError(f"run folder {folder}: no film: {what}; expected the replay store of a run with cameras")
@@ -75,18 +76,18 @@ def write_film(folder: Path, baseline: Path | None = None) -> Path:
     return path
 
 
-def shots_of(held: Sequence[Held]) -> list[Shot]:
-    """Episodes and how fast each is played: together SECONDS at most."""
+def shots_of(held: Sequence[Held], lasted_s: Sequence[float]) -> list[Shot]:
+    """Episodes and how fast each is played, together SECONDS at most. lasted_s: each of them, first to last observation."""
     if not held:
         return []
-    usual_s = float(np.median([number(episode.row, "duration", 0.0) for episode in held]))
-    picked = chosen(held, every=1, most=int(np.clip(SECONDS / (usual_s + _HELD_S), _FEWEST, _MOST)))
+    most = int(np.clip(SECONDS / (np.median(lasted_s) + _HELD_S), _FEWEST, _MOST))
+    picked, lasted = chosen(held, every=1, most=most), {episode.place: seconds for episode, seconds in zip(held, lasted_s)}
     room_s = SECONDS / len(picked) - _HELD_S
     shots = []
     for why, episode in picked:
-        lasted_s = max(number(episode.row, "duration", 0.0), 1 / RATE_HZ)
-        speed = max(1.0, lasted_s / room_s)
-        shots.append(Shot(why, episode, speed, int((lasted_s / speed + _HELD_S) * RATE_HZ)))
+        seconds = max(lasted[episode.place], 1 / RATE_HZ)
+        speed = max(1.0, seconds / room_s)
+        shots.append(Shot(why, episode, speed, int((seconds / speed + _HELD_S) * RATE_HZ)))
     return shots
 
 
