@@ -86,11 +86,25 @@ CORNERS = (np.array([-0.3, 0.1, 0.0, 0.0, 0.1, 0.0]), np.array([0.3, -0.2, 0.2, 
 
 def test_poses_of_a_moving_arm_are_written_into_a_copy(driver, tmp_path, monkeypatch, capsys):
     out = tmp_path / "mine.yaml"
-    script = ("h", 0.0), ("", CORNERS[0]), ("", CORNERS[1]), ("", [0, 0, 9, 0, 0, 0]), ("", CORNERS[0]), ("u", 0.0), ("q", 0.0)
+    script = (
+        ("q", 0.0),
+        ("h", 0.0),
+        ("", CORNERS[0]),
+        ("", CORNERS[1]),
+        ("", [0, 0, 9, 0, 0, 0]),
+        ("", CORNERS[0]),
+        ("u", 0.0),
+        ("q", 0.0),
+    )
     monkeypatch.setattr(sys, "stdin", Person(driver, *script))
     assert main(["teach", "ur5_reacher", "--out", str(out), "--yes"]) == 0
     said = capsys.readouterr().out
-    assert "not recorded: elbow_joint is at 11.17" in said and "+      joint_lower:" in said and "3 recorded> " in said
+    assert (
+        "not finished: 0 poses were recorded" in said
+        and "not recorded: elbow_joint is at 11.17" in said
+        and "+      joint_lower:" in said
+        and "3 recorded> " in said
+    )
     config, poses = load(out), np.array(HOME) + np.array([np.zeros(6), *CORNERS])
     assert config.robot.home == pytest.approx(HOME, abs=1e-4)
     assert config.safety.joint_lower == pytest.approx(poses.min(axis=0) - 0.05, abs=2e-3)
@@ -99,6 +113,16 @@ def test_poses_of_a_moving_arm_are_written_into_a_copy(driver, tmp_path, monkeyp
     assert config.safety.box_lower == pytest.approx(tool.min(axis=0) - (0.02, 0.02, 0.0), abs=2e-3)
     assert config.safety.box_upper == pytest.approx(tool.max(axis=0) + 0.02, abs=2e-3)
     assert "# m, of the tool" in out.read_text() and not Rig(config).problems()
+
+
+def test_without_home_among_the_poses_the_old_one_must_fit(driver, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "mine.yaml"
+    script = ("", CORNERS[1]), ("", CORNERS[1] + 0.1), ("q", 0.0)
+    monkeypatch.setattr(sys, "stdin", Person(driver, *script))
+    assert main(["teach", "ur5_reacher", "--out", str(out), "--yes"]) == 2, "its input has ended"
+    said = capsys.readouterr()
+    assert "not finished: robot.home: shoulder_pan_joint is at 1.5707" in said.out and "record it with h" in said.err
+    assert said.err.count("\n") == 1 and not out.exists()
 
 
 def test_the_live_image_comes_whole(driver, tmp_path):

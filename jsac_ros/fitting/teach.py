@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ from jsac_ros.parameters import load, parse_override
 from jsac_ros.rig import JOINTS, Rig
 from jsac_ros.robots.robot import Robot
 
-_KEYS = "Enter records a corner, h home, u takes the last one back, q ends"
+_KEYS = "Enter records a corner, h home, u takes the last one back, q ends, Ctrl-C leaves all as it is"
+Fields = dict[str, tuple[float, ...]]  # name of a field of the configuration -> its value
 _MOST_MARGIN = 0.5  # m, rad
 
 
@@ -52,14 +54,18 @@ def main(arguments: argparse.Namespace) -> int:
     robot = Rig(config).robot
     if robot.is_base:
         raise ConfigError(f"robot.type is {robot.model!r}, a mobile base; expected an arm")
+
+    def fields_of(poses: list[np.ndarray], home: np.ndarray | None) -> Fields:
+        fields = learned(poses, home, robot, config.safety.box_frame, arguments.margin_m, arguments.margin_rad)
+        check(config, fields)
+        return fields
+
     with Looking(source, overrides, domain.absolute(arguments.namespace), JOINTS) as looking:
-        poses, home = record(looking, robot, config)
-    fields = learned(poses, home, robot, config.safety.box_frame, arguments.margin_m, arguments.margin_rad)
-    check(config, fields)
+        fields = record(looking, robot, config, fields_of)
     before = edit.read(source)
     after = edit.edited(before, fields)
     print(edit.difference(before, after, str(target)) or "nothing changes")
-    if home is None:
+    if "robot.home" not in fields:
         print("robot.home stays as it is: h records another one")
     if not arguments.yes and not _agreed(target):
         print("nothing is written")
@@ -69,34 +75,39 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def record(looking: Looking, robot: Robot, config: SystemConfig) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """The poses, rad [N] each, and home, which is among them. Raises ConfigError where no joint states come."""
-    poses: list[np.ndarray] = []
-    homes: list[int] = []  # places of poses that were home
+def record(
+    looking: Looking, robot: Robot, config: SystemConfig, fields_of: Callable[[list[np.ndarray], np.ndarray | None], Fields]
+) -> Fields:
+    """Asks for poses until what they make can be used. Raises ConfigError where no joint states come, or at the end of input."""
+    poses: list[np.ndarray] = []  # rad [N] each
+    homes: list[int] = []  # places of those that were home
     looking.newest()
     print(f"joint states come from {config.robot.joint_states_topic}. {_KEYS}.", flush=True)
-    while (word := _asked(f"{len(poses)} recorded> ")) != "q":
-        if word == "u" and poses:
-            poses.pop()
-            homes = [place for place in homes if place < len(poses)]
-        elif word in ("", "h"):
-            q = np.array(looking.newest()["position"])
-            try:
+    while True:
+        word = _asked(f"{len(poses)} recorded> ")
+        try:
+            if word in ("q", None):
+                return fields_of(poses, poses[homes[-1]] if homes else None)
+            elif word == "u" and poses:
+                poses.pop()
+                homes = [place for place in homes if place < len(poses)]
+            elif word in ("", "h"):
+                q = np.array(looking.newest()["position"])
                 check_pose(q, robot)
-            except ConfigError as error:
-                print(f"not recorded: {error}")
-                continue
-            homes += [len(poses)] if word == "h" else []
-            poses.append(q)
-            print(_said(q, robot, config, word == "h"), flush=True)
-        else:
-            print(f"{_KEYS}.")
-    return poses, poses[homes[-1]] if homes else None
+                homes += [len(poses)] if word == "h" else []
+                poses.append(q)
+                print(_said(q, robot, config, word == "h"), flush=True)
+            else:
+                print(f"{_KEYS}.")
+        except ConfigError as error:
+            if word is None:
+                raise
+            print(f"not {'finished' if word == 'q' else 'recorded'}: {error}", flush=True)
 
 
-def check(config: SystemConfig, fields: dict[str, tuple[float, ...]]) -> None:
+def check(config: SystemConfig, fields: Fields) -> None:
     """Raises ConfigError where the system would not start with them."""
-    sections = {name: {} for name in ("safety", "robot")}
+    sections: dict[str, dict[str, tuple[float, ...]]] = {"safety": {}, "robot": {}}
     for name, value in fields.items():
         section, _, field = name.partition(".")
         sections[section][field] = value
@@ -115,12 +126,12 @@ def _said(q: np.ndarray, robot: Robot, config: SystemConfig, is_home: bool) -> s
     return f"{'home' if is_home else 'corner'}: joints {joints}{tool}"
 
 
-def _asked(prompt: str) -> str:
-    """A line of the person's; q at the end of the input."""
+def _asked(prompt: str) -> str | None:
+    """A line of the person's; None at the end of the input."""
     try:
         return input(prompt).strip().lower()
     except EOFError:
-        return "q"
+        return None
 
 
 def _agreed(target: Path) -> bool:
