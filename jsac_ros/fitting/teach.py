@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
 def record(
     looking: Looking, robot: Robot, config: SystemConfig, fields_of: Callable[[list[np.ndarray], np.ndarray | None], Fields]
 ) -> Fields:
-    """Asks for poses until what they make can be used. Raises ConfigError where no joint states come, or at the end of input."""
+    """Asks for poses until what they make can be used. Raises ConfigError where no joint states come, or its input ends."""
     poses: list[np.ndarray] = []  # rad [N] each
     homes: list[int] = []  # places of those that were home
     looking.newest()
