@@ -117,7 +117,7 @@ def test_poses_of_a_moving_arm_are_written_into_a_copy(driver, tmp_path, monkeyp
 
 def test_without_home_among_the_poses_the_old_one_must_fit(driver, tmp_path, monkeypatch, capsys):
     out = tmp_path / "mine.yaml"
-    script = ("", CORNERS[1]), ("", CORNERS[1] + 0.1), ("q", 0.0)
+    script = ("", CORNERS[1]), ("", CORNERS[1] + [0.3, 0.1, 0, 0, 0, 0]), ("q", 0.0)
     monkeypatch.setattr(sys, "stdin", Person(driver, *script))
     assert main(["teach", "ur5_reacher", "--out", str(out), "--yes"]) == 2, "its input has ended"
     said = capsys.readouterr()

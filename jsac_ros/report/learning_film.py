@@ -105,9 +105,7 @@ def _frames(
             frame[HEIGHT - _CAPTION :] = caption
             share = min((k + 1) / max(shot.frames - round(_HELD_S * RATE_HZ), 1), 1.0)
             frame[: HEIGHT - _CAPTION, WIDTH - _CURVE :] = curve.until(minute + share * (ends - minute))
-            beside = _side_by_side(pictures, *room)
-            top, left = (_MARGIN + (whole - part) // 2 for whole, part in zip(room, beside.shape))
-            frame[top : top + beside.shape[0], left : left + beside.shape[1]] = beside
+            frame[_MARGIN : _MARGIN + room[0], _MARGIN : _MARGIN + room[1]] = _side_by_side(pictures, *room)
             yield frame
         minute = ends
 
@@ -127,19 +125,32 @@ def _pictures(store: FrameStore, images: Sequence[str], shot: Shot) -> Iterator[
 
 
 def _side_by_side(pictures: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
-    """As large as they fit in: uint8 [<= height, <= width, 3]."""
-    if not pictures:
-        return np.zeros((0, 0, 3), np.uint8)
-    tallest, widest = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
-    layouts = [(columns, math.ceil(len(pictures) / columns)) for columns in range(1, len(pictures) + 1)]
-    scale, columns, rows = max((min(height / (r * tallest), width / (c * widest)), c, r) for c, r in layouts)
-    cell_height, cell_width = int(scale * tallest), int(scale * widest)
-    sheet = np.full((rows * cell_height, columns * cell_width, 3), 255, np.uint8)
+    """In the rows and columns in which they are largest: uint8 [height, width, 3], white where there is none."""
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    columns = max(
+        range(1, len(pictures) + 1), key=lambda n: _area(pictures, *_cell(len(pictures), n, height, width)), default=1
+    )
+    cell = _cell(len(pictures), columns, height, width)
     for place, picture in enumerate(pictures):
-        top, left = place // columns * cell_height, place % columns * cell_width
-        size = max(1, int(scale * picture.shape[1])), max(1, int(scale * picture.shape[0]))
-        sheet[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        scale = _scale(picture, *cell)
+        rows, wide = (max(1, int(scale * size)) for size in picture.shape[:2])
+        top = place // columns * cell[0] + (cell[0] - rows) // 2
+        left = place % columns * cell[1] + (cell[1] - wide) // 2
+        sheet[top : top + rows, left : left + wide] = cv2.resize(picture, (wide, rows), interpolation=cv2.INTER_CUBIC)
     return sheet
+
+
+def _cell(count: int, columns: int, height: int, width: int) -> tuple[int, int]:
+    return height // math.ceil(count / columns), width // columns
+
+
+def _scale(picture: np.ndarray, height: int, width: int) -> float:
+    return min(height / picture.shape[0], width / picture.shape[1])
+
+
+def _area(pictures: Sequence[np.ndarray], height: int, width: int) -> float:
+    """Pixels of all of them, each as large as a cell of this size takes it."""
+    return sum(_scale(picture, height, width) ** 2 * picture.shape[0] * picture.shape[1] for picture in pictures)
 
 
 def _drawn(figure: Figure) -> Drawn:
