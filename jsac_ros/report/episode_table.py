@@ -1,7 +1,7 @@
 """Every episode in a line: how it went, why it ended, and what safety and the actor's holds did in it.
 
 Rules and holds come from the rows of metrics.csv that an episode touches, so those within a second of its ends (ten after the
-first hour) may be its neighbour's. How many of its commands were changed comes from the replay store, and is exact.
+first hour) may be its neighbour's. By how much its commands were changed comes from the replay store, and is exact.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ _NEWEST = 200_000  # transitions of the store that are looked at: a fifth of a s
 _MOST_RULES, _MOST_HOLDS = 4, 2  # of an episode, in words
 _RULE = "safety.rule."
 _HELD = ("holding", "paused", "stopped")
-_DIFFERS = 1e-3  # of an action's range: less is rounding
 
 
 class During:
@@ -100,31 +99,30 @@ def _help(row: Row) -> list[str]:
 
 
 class Changed:
-    """How many commands of an episode safety changed, by the replay store; nothing where it does not hold the episode."""
+    """By how much safety changed the commands of an episode, by the replay store; nothing where it does not hold the episode."""
 
     def __init__(self, store: Path):
-        self._of: dict[tuple[int, int], tuple[int, int]] = {}  # session, episode -> commands changed, commands
+        self._of: dict[tuple[int, int], float] = {}  # session, episode -> mean |executed - action| over mean |action|
         try:
             episodes = Episodes(store)
             records = episodes.records(episodes.newest(_NEWEST))
         except (ConfigError, OSError):
             return
-        parts = [part.name for part in episodes.spaces.actions if not part.choices]
-        differs, known = np.zeros(len(records), bool), np.zeros(len(records), bool)
-        for part in parts:
-            apart = np.abs(records[f"executed/{part}"] - records[f"action/{part}"])
-            known |= np.isfinite(apart).all(axis=1)
-            differs |= (apart > _DIFFERS).any(axis=1)
-        acted = known & ~records["is_last"]
-        keys = np.stack([records["session"].astype(np.uint64), records["episode"].astype(np.uint64)], axis=1)[acted]
+        apart, asked = np.zeros(len(records)), np.zeros(len(records))
+        for part in episodes.spaces.actions:
+            if not part.choices:
+                action, executed = records[f"action/{part.name}"], records[f"executed/{part.name}"]
+                known = np.isfinite(executed).all(axis=1) & ~records["is_last"]
+                apart[known] += np.abs(executed[known] - action[known]).sum(axis=1)
+                asked[known] += np.abs(action[known]).sum(axis=1)
+        keys = np.stack([records["session"].astype(np.uint64), records["episode"].astype(np.uint64)], axis=1)
         names, place = np.unique(keys, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        counts, changed = np.bincount(place, minlength=len(names)), np.bincount(place, differs[acted], len(names))
-        self._of = {(int(s), int(e)): (int(c), int(n)) for (s, e), c, n in zip(names, changed, counts)}
+        sums = [np.bincount(place.reshape(-1), values, len(names)) for values in (apart, asked)]
+        self._of = {(int(s), int(e)): a / b for (s, e), a, b in zip(names, *sums) if b > 0}
 
     def said(self, row: Row) -> list[str]:
         try:
-            changed, count = self._of[int(row["session"]), int(row["episode"])]
+            share = self._of[int(row["session"]), int(row["episode"])]
         except (KeyError, ValueError):
             return []
-        return [f"{changed} of {count} commands changed"] if changed else []
+        return [f"commands changed by {share:.0%}"] if share >= 0.005 else []

@@ -117,7 +117,7 @@ def _episodes(folder: Path, rows: list[Row], totals: Totals) -> str:
     opened = " open" if len(lines) <= _MOST_OPEN else ""
     return section(
         "Episodes",
-        "Why each ended, and what safety did in it: how many of its commands were changed, which rules acted how often, what "
+        "Why each ended, and what safety did in it: by how much it changed the commands, which rules acted how often, what "
         "held the robot. Search this page for `episode 37`. Rules count the ticks of the gate in which they acted, in whole "
         "seconds, so those at the ends of an episode may be its neighbour's.",
         f"<details{opened}><summary>{len(lines):,} episodes</summary>{listed}{older}</details>",
