@@ -64,7 +64,7 @@ def test_every_episode_has_its_reason_and_by_how_much_its_commands_were_changed(
     lines, left_out = lines_of(read_totals(run), read_rows(run / "metrics.csv"), run / "replay")
     assert [line[0] for line in lines] == [f"episode {k}" for k in range(28)] and not left_out
     assert "camera wrist: image is 0.31 s old" in lines[22][4] and lines[22][5].startswith(
-        "8 of 100 commands changed; acceleration "
+        "commands changed by 4%; acceleration "
     )
     assert not any("commands changed" in line[5] for k, line in enumerate(lines) if k != 22)
     assert all("workspace" in line[5] for line in lines)

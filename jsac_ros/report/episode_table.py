@@ -99,7 +99,7 @@ def _help(row: Row) -> list[str]:
 
 
 class Changed:
-    """By how much safety changed the commands of an episode, by the replay store; nothing where it does not hold the episode."""
+    """By how much safety changed the commands of an episode, by the replay store; nothing where it does not hold it."""
 
     def __init__(self, store: Path):
         self._of: dict[tuple[int, int], float] = {}  # session, episode -> mean |executed - action| over mean |action|
