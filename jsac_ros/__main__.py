@@ -43,6 +43,8 @@ VERBS = {
     "status": ("jsac_ros.report.status", "show what runs now: processes, state, episode, why it holds"),
     "dashboard": ("jsac_ros.dashboard.cli", "serve the dashboard of a running system"),
     "runs": ("jsac_ros.report.runs", "list the run folders"),
+    "crop": ("jsac_ros.fitting.crop", "choose a camera's crop with the mouse, beside what the policy will see"),
+    "teach": ("jsac_ros.fitting.teach", "set joint limits, box and home by showing poses of the arm"),
     "deploy": ("jsac_ros.deploy", "act with a learned policy, without learning"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
     "classifier": ("jsac_ros.classifier.cli", "success classifier: record marked episodes, train, judge"),

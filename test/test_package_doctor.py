@@ -22,7 +22,7 @@ from jsac_ros.parameters import from_parameters, load
 DOMAIN = domains.take()
 HEARD = {
     "topic": "camera/image_raw", "max_age_s": 0.2, "is_camera": True, "count": 120, "problem": "", "rate_hz": 30.0,
-    "age_s": 0.02, "oldest_s": 0.04, "largest_gap_s": 0.05, "brightness": 120.0,
+    "age_s": 0.02, "oldest_s": 0.04, "largest_gap_s": 0.05, "brightness": 120.0, "ahead_s": 0.0,
     "arrivals": [40, 40], "image_bytes": 921_600,
 }  # fmt: skip
 
@@ -33,6 +33,11 @@ def config(**tree):
 
 def heard(**changes):
     return topics.judged("wrist", HEARD | changes, config())
+
+
+def clock(ahead_s, within_s):
+    (found,) = topics.clocks({"/camera": {"sources": ["wrist"], "ahead_s": ahead_s, "within_s": within_s}})
+    return found
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,14 @@ def heard(**changes):
         (heard(brightness=9.0), "amber"),
         (heard(arrivals=[9, 40]), "amber"),
         (heard(arrivals=None), "green"),
+        (heard(ahead_s=0.02), "amber"),
+        (heard(ahead_s=0.001), "green"),
+        (clock(0.0004, 0.0003), "green"),
+        (clock(0.012, 0.0005), "amber"),
+        (clock(-0.03, 0.0005), "amber"),
+        (clock(0.03, 0.027), "green"),
+        (clock(-0.2, 0.001), "red"),
+        (clock(None, None), "green"),
         (topics.judged("wrist", HEARD | {"count": 0}, config(robot={"driver": "sim"})), "green"),
         (topics.judged("joints", HEARD | {"is_camera": False, "brightness": None, "rate_hz": 125.0, "age_s": 0.002, "oldest_s": 0.004, "largest_gap_s": 0.02}, config()), "green"),
         (topics.judged("joints", HEARD | {"is_camera": False, "brightness": None, "rate_hz": 10.0, "age_s": 0.002}, config()), "red"),
@@ -140,6 +153,7 @@ def test_live_drivers_are_measured_within_20_seconds(drivers, capsys):
     assert found["JAX"]["level"] != "red" and found["DDS"]["level"] == "green"
     assert "Hz" in found["joints"]["said"] and "mean 8 of 255" in found["camera wrist"]["said"]
     assert found["camera wrist"]["level"] != "green" and found["camera wrist"]["cure"]
+    assert found["clocks"]["level"] == "green" and "of 1 nodes" in found["clocks"]["said"]
 
 
 def test_a_wrong_configuration_is_refused(capsys):

@@ -31,9 +31,11 @@ SECTIONS = {
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
     "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
     "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
-    "recorder": (), "player": (), "operator": (), "listening": ("listening",),
+    "recorder": (), "player": (), "operator": (), "listening": ("listening", "clocks"),
+    "looking": ("looking",),
 }  # fmt: skip
-NO_JSAC_NODE = ("operator", "listening")  # without what `refusals` publishes
+OF_NODES = {"operator": "operator_*", "listening": "doctor*", "looking": "looking_*"}
+NO_JSAC_NODE = ("operator", "listening", "looking")  # without what `refusals` publishes
 
 CONFIG = parameters.load(ROOT / "config" / "ur5_reacher.yaml", {"learner.policy_topic": True})
 RIG, ROBOT = Rig(CONFIG), CONFIG.robot
@@ -56,6 +58,8 @@ VALUES = {
     ("listening", "subscribes", "source.topic"): SOURCES,
     ("listening", "subscribes", "topic"): ["/doctor_*"],
     ("listening", "publishes", "topic"): ["/doctor_*"],
+    ("clocks", "calls", "{other}/get_parameters"): ["/*/get_parameters"],
+    ("looking", "subscribes", "source.topic"): SOURCES,
     ("robot_commands", "publishes", "topic"): [ROBOT.trajectory_topic],
     ("safety", "subscribes", "topic"): [
         "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.speed_scaling_topic, ROBOT.safety_mode_topic,
@@ -117,14 +121,14 @@ def test_a_process_may_do_what_it_does_and_nothing_else(process):
     (profile,) = enclave.findall("profiles/profile")
     given = allowed(profile)
     assert sorted(given) == sorted(expected(process))  # sorted lists: nothing twice
-    assert profile.get("node") == {"operator": "operator_*", "listening": "doctor*"}.get(process, process)
+    assert profile.get("node") == OF_NODES.get(process, process)
     assert profile.find(INCLUDE).get("href") == "common/node.xml" and (FOLDER / "common" / "node.xml").exists()
 
 
 def test_every_process_has_an_enclave_that_it_names():
     nodes = {file.stem for file in (ROOT / "jsac_ros" / "nodes").glob("*.py") if "\ndef main(" in file.read_text()}
     assert {enclave.get("path") for enclave in ENCLAVES} == {f"/jsac_ros/{name}" for name in SECTIONS} and nodes == {*SECTIONS}
-    for name in ("operator", "listening"):  # the others are started with `system.ros_arguments`
+    for name in NO_JSAC_NODE:  # the others are started with `system.ros_arguments`
         assert f'dds.enclave("{name}")' in (ROOT / "jsac_ros" / "nodes" / f"{name}.py").read_text()
 
 

@@ -87,10 +87,10 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
             Mount("/static", StaticFiles(directory=STATIC, follow_symlink=True)),  # of colcon build --symlink-install
         ]
     )
-    return _Guard(app, access)
+    return Guard(app, access)
 
 
-class _Guard:
+class Guard:
     """In front of everything: refuses foreign hosts and origins, and says what the page may load."""
 
     def __init__(self, app: ASGIApp, access: Access):

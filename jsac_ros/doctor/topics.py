@@ -18,6 +18,12 @@ LISTEN_S = 4.0
 TIMEOUT_S = 16.0
 JOINTS = "joints"
 BLACK, WHITE = 25.0, 230.0  # of 255: mean of an image that is too dark, too bright
+AHEAD_S = 0.005  # a clock that NTP keeps differs by less; more is amber
+FAR_S = 0.05  # messages whose stamps are further ahead are refused (control/stamps.py)
+_CLOCKS = (
+    "keep the clocks of both computers together: `sudo apt install chrony` on both, with `server THIS_COMPUTER iburst` in "
+    "/etc/chrony/chrony.conf of the other one, or PTP (ptp4l, phc2sys); until then `stamps: arrival` (docs/cameras.md)"
+)
 Heard = Mapping[str, Any]  # of one source, as nodes/listening.py tells it
 
 
@@ -36,7 +42,8 @@ def check_topics(config: SystemConfig, file: str, overrides: Mapping[str, Any], 
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         return [Finding("DDS", "red", last, "`make setup` installs ROS 2 where none is sourced")]
     told = json.loads(done.stdout.splitlines()[-1])
-    return [loopback(told["loopback"]), *(judged(name, heard, config) for name, heard in told["sources"].items())]
+    heard = [judged(name, heard, config) for name, heard in told["sources"].items()]
+    return [loopback(told["loopback"]), *heard, *clocks(told["clocks"])]
 
 
 def loopback(took_s: Mapping[str, float | None]) -> Finding:
@@ -96,10 +103,45 @@ def _timely(title: str, name: str, heard: Heard, config: SystemConfig) -> Findin
         helps = f"control wants {control_hz:.0f} images a second: raise the camera's rate, or `control.period_s`"
     else:
         helps = "light the scene, or set the exposure of the camera's driver by hand"
+    is_ahead = heard["ahead_s"] > AHEAD_S
+    if is_ahead:
+        said, helps = f"{said}; stamps up to {1e3 * heard['ahead_s']:.0f} ms ahead of their arrival", _CLOCKS
     is_dark = brightness is not None and not BLACK < brightness < WHITE
     if loses:
         helps = cure(name, heard["image_bytes"])
-    return graded(title, said, helps, red=bool(is_late), amber=bool(was_late or is_slow or is_dark or loses))
+    return graded(title, said, helps, red=bool(is_late), amber=bool(was_late or is_slow or is_dark or loses or is_ahead))
+
+
+def clocks(told: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """One of every node whose computer's clock differs from this one's, and one of all others."""
+    apart = {node: clock for node, clock in told.items() if clock["ahead_s"] is not None and _certain_s(clock) > AHEAD_S}
+    alike = [clock for node, clock in told.items() if clock["ahead_s"] is not None and node not in apart]
+    found = [_apart(node, clock) for node, clock in apart.items()]
+    if alike:
+        largest_s = max(abs(clock["ahead_s"]) + clock["within_s"] for clock in alike)
+        found.append(
+            Finding("clocks", "green", f"of {len(alike)} nodes that publish these: within {1e3 * largest_s:.1f} ms of ours")
+        )
+    silent = [node for node, clock in told.items() if clock["ahead_s"] is None]
+    if silent:
+        said = f"{', '.join(silent)}: no parameter service answers, so what that computer's clock says is not known"
+        found.append(Finding("clocks", "green", said))
+    return found
+
+
+def _certain_s(clock: Mapping[str, Any]) -> float:
+    """By how much it differs at least."""
+    return abs(clock["ahead_s"]) - clock["within_s"]
+
+
+def _apart(node: str, clock: Mapping[str, Any]) -> Finding:
+    ahead_s, ms = clock["ahead_s"], f"{1e3 * abs(clock['ahead_s']):.1f} ms"
+    where, seem = ("ahead of", "younger") if ahead_s > 0 else ("behind", "older")
+    said = (
+        f"{ms} {where} ours, to within {1e3 * clock['within_s']:.1f} ms: messages of {', '.join(clock['sources'])} seem that "
+        f"much {seem} than they are"
+    )
+    return graded(f"clock of {node}", said, _CLOCKS, red=_certain_s(clock) > FAR_S, amber=True)
 
 
 def _dds_cure() -> str:

@@ -10,18 +10,15 @@ A process because a web server, images and a slow link must not touch control. I
 
 from __future__ import annotations
 
-import errno
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
 
-import uvicorn
 from rclpy.qos import QoSProfile
 
 from jsac_ros import documents
-from jsac_ros.config import ConfigError
 from jsac_ros.dashboard import plain
 from jsac_ros.dashboard.access import access_of
 from jsac_ros.dashboard.advice import Adviser
@@ -31,6 +28,7 @@ from jsac_ros.dashboard.hub import Hub
 from jsac_ros.dashboard.opening import DOOR, URL, write_address
 from jsac_ros.dashboard.recorded import Recorded
 from jsac_ros.dashboard.saliency import HEAT, Saliency
+from jsac_ros.dashboard.serving import Server, address_of, listen, server_of
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.console import Console
 from jsac_ros.nodes.dashboard_watch import PERIOD_S, Watch
@@ -143,21 +141,15 @@ class Dashboard(JsacNode):
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    def _make_server(self) -> tuple[uvicorn.Server, socket.socket]:
+    def _make_server(self) -> tuple[Server, socket.socket]:
         config = self.config.dashboard
         access = access_of(self.folder, config.host)
         do = lambda verb: self._console.do(verb, "dashboard")
         app = create_app(self.hub, access, Recorded(self._store_folder()), do, self._console.verbs)
-        listening = _listen(config.host, config.port)
-        port = listening.getsockname()[1]
-        shown = socket.gethostname() if config.host in ("0.0.0.0", "::") else config.host
-        shown = f"[{shown}]" if ":" in shown else shown
-        self.url = f"http://{shown}:{port}/#token={access.token}"
+        listening = listen(config.host, config.port)
+        self.url = f"{address_of(config.host, listening)}/#token={access.token}"
         write_address(self.folder, self.url)
-        settings = uvicorn.Config(
-            app, log_level="warning", access_log=False, ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1
-        )
-        return uvicorn.Server(settings), listening
+        return server_of(app), listening
 
     def _store_folder(self) -> Path:
         return Path(self.config.replay.folder or self.folder / "replay").expanduser()
@@ -184,19 +176,6 @@ class Dashboard(JsacNode):
         self._address.close()
         for name in (URL, DOOR):
             (self.folder / name).unlink(missing_ok=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Raises ConfigError where the address is none of this computer's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for wanted in (port, 0):  # another page may have the usual port: then any
-        try:
-            return socket.create_server((host, wanted), family=family)
-        except OSError as error:
-            problem = error.strerror.partition(" (while")[0]
-            if error.errno != errno.EADDRINUSE:
-                break
-    raise ConfigError(f"dashboard.host {host}, dashboard.port {port}: {problem}; expected an address of this computer")
 
 
 def main(args=None) -> int:

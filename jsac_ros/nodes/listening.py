@@ -3,6 +3,7 @@
   python -m jsac_ros.nodes.listening '{"config": "my_ur5.yaml", "overrides": {}, "namespace": "/", "seconds": 4}'
 
 Subscribes   cameras, joint states and sensors of the configuration, and a test topic
+Calls        get_parameters of the nodes that publish them, by no name: what their computers' clocks say
 Publishes    the test topic: one small message and one of a megabyte, over the transport that our processes use
 A process because only nodes import ROS, and because a middleware that hangs must not hang the doctor. Prints JSON.
 """
@@ -26,12 +27,15 @@ from jsac_ros.config import CameraConfig, SystemConfig
 from jsac_ros.control.arrivals import Arrivals
 from jsac_ros.control.images import to_rgb
 from jsac_ros.control.stamps import StampError, taken_ns
+from jsac_ros.nodes.clocks import difference
 from jsac_ros.parameters import load
 from jsac_ros.rig import Rig, Source
+from jsac_ros.ros_graph import UNNAMED, publishers_of
 from jsac_ros.ros_types import message_class
 
 SIZES = {"small": 100, "large": 1_000_000}  # bytes
 LOOPBACK_S = 5.0
+MOST_CLOCKS = 8  # nodes that are asked, 2.7 s each at most
 
 
 class Ear:
@@ -41,6 +45,7 @@ class Ear:
         self._source, self._camera = source, camera
         self._arrived_s: list[float] = []
         self._ages_s: list[float] = []
+        self._ahead_s = 0.0  # the furthest that a stamp was ahead of its arrival
         self._brightness: list[float] = []
         self._problem = ""
         self._arrivals, self._image_bytes = Arrivals(), 0
@@ -52,6 +57,8 @@ class Ear:
             self._image_bytes = len(message.data)
         now_ns, header = time.time_ns(), getattr(message, "header", None)
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec if header else now_ns
+        if self._source.stamps == "header":
+            self._ahead_s = max(self._ahead_s, (stamp_ns - now_ns) * 1e-9)
         try:
             self._ages_s.append((now_ns - taken_ns(stamp_ns, now_ns, self._source.stamps)) * 1e-9)
             if self._camera and not self._camera.depth_range_m:
@@ -67,14 +74,14 @@ class Ear:
             "topic": self._source.topic, "max_age_s": self._source.max_age_s, "is_camera": self._camera is not None,
             "count": count, "problem": self._problem, "rate_hz": float(1 / gaps.mean()) if count > 1 else None,
             "age_s": float(np.median(ages)) if len(ages) else None, "oldest_s": float(ages.max()) if len(ages) else None,
-            "largest_gap_s": float(gaps.max()) if count > 1 else None,
+            "largest_gap_s": float(gaps.max()) if count > 1 else None, "ahead_s": self._ahead_s,
             "brightness": float(np.median(self._brightness)) if self._brightness else None,
             "arrivals": self._arrivals.counts, "image_bytes": self._image_bytes,
         }  # fmt: skip
 
 
-def listen(config: SystemConfig, namespace: str, seconds: float) -> dict[str, dict[str, Any]]:
-    """{source: what was heard of it}."""
+def listen(config: SystemConfig, namespace: str, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """{source: what was heard of it}, {node that publishes some: its sources, and how its clock differs}."""
     rig = Rig.of(config)
     ears = {name: Ear(source, config.cameras.get(name)) for name, source in rig.sources.items()}
     with _Node("doctor", namespace) as (node, executor):
@@ -83,7 +90,20 @@ def listen(config: SystemConfig, namespace: str, seconds: float) -> dict[str, di
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             executor.spin_once(timeout_sec=left_s)
-    return {name: ear.told() for name, ear in ears.items()}
+        publishers: dict[str, list[str]] = {}
+        for name, source in rig.sources.items():
+            for other in set(publishers_of(node, node.resolve_topic_name(source.topic))) - {UNNAMED}:
+                publishers.setdefault(other, []).append(name)
+        clocks = {other: _clock(node, other, names) for other, names in sorted(publishers.items())[:MOST_CLOCKS]}
+    return {name: ear.told() for name, ear in ears.items()}, clocks
+
+
+def _clock(node: Any, other: str, sources: list[str]) -> dict[str, Any]:
+    """As JSON; None where it does not answer."""
+    found = difference(node, other)
+    return {
+        "sources": sources, "ahead_s": found.ahead_s if found else None, "within_s": found.within_s if found else None,
+    }  # fmt: skip
 
 
 def loopback() -> dict[str, float | None]:
@@ -129,10 +149,10 @@ class _Node:
 
 def main() -> int:
     asked = json.loads(sys.argv[1])
-    told: dict[str, Any] = {"loopback": loopback(), "sources": {}}
+    told: dict[str, Any] = {"loopback": loopback(), "sources": {}, "clocks": {}}
     if asked["config"]:
         config = load(asked["config"], asked["overrides"])
-        told["sources"] = listen(config, asked["namespace"], asked["seconds"])
+        told["sources"], told["clocks"] = listen(config, asked["namespace"], asked["seconds"])
     print(json.dumps(told))
     return 0
 

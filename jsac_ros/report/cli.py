@@ -2,6 +2,7 @@
 
   jsac-ros report runs/NAME
   jsac-ros report runs/NAME --baseline baseline.json --curve-only
+  jsac-ros report runs/NAME --film                          and learning.webm, the whole learning in a minute
   jsac-ros report runs/A runs/B runs/C --out comparison.html
 
 It reads the folder's tables and its replay store, so a run that crashed has a report too; without a store it has no films.
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, nargs="+", help="one, or several to compare")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
     parser.add_argument("--curve-only", action="store_true", help="only learning_curve.png")
+    parser.add_argument("--film", action="store_true", help="also learning.webm: the whole learning in a minute, for a talk")
     parser.add_argument(
         "--out", type=Path, metavar="FILE.html", help="of a comparison (default: comparison.html beside the first run folder)"
     )
@@ -31,8 +33,8 @@ def main(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is nothing here to multiply
     folder, *others = arguments.run_folder
     if others:
-        if arguments.curve_only or arguments.baseline:
-            raise ConfigError("--curve-only and --baseline do not apply to several runs; expected one run folder")
+        if arguments.curve_only or arguments.baseline or arguments.film:
+            raise ConfigError("--curve-only, --baseline and --film do not apply to several runs; expected one run folder")
         from jsac_ros.report.compare import write_comparison
 
         print(write_comparison(arguments.run_folder, arguments.out))
@@ -48,4 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     for path in write(folder, arguments.baseline):
         print(path)
+    if arguments.film:
+        from jsac_ros.report.learning_film import write_film
+
+        print(write_film(folder, arguments.baseline))
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jsac_ros import documents, provenance
-from jsac_ros.report import figures
+from jsac_ros.report import episode_table, figures
 from jsac_ros.report.advice import Advice, advise
 from jsac_ros.report.curve import learning_curve
 from jsac_ros.report.evidence import evidence_of
@@ -24,6 +24,7 @@ from jsac_ros.report.tables import Row, number, read_rows, without_figures
 from jsac_ros.report.timeline import drawn_timeline, lines_of
 
 _MOST_REASONS = 6
+_MOST_OPEN = 60  # episodes that are listed without being asked for
 _REPRODUCE = (
     "The same command with the same version begins with the same parameters and draws the same explorations. A live run has "
     "timing of its own, so its curve will differ; `jsac-ros report RUN RUN ...` says by how much several seeds do. A "
@@ -43,6 +44,7 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
             _advice(advise(evidence_of(folder, totals, summary, baselines))),
         ),
         _what_happened(folder, rows, totals),
+        _episodes(folder, rows, totals),
         section(
             "Control timing",
             "How often each duration occurred, over all ticks of the run. Both axes are logarithmic: what is far to the right "
@@ -87,7 +89,8 @@ def _learning(folder: Path, totals: Totals, baselines: dict[str, float]) -> str:
         "Learning",
         f"Every point is an episode that ran its course, the line the mean of {WINDOW}; dashed lines are what others earn; "
         f"below, the share of successes in {WINDOW} episodes. {_ends(totals)}. Beside it, what the robot saw in the first, "
-        f"every {EVERY}th, the best and the last episode that the store holds, as the policy sees it.",
+        f"every {EVERY}th, the best and the last episode that the store holds, as the policy sees it. "
+        f"`jsac-ros report {folder} --film` makes a film of it all, of a minute.",
         f'<div class=beside>{curve}<div class=films tabindex=0 role=region aria-label="what it saw">{films}</div></div>',
     )
 
@@ -105,6 +108,20 @@ def _what_happened(folder: Path, rows: list[Row], totals: Totals) -> str:
         "of the curve behind a restart is explained by it. Events of one kind that lie close together are one.",
         drawn(drawn_timeline(events, started_s, end_s), "events of each kind over the run")
         + f"<details><summary>{len(lines)} events as text</summary>{listed}{more}</details>",
+    )
+
+
+def _episodes(folder: Path, rows: list[Row], totals: Totals) -> str:
+    lines, left_out = episode_table.lines_of(totals, rows, store_of(folder, config_of(folder)))
+    listed = table(episode_table.HEAD, lines, "text") if lines else "<p>No episode has ended.</p>"
+    older = f"<p>{left_out:,} older ones are in episodes.csv.</p>" if left_out else ""
+    opened = " open" if len(lines) <= _MOST_OPEN else ""
+    return section(
+        "Episodes",
+        "Why each ended, and what safety did in it: by how much it changed the commands, which rules acted how often, what "
+        "held the robot. Search this page for `episode 37`. Rules count the ticks of the gate in which they acted, in whole "
+        "seconds, so those at the ends of an episode may be its neighbour's.",
+        f"<details{opened}><summary>{len(lines):,} episodes</summary>{listed}{older}</details>",
     )
 
 

@@ -94,16 +94,16 @@ def _key(row: Row) -> tuple[int, int] | None:
         return None
 
 
-def chosen(held: Sequence[Held]) -> list[tuple[str, Held]]:
-    """The first, every tenth, the best and the last with the reason, at most MOST_EPISODES, evenly over the run."""
+def chosen(held: Sequence[Held], every: int = EVERY, most: int = MOST_EPISODES) -> list[tuple[str, Held]]:
+    """The first, one in `every`, the best and the last with the reason, at most `most` (3 or more), evenly over the run."""
     if not held:
         return []
     best = max(range(len(held)), key=lambda k: number(held[k].row, "episode_return"))
     reasons: dict[int, list[str]] = {0: ["first"]}
     reasons.setdefault(best, []).append("best")
     reasons.setdefault(len(held) - 1, []).append("last")
-    between = [k for k in range(len(held)) if held[k].place % EVERY == EVERY - 1 and k not in reasons]
-    for k in evenly(np.array(between, int), MOST_EPISODES - len(reasons)):
+    between = [k for k in range(len(held)) if held[k].place % every == every - 1 and k not in reasons]
+    for k in evenly(np.array(between, int), most - len(reasons)):
         reasons[int(k)] = []
     return [(", ".join(reasons[k]), held[k]) for k in sorted(reasons)]
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--environment", default="", metavar="E", help="a Gymnasium id or a configuration; default: its own")
     parser.add_argument("--seed", type=int, default=0, help="of the starts of episodes (default 0)")
     parser.add_argument("--sampled", action="store_true", help="sampled actions, as while learning, instead of the best ones")
-    parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="also film an episode")
+    parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="also film an episode (.mp4 or .webm)")
     parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
 
 

@@ -1,0 +1,140 @@
+"""Joint limits, the tool's box and home from poses that you show: guide the arm by hand, or jog it, to the corners.
+
+  jsac-ros teach my_ur5.yaml                        Enter at each corner, h at home, u takes one back, q ends
+  jsac-ros teach my_ur5.yaml --margin-m 0.05        more room round the box (default 0.02 m; joints 0.05 rad)
+  jsac-ros teach ur5_reacher --out my_ur5.yaml      of a shipped configuration a copy is written
+
+Nothing is commanded: it reads the joint states of the running driver (freedrive or the pendant moves the arm). What would
+change in the file is shown, and written when you agree; comments stay. The box has its margin to all sides but down, where a
+table may be: its floor is the lowest pose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from jsac_ros import domain
+from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.control.safety.bounds import bounds_of
+from jsac_ros.fitting import edit
+from jsac_ros.fitting.looking import Looking
+from jsac_ros.fitting.poses import check_pose, learned
+from jsac_ros.parameters import load, parse_override
+from jsac_ros.rig import JOINTS, Rig
+from jsac_ros.robots.robot import Robot
+
+_KEYS = "Enter records a corner, h home, u takes the last one back, q ends, Ctrl-C leaves all as it is"
+Fields = dict[str, tuple[float, ...]]  # name of a field of the configuration -> its value
+_MOST_MARGIN = 0.5  # m, rad
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="a file, or the name of a shipped configuration")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, for this alone")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the driver's topics that are not absolute")
+    parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="round the box (default 0.02)")
+    parser.add_argument("--margin-rad", type=float, default=0.05, metavar="RAD", help="round the joint limits (default 0.05)")
+    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write there instead")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """1 where nothing was written. Raises ConfigError."""
+    for option in ("margin_m", "margin_rad"):
+        if not 0 <= (value := getattr(arguments, option)) <= _MOST_MARGIN:
+            raise ConfigError(f"--{option.replace('_', '-')} is {value:g}; expected 0 to {_MOST_MARGIN:g}")
+    source, target = edit.target_of(arguments.config, arguments.out)
+    overrides = dict(map(parse_override, arguments.overrides))
+    config = load(source, overrides)
+    robot = Rig(config).robot
+    if robot.is_base:
+        raise ConfigError(f"robot.type is {robot.model!r}, a mobile base; expected an arm")
+
+    def fields_of(poses: list[np.ndarray], home: np.ndarray | None) -> Fields:
+        fields = learned(poses, home, robot, config.safety.box_frame, arguments.margin_m, arguments.margin_rad)
+        check(config, fields)
+        return fields
+
+    with Looking(source, overrides, domain.absolute(arguments.namespace), JOINTS) as looking:
+        fields = record(looking, robot, config, fields_of)
+    before = edit.read(source)
+    after = edit.edited(before, fields)
+    print(edit.difference(before, after, str(target)) or "nothing changes")
+    if "robot.home" not in fields:
+        print("robot.home stays as it is: h records another one")
+    if not arguments.yes and not _agreed(target):
+        print("nothing is written")
+        return 1
+    edit.write(target, after)
+    print(f"written: {target}; `jsac-ros doctor {target}` looks at the rest")
+    return 0
+
+
+def record(
+    looking: Looking, robot: Robot, config: SystemConfig, fields_of: Callable[[list[np.ndarray], np.ndarray | None], Fields]
+) -> Fields:
+    """Asks for poses until what they make can be used. Raises ConfigError where no joint states come, or its input ends."""
+    poses: list[np.ndarray] = []  # rad [N] each
+    homes: list[int] = []  # places of those that were home
+    looking.newest()
+    print(f"joint states come from {config.robot.joint_states_topic}. {_KEYS}.", flush=True)
+    while True:
+        word = _asked(f"{len(poses)} recorded> ")
+        try:
+            if word in ("q", None):
+                return fields_of(poses, poses[homes[-1]] if homes else None)
+            elif word == "u" and poses:
+                poses.pop()
+                homes = [place for place in homes if place < len(poses)]
+            elif word in ("", "h"):
+                q = np.array(looking.newest()["position"])
+                check_pose(q, robot)
+                homes += [len(poses)] if word == "h" else []
+                poses.append(q)
+                print(_said(q, robot, config, word == "h"), flush=True)
+            else:
+                print(f"{_KEYS}.")
+        except ConfigError as error:
+            if word is None:
+                raise
+            print(f"not {'finished' if word == 'q' else 'recorded'}: {error}", flush=True)
+
+
+def check(config: SystemConfig, fields: Fields) -> None:
+    """Raises ConfigError where the system would not start with them."""
+    sections: dict[str, dict[str, tuple[float, ...]]] = {"safety": {}, "robot": {}}
+    for name, value in fields.items():
+        section, _, field = name.partition(".")
+        sections[section][field] = value
+    changed = config.model_copy(
+        update={name: getattr(config, name).model_copy(update=values) for name, values in sections.items()}
+    )
+    robot = Rig(changed).robot
+    if why := bounds_of(changed.safety, robot).outside(robot.home):
+        raise ConfigError(f"robot.home: {why}; record it with h")
+
+
+def _said(q: np.ndarray, robot: Robot, config: SystemConfig, is_home: bool) -> str:
+    joints = ", ".join(f"{angle:.3f}" for angle in q)
+    frame = config.safety.box_frame
+    tool = f"; tool {', '.join(f'{x:.3f}' for x in robot.forward(q, frame)[0])} m in {frame}" if robot.has_kinematics else ""
+    return f"{'home' if is_home else 'corner'}: joints {joints}{tool}"
+
+
+def _asked(prompt: str) -> str | None:
+    """A line of the person's; None at the end of the input."""
+    try:
+        return input(prompt).strip().lower()
+    except EOFError:
+        return None
+
+
+def _agreed(target: Path) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{target}: nobody can be asked here; expected --yes")
+    return _asked(f"write {target}? [y/N] ") in ("y", "yes")
