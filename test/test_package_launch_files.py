@@ -1,0 +1,43 @@
+"""The launch files of one configuration: two lines over `system.launch.py`, in the package, the example and the template."""
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch", reason="ROS 2's launch is not installed here")
+
+import launch
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from jsac_ros.nodes import launching
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE, TEMPLATE = ROOT / "examples" / "pick_lab", ROOT / "jsac_ros" / "new" / "task"
+FILES = {
+    "ur5_reacher": ROOT / "launch" / "ur5_reacher.launch.py",
+    "create_reacher": ROOT / "launch" / "create_reacher.launch.py",
+    "pick_lab": EXAMPLE / "launch" / "pick_lab.launch.py",
+    "wipe": TEMPLATE / "launch" / "NAME.launch.py.in",
+}
+
+
+def test_every_launch_file_but_the_system_is_here():
+    found = [*ROOT.glob("launch/*.py"), *EXAMPLE.glob("launch/*"), *TEMPLATE.glob("launch/*")]
+    assert set(found) - {ROOT / "launch" / "system.launch.py"} == set(FILES.values())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_launch_file_is_two_lines_and_includes_the_system_with_its_configuration(name, tmp_path, monkeypatch):
+    text = string.Template(FILES[name].read_text()).safe_substitute(name=name)
+    assert len(ast.parse(text).body) == 3, "a docstring and two lines"
+    (tmp_path / "one.launch.py").write_text(text)
+    shares = {"jsac_ros": ROOT, "pick_lab": EXAMPLE, "wipe": tmp_path}
+    monkeypatch.setattr(launching, "get_package_share_directory", lambda package: str(shares[package]))
+    description = PythonLaunchDescriptionSource(str(tmp_path / "one.launch.py")).get_launch_description(launch.LaunchContext())
+    argument, included = description.entities
+    (default,) = argument.default_value
+    assert Path(default.text) == shares.get(name, ROOT) / "config" / f"{name}.yaml"
+    assert Path(default.text).exists() or name == "wipe"
+    assert Path(included.launch_description_source.location) == ROOT / "launch" / "system.launch.py"
