@@ -46,7 +46,12 @@ def test_every_shape_has_its_peak_and_what_was_set_is_printed(monkeypatch, tmp_p
 
     def measured(part, shape, until_s):
         if part in gpu.JAX_VARIANTS:
-            return {"shape": shape, "ms": 2.0, "peak_mib": next(peaks), "float32": "jax with default_matmul_precision 'highest'"}
+            return {
+                "shape": shape,
+                "ms": 2.0,
+                "peak_mib": next(peaks),
+                "float32": "jax with default_matmul_precision 'highest'",
+            }
         return None
 
     monkeypatch.setattr(gpu, "_measured", measured)
