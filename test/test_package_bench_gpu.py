@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 
+import agent_cases  # noqa: F401  compiles without optimising
 import jax
 import pytest
 
