@@ -81,11 +81,14 @@ class Rig:
         }
         if not parts:
             raise ConfigError("actions is empty; expected at least one part, such as actions.arm.type: joint_velocity")
-        for name, part in parts.items():
+        return Actions(parts, self.robot)
+
+    def check_devices(self) -> None:
+        """Raises ConfigError if a part of the action commands a device that is no gripper: safety has no rules for it."""
+        for name, part in self.actions.parts.items():
             if part.device and part.device not in self.grippers:
                 known = ", ".join(self.grippers) or "none configured"
                 raise ConfigError(f"actions.{name} commands {part.device!r}; expected one of the grippers ({known})")
-        return Actions(parts, self.robot)
 
     @cached_property
     def task(self) -> Task:

@@ -151,6 +151,7 @@ def _misfits(config: SystemConfig) -> list[str]:
             checks.append(lambda: _check_device(config, rig))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
+            checks.append(rig.check_devices)
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
         if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
             checks.append(lambda: _check_simulation(rig))

@@ -277,7 +277,7 @@ def _simulated(config: SystemConfig) -> SystemConfig:
     moving = {name: part for name, part in tree["actions"].items() if part["type"] != "gripper"}
     return from_parameters(
         tree | {
-            "sensors": {}, "grippers": {}, "actions": moving, "sim": {"type": "kinematic"}, "safety": {},
+            "sensors": {}, "grippers": {}, "actions": moving, "sim": {"type": "kinematic"}, "safety": {"command_max_age_s": config.safety.command_max_age_s},
             "task": reacher if task.scene(0) is None else {**tree["task"], "observe": []},
         }
     )  # fmt: skip

@@ -65,8 +65,8 @@ RIGS = {
     "joint effort": (REACHER, {"task__observe": ("joint_position", "joint_effort")}),
     "compressed images": (REACHER, {"cameras__wrist__compressed": True}),
     "depth": (
-        REACHER | {"cameras.range.topic": "depth", "cameras.range.height": 16, "cameras.range.width": 20,
-                   "cameras.range.source_height": 16, "cameras.range.source_width": 20, "cameras.range.channels": 1,
+        REACHER | {"cameras.range.topic": "depth", "cameras.range.height": 24, "cameras.range.width": 28,
+                   "cameras.range.source_height": 24, "cameras.range.source_width": 28, "cameras.range.channels": 1,
                    "cameras.range.depth_range_m": (0.1, 2.0), "task.camera": "wrist"},
         {},
     ),

@@ -26,7 +26,9 @@ def tree_of(task):
     if task in SHOWN:
         tree = to_parameters(load(FOLDER / f"{task}.yaml"))
         tree["cameras"] = {name: camera | TINY_IMAGES for name, camera in tree["cameras"].items()}
-        tree |= {"agent": {}, "replay": {}}
+        tree |= {"agent": {}, "replay": {}, "control": {"period_s": 0.04}}
+        tree["safety"] |= {"command_max_age_s": 0.2}
+        tree["task"] |= {"reset_s": 0.2, "settle_s": 0.0, "tool_noise": (0.0,) * 4}
     elif task == "create_reacher":
         tree = dict(BASE)
     else:
@@ -45,7 +47,7 @@ def test_a_task_is_recorded_computed_again_and_learned_from(task, tmp_path, caps
     with Bag(tmp_path / "bag") as bag:
         result = compare(bag, configuration_of(bag))
     assert result.identical, result.first_difference
-    assert result.steps == len(sent) > 10
+    assert result.steps == len(sent) >= 8 and sum(t.is_last for t in sent) >= 1
     words = ["train", "--bags", str(tmp_path / "bag"), "--updates", "2", "--set", f"run.folder={tmp_path / 'runs'}"]
     assert main([*words, "--json"]) == 0, capsys.readouterr().err
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -37,6 +37,7 @@ class World:
 
     def __init__(self, rig: Rig, seed: int, delays: Delays | None = None):
         """Raises ConfigError where the rig cannot be simulated, or the gate cannot keep its limits."""
+        rig.check_devices()
         self.rig, self.delays = rig, delays or Delays()
         self.sim: Sim = plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, seed)
         self._makers = {name: FrameMaker(camera) for name, camera in rig.config.cameras.items()}
