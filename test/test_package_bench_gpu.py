@@ -87,3 +87,11 @@ def test_the_command_ends_within_its_time_and_names_what_it_did_not_measure(monk
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["not_measured"][-2:] == [f"{part} {gpu.PREFETCH_SHAPE}" for part in ("act", "prefetch")]
     assert "median ms an update" in capsys.readouterr().out
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_process_answers_with_what_the_device_reaches(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    line = gpu._measured("device", SMALLEST, time.monotonic() + 100.0)
+    assert line["backend"] == "cpu" and line["float32_tflops"] > 0.0 and line["memory_gb_s"] > 0.0
+    assert gpu._measured("device", SMALLEST, time.monotonic() - 1.0) is None, "no time is left"
