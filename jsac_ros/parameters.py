@@ -76,8 +76,8 @@ def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> Sys
     return config
 
 
-def _check_format(tree: dict[str, Any]) -> None:
-    """Raises ConfigError with one line for a tree of the format before this one."""
+def _check_format(tree: dict[str, Any], what: str = "the configuration") -> None:
+    """Raises ConfigError with one line for a tree of the format before this one. what: its name in the line."""
     found = [
         section if field is None else f"{section}.{field}"
         for section, field in _OF_FORMAT_1
@@ -85,7 +85,7 @@ def _check_format(tree: dict[str, Any]) -> None:
     ]
     if len(found) > 1:  # one alone is a mistake in a new one
         raise ConfigError(
-            f"the configuration is of format 1 ({', '.join(found)}; jsac_ros 0.1), which is not read; expected "
+            f"{what} is of format 1 ({', '.join(found)}; jsac_ros 0.1), which is not read; expected "
             f"format {FORMAT} (cameras.NAME, robot.type, task.type)"
         )
 
@@ -215,6 +215,7 @@ def load(path: str | Path, overrides: dict[str, Any] | None = None, kinds: Colle
         tree = None
     if not isinstance(tree, dict):
         raise ConfigError(f"config {path}: expected one ROS parameter block '/**: ros__parameters: ...'")
+    _check_format(tree, f"config {path}")
     return from_parameters(with_overrides(tree, overrides or {}), kinds)
 
 

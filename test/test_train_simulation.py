@@ -166,5 +166,5 @@ def test_a_run_of_the_format_before_is_one_line_with_its_version(tmp_path, capsy
     (tmp_path / "old" / "config.yaml").write_text(OF_FORMAT_1)
     assert main(["train", "Pendulum-v1", "--resume", str(tmp_path / "old")]) == 2
     error = capsys.readouterr().err.strip()
-    assert error.startswith("error: ") and len(error.splitlines()) == 1
+    assert error.startswith(f"error: config {tmp_path / 'old' / 'config.yaml'} is of ") and len(error.splitlines()) == 1
     assert "format 1 (camera, robot.model, task.name; jsac_ros 0.1), which is not read; expected format 2" in error
