@@ -15,7 +15,7 @@ ROS = {
 }  # fmt: skip
 ALSO_MEANS_MORE = {"joints", "twist"}  # robot.interface, a kind of robot
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax"}
-MAY_IMPORT_ROS = ("jsac_ros.nodes", "jsac_ros.bags", "jsac_ros.bench.observer")
+MAY_IMPORT_ROS = ("jsac_ros.nodes", "jsac_ros.bags", "jsac_ros.bench.observer", "jsac_ros.launching")
 AGENT_MAY_IMPORT = tuple(f"jsac_ros.{name}" for name in ("agent", "spaces", "types", "config", "documents", "plugins"))
 
 

@@ -28,7 +28,7 @@ def test_every_launch_file_but_the_system_is_here():
 @pytest.mark.parametrize("name", FILES)
 def test_a_launch_file_is_two_lines(name):
     docstring, imported, assigned = ast.parse(text_of(name)).body
-    assert isinstance(docstring, ast.Expr) and ast.unparse(imported) == "from jsac_ros.nodes.launching import system_with"
+    assert isinstance(docstring, ast.Expr) and ast.unparse(imported) == "from jsac_ros.launching import system_with"
     package = name if name in ("pick_lab", "wipe") else "jsac_ros"
     assert ast.unparse(assigned) == f"generate_launch_description = system_with('{package}', '{name}.yaml')"
 
@@ -38,7 +38,7 @@ def test_it_includes_the_system_with_its_configuration(name, tmp_path, monkeypat
     sources = pytest.importorskip("launch.launch_description_sources", reason="ROS 2's launch is not installed here")
     from launch import LaunchContext
 
-    from jsac_ros.nodes import launching
+    from jsac_ros import launching
 
     (tmp_path / "one.launch.py").write_text(text_of(name))
     shares = {"jsac_ros": ROOT, "pick_lab": EXAMPLE, "wipe": tmp_path}
