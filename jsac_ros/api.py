@@ -217,13 +217,14 @@ def _tree(sections: Mapping[str, Any], steps: int | None, seed: int | None) -> d
     return tree
 
 
-def load(folder: str | Path) -> Policy:
+def load(folder: str | Path, algorithm: str | None = None) -> Policy:
     """Loads the policy of a live run or a training. folder: its own, or that of the run.
 
+    algorithm: `module:Class` of an algorithm that is not an installed plug-in; a folder's word is not enough to import it.
     Raises ValueError with one line if it cannot be used.
     """
     inside = Path(folder) / "policy"
-    return Policy(export.load(inside if inside.is_dir() else folder))
+    return Policy(export.load(inside if inside.is_dir() else folder, algorithm))
 
 
 def evaluate(policy: Policy, environment: Any, episodes: int = 10, seed: int = 0) -> Evaluation:

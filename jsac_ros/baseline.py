@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jsac_ros import plugins
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.files import write_text
 from jsac_ros.parameters import load, parse_override
@@ -38,7 +39,8 @@ def measure(config: SystemConfig, episodes: int, seed: int = 0) -> dict[str, dic
     for name in names:
         with closing(World(Rig.of(config), seed)) as world:  # a new rig, whose task draws the starts of episodes
             controller = _controllers(world, seed)[name]
-            runs = np.array([_episode(world, controller) for _ in range(episodes)])
+            with plugins.named(f"task {config.task.type!r} in {config.sim.type!r}, baseline {name}"):
+                runs = np.array([_episode(world, controller) for _ in range(episodes)])
         results[name] = {
             "return_mean": round(float(runs[:, 0].mean()), 2),
             "return_std": round(float(runs[:, 0].std()), 2),

@@ -32,6 +32,8 @@ PLUGINS: dict[str, type[Section]] = {
     "robot": RobotParameters, "task": TaskParameters, "agent": AgentParameters, "sim": SimParameters,
 }  # fmt: skip
 ALL = frozenset({*PLUGINS, "action"})
+FORMAT = 2  # of the sections and their fields
+_OF_FORMAT_1 = (("camera", None), ("robot", "model"), ("task", "name"))  # section, field
 _MOST_INT = 2**63 - 1  # of a ROS parameter
 _MOST_LINES = 20  # of one error
 _MOST_CHARACTERS, _MOST_SECTIONS = 200, 8  # of a name
@@ -52,6 +54,7 @@ def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> Sys
     """
     tree = _tuples(_as_tree(values))
     tree.pop("use_sim_time", None)  # every ROS node has it; rclpy acts on it
+    _check_format(tree)
     problems: list[str] = []
     types = {kind: _model_of(kind, kind, base, tree.get(kind), kinds, problems) for kind, base in PLUGINS.items()}
     parts = tree.get("actions", {})
@@ -71,6 +74,20 @@ def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> Sys
         more = [f"and {len(problems) - _MOST_LINES} more"] if len(problems) > _MOST_LINES else []
         raise ConfigError("\n".join(problems[:_MOST_LINES] + more)) from None
     return config
+
+
+def _check_format(tree: dict[str, Any], what: str = "the configuration") -> None:
+    """Raises ConfigError with one line for a tree of the format before this one. what: its name in the line."""
+    found = [
+        section if field is None else f"{section}.{field}"
+        for section, field in _OF_FORMAT_1
+        if isinstance(tree.get(section), dict) and (field is None or field in tree[section])
+    ]
+    if len(found) > 1:  # one alone is a mistake in a new one
+        raise ConfigError(
+            f"{what} is of format 1 ({', '.join(found)}; jsac_ros 0.1), which is not read; expected "
+            f"format {FORMAT} (cameras.NAME, robot.type, task.type)"
+        )
 
 
 def _model_of(
@@ -198,6 +215,7 @@ def load(path: str | Path, overrides: dict[str, Any] | None = None, kinds: Colle
         tree = None
     if not isinstance(tree, dict):
         raise ConfigError(f"config {path}: expected one ROS parameter block '/**: ros__parameters: ...'")
+    _check_format(tree, f"config {path}")
     return from_parameters(with_overrides(tree, overrides or {}), kinds)
 
 

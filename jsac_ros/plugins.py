@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,6 +28,14 @@ GROUPS = {
     "task": "jsac_ros.tasks",
     "sim": "jsac_ros.sims",
     "action": "jsac_ros.actions",
+}
+# What a plug-in of a kind is a subclass of; imported only with a plug-in of that kind.
+BASES = {
+    "agent": "jsac_ros.agent:Algorithm",
+    "robot": "jsac_ros.robots.robot:Robot",
+    "task": "jsac_ros.tasks.task:Task",
+    "sim": "jsac_ros.sim.sim:Sim",
+    "action": "jsac_ros.control.actions.part:ActionPart",
 }
 
 
@@ -43,7 +53,8 @@ def names(kind: str) -> tuple[str, ...]:
 def load(kind: str, name: str) -> Any:
     """The class of a plug-in. kind: of GROUPS; name: `module:Class`, or the name of an entry point.
 
-    Raises PluginError if it cannot be found or imported, or is not a class with a pydantic model `Parameters`.
+    Raises PluginError if it cannot be found or imported, is no class of its kind with a pydantic model `Parameters`, or lacks a
+    method.
     """
     target = name if ":" in name else _entry(kind, name)
     module, _, attribute = target.partition(":")
@@ -66,31 +77,39 @@ def load(kind: str, name: str) -> Any:
     parameters = getattr(plugin, "Parameters", None)
     if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
         raise PluginError(f"{name!r}: {attribute} has no Parameters; expected a pydantic model of its configuration")
+    _check_class(kind, name, plugin)
     return plugin
 
 
-def make(kind: str, name: str, *arguments: Any) -> Any:
-    """An object of a plug-in. Raises the ConfigError of its constructor, and one line for any other exception."""
-    plugin = load(kind, name)
+def _check_class(kind: str, name: str, plugin: type) -> None:
+    """Raises PluginError if a class is no plug-in of its kind or lacks a method."""
+    module, _, base_name = BASES[kind].partition(":")
+    found = f"{plugin.__name__} in {getattr(sys.modules.get(plugin.__module__), '__file__', plugin.__module__)}"
+    if not issubclass(plugin, getattr(importlib.import_module(module), base_name)):
+        raise PluginError(f"{name!r}: {found} is no {base_name}; expected a subclass of {BASES[kind]}")
     if missing := ", ".join(sorted(getattr(plugin, "__abstractmethods__", ()))):
-        raise PluginError(f"{kind}.type {name!r}: {plugin.__name__} in {_file(plugin)} lacks {missing}")
-    try:
+        raise PluginError(f"{name!r}: {found} lacks {missing}")
+
+
+def make(kind: str, name: str, *arguments: Any, field: str = "") -> Any:
+    """An object of a plug-in. Raises the ConfigError of its constructor, and one line for any other exception.
+
+    field: where `name` is configured, by default `kind.type`.
+    """
+    plugin = load(kind, name)
+    with named(f"{field or f'{kind}.type'} {name!r}"):
         return plugin(*arguments)
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """Makes an exception of a plug-in's code a ConfigError of one line: `what`, the exception, its file and line."""
+    try:
+        yield
     except ConfigError:
         raise
     except Exception as error:  # whatever the code of others raises
-        raise ConfigError(f"{kind}.type {name!r}: {where(error)}") from None
-
-
-def check_instance(kind: str, name: str, plugin: Any, base: type) -> None:
-    """Raises PluginError if an object of a plug-in is not a `base`."""
-    if not isinstance(plugin, base):
-        found = f"{type(plugin).__name__} in {_file(type(plugin))}"
-        raise PluginError(f"{kind}.type {name!r}: {found} is no {base.__name__}; expected a subclass")
-
-
-def _file(plugin: type) -> str:
-    return getattr(sys.modules.get(plugin.__module__), "__file__", plugin.__module__)
+        raise ConfigError(f"{what}: {where(error)}") from None
 
 
 def _entry(kind: str, name: str) -> str:

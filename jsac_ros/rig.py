@@ -76,17 +76,23 @@ class Rig:
     @cached_property
     def actions(self) -> Actions:
         parts = {
-            name: plugins.make("action", parameters.type, name, parameters, self) for name, parameters in self.config.actions
+            name: plugins.make("action", of.type, name, of, self, field=f"actions.{name}.type")
+            for name, of in self.config.actions
         }
         if not parts:
             raise ConfigError("actions is empty; expected at least one part, such as actions.arm.type: joint_velocity")
         return Actions(parts, self.robot)
 
+    def check_devices(self) -> None:
+        """Raises ConfigError if a part of the action commands a device that is no gripper: safety has no rules for it."""
+        for name, part in self.actions.parts.items():
+            if part.device and part.device not in self.grippers:
+                known = ", ".join(self.grippers) or "none configured"
+                raise ConfigError(f"actions.{name} commands {part.device!r}; expected one of the grippers ({known})")
+
     @cached_property
     def task(self) -> Task:
-        task = plugins.make("task", self.config.task.type, self.config.task, self)
-        plugins.check_instance("task", self.config.task.type, task, Task)
-        return task
+        return plugins.make("task", self.config.task.type, self.config.task, self)
 
     @cached_property
     def sensors(self) -> dict[str, Sensor]:

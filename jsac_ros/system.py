@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jsac_ros.control.sensors import Sensor
 from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, with_classifier, write_spaces
 from jsac_ros.ros_types import message_class, request_class
+from jsac_ros.sim.sim import check_sensors
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import Process
 from jsac_ros.xla_settings import compilation_cache, learner_environment
@@ -149,9 +151,10 @@ def _misfits(config: SystemConfig) -> list[str]:
             checks.append(lambda: _check_device(config, rig))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
+            checks.append(rig.check_devices)
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
         if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
-            checks.append(lambda: plugins.make("sim", config.sim.type, config.sim, rig, config.run.seed).close())
+            checks.append(lambda: _check_simulation(rig))
     for check_part in checks:
         try:
             check_part()
@@ -166,6 +169,12 @@ def _check_device(config: SystemConfig, rig: Rig) -> None:
     teleop.device_of(mapping, rig)
     if config.person.direct:
         devices.opener_of(mapping)
+
+
+def _check_simulation(rig: Rig) -> None:
+    """Raises ConfigError if the rig cannot be simulated."""
+    with closing(plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, rig.config.run.seed)) as sim:
+        check_sensors(sim, rig.sensors)
 
 
 def _check_type(sensor: Sensor) -> None:

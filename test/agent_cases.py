@@ -41,7 +41,7 @@ OBSERVATIONS = {
     "two images, separate": ((IMAGE, SMALL), VECTORS, "separate"),
     "two images, joined": ((IMAGE, BESIDE), VECTORS, "joined"),
 }
-ALGORITHMS = ("dqn", "jsac", "sac_v")
+ALGORITHMS = plugins.names("agent")
 
 
 def spaces_of(mode: str, algorithm: str = "jsac") -> Spaces:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 from rig_cases import FIVE, HOME
@@ -61,6 +62,10 @@ BASE = SMALL | {
     "sensors.bumper.topic": "bumper", "sensors.bumper.type": "std_msgs/msg/Bool", "sensors.bumper.fields": ("data",),
     "sensors.battery.topic": "battery_state", "sensors.battery.type": "sensor_msgs/msg/BatteryState",
     "sensors.battery.fields": ("percentage",), "sensors.battery.nan_as": (1.0,), "sensors.battery.stamps": "arrival",
+}  # fmt: skip
+GRIPS = REACHER | {
+    "grippers.gripper.joint": "finger_joint", "grippers.gripper.stroke_m": 0.08, "actions.gripper.type": "gripper",
+    "safety.command_max_age_s": 0.2,
 }  # fmt: skip
 
 
@@ -115,10 +120,24 @@ class Recorder:
             encoding="rgb8", is_bigendian=0, step=width * channels, data=frame.reshape(-1),
         )  # fmt: skip
 
-    def joints(self, time_ns: int, names, position, velocity=(), topic: str = "/joint_states", recorded_ns: int = 0):
+    def compressed(self, time_ns: int, frame: np.ndarray, topic: str):
+        data = cv2.imencode(".png", frame[..., ::-1])[1].reshape(-1)
+        kind = "sensor_msgs/msg/CompressedImage"
+        return self.write(topic, kind, time_ns, header=self.header(time_ns), format="png", data=data)
+
+    def depth(self, time_ns: int, frame: np.ndarray, topic: str):
+        """Brightness as millimetres."""
+        depth = 8 * frame[..., 0].astype("<u2")
+        height, width = depth.shape
+        return self.write(
+            topic, "sensor_msgs/msg/Image", time_ns, header=self.header(time_ns), height=height, width=width,
+            encoding="16UC1", is_bigendian=0, step=2 * width, data=depth.reshape(-1).view(np.uint8),
+        )  # fmt: skip
+
+    def joints(self, time_ns: int, names, position, velocity=(), topic="/joint_states", recorded_ns: int = 0, effort=()):
         return self.write(
             topic, "sensor_msgs/msg/JointState", recorded_ns or time_ns, header=self.header(time_ns), name=list(names),
-            position=np.array(position, np.float64), velocity=np.array(velocity, np.float64), effort=np.empty(0),
+            position=np.array(position, np.float64), velocity=np.array(velocity, np.float64), effort=np.array(effort, np.float64),
         )  # fmt: skip
 
     def floats(self, topic: str, time_ns: int, values):
@@ -202,18 +221,24 @@ class Run:
         if self.session.service:
             self.session.answered(*self.world.call(self.session.service))
         self._send(outcome.transitions, now_ns)
-        self._executed = self.world.step(outcome.command)
+        self._executed = self.world.step(outcome.command._replace(outputs={}))
 
     def _say(self, now_ns: int) -> None:
         rig, sim, recorder, inputs = self.rig, self.world.sim, self.recorder, self.inputs
         order = sorted(range(len(rig.robot)), key=lambda i: rig.robot.names[i])
-        names = [rig.robot.names[i] for i in order]
+        fingers = [gripper.config for gripper in rig.grippers.values()]  # nearly open
+        names = [*(rig.robot.names[i] for i in order), *(of.joint for of in fingers)]
+        places = [of.open + 0.05 * self._random.random() * (of.closed - of.open) for of in fingers]
+        q, qd = (np.concatenate((values[order], more)) for values, more in ((sim.q, places), (sim.qd, 0.0 * np.array(places))))
+        joints = recorder.joints(now_ns - 3_000_000, names, q, qd, effort=self._random.normal(size=len(names)))
         self.clock.set(now_ns - 3_000_000)
-        inputs.on_joints(recorder.joints(now_ns - 3_000_000, names, sim.q[order], sim.qd[order]), now_ns - 3_000_000)
+        inputs.on_joints(joints, now_ns - 3_000_000)
         snapshot = sim.snapshot()
         self.clock.set(now_ns - 2_000_000)
         for name, topic in {camera.topic: (name, camera.topic) for name, camera in self.config.cameras.items()}.values():
-            message = recorder.image(now_ns - 2_000_000, sim.render(name, snapshot), f"/{topic}")
+            about = self.config.cameras[name]
+            say = recorder.compressed if about.compressed else recorder.depth if about.depth_range_m else recorder.image
+            message = say(now_ns - 2_000_000, sim.render(name, snapshot), f"/{topic}")
             for camera, about in self.config.cameras.items():
                 if about.topic == topic:
                     inputs.on_image(camera, message, now_ns - 2_000_000)
@@ -245,8 +270,17 @@ class Run:
 
 
 def _simulated(config: SystemConfig) -> SystemConfig:
-    """Without sensors: what they say is made up."""
-    return from_parameters({**to_parameters(config), "sensors": {}, "task": {**to_parameters(config)["task"], "observe": []}})
+    """Without sensors and grippers, whose messages are made up; with the reacher's scene if the task has none."""
+    tree, task = to_parameters(config), Rig.of(config).task
+    colour = next(iter(name for name, camera in config.cameras.items() if camera.channels == 3), "")
+    reacher = {"type": "ur5_reacher", "camera": colour}
+    moving = {name: part for name, part in tree["actions"].items() if part["type"] != "gripper"}
+    return from_parameters(
+        tree | {
+            "sensors": {}, "grippers": {}, "actions": moving, "sim": {"type": "kinematic"}, "safety": {"command_max_age_s": config.safety.command_max_age_s},
+            "task": reacher if task.scene(0) is None else {**tree["task"], "observe": []},
+        }
+    )  # fmt: skip
 
 
 def record_run(folder: Path, config: SystemConfig, ticks: int = 150, learned: bool = True) -> list[Transition]:

@@ -1,17 +1,21 @@
 """Who may import whom (docs/architecture.md), read from the source so that no import has to succeed."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from jsac_ros import plugins
 
 PACKAGE = Path(__file__).resolve().parent.parent / "jsac_ros"
 ROS = {
     "rclpy", "rcl_interfaces", "rosidl_runtime_py", "builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs",
     "geometry_msgs", "nav_msgs", "trajectory_msgs", "diagnostic_msgs", "launch", "launch_ros", "jsac_ros.msg",
 }  # fmt: skip
+ALSO_MEANS_MORE = {"joints", "twist"}  # robot.interface, a kind of robot
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax"}
-MAY_IMPORT_ROS = ("jsac_ros.nodes", "jsac_ros.bags", "jsac_ros.bench.observer")
+MAY_IMPORT_ROS = ("jsac_ros.nodes", "jsac_ros.bags", "jsac_ros.bench.observer", "jsac_ros.launching")
 AGENT_MAY_IMPORT = tuple(f"jsac_ros.{name}" for name in ("agent", "spaces", "types", "config", "documents", "plugins"))
 
 
@@ -137,6 +141,43 @@ def test_no_two_packages_import_each_other(modules):
 def test_nothing_imports_the_references_but_their_command(modules):
     others = lambda m: not within(m, ["jsac_ros.references", "jsac_ros.__main__"])
     assert not violations(modules, others, ["jsac_ros.references"])
+
+
+def listed_in(page):
+    """Files and packages of the listing in docs/architecture.md, `name.py` and `name/`."""
+    listing = page[page.index("    jsac_ros/\n") :].split("\n\n")[0]
+    return set(re.findall(r"(?<![\w/])(\w+\.py|\w+/)", listing)) - {"jsac_ros/"}
+
+
+def test_the_architecture_document_lists_every_package_and_every_top_level_file():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    packages = {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
+    listed = listed_in(page)
+    assert packages | files <= listed, f"not listed: {sorted((packages | files) - listed)}"
+    inner = {f"{path.name}/" for path in PACKAGE.glob("*/*/")}  # such as control/safety/
+    assert listed <= packages | files | inner, f"listed, but not there: {sorted(listed - packages - files - inner)}"
+
+
+def literals_of(source):
+    """(line, values) of every Literal of strings in a module."""
+    return [
+        (node.lineno, {value.value for value in ast.walk(node.slice) if isinstance(value, ast.Constant)})
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Literal"
+    ]
+
+
+def test_no_literal_holds_the_name_of_a_plugin():
+    names = {name for kind in plugins.GROUPS for name in plugins.names(kind)} - ALSO_MEANS_MORE
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line} {sorted(values & names)}"
+        for path in PACKAGE.rglob("*.py")
+        for line, values in literals_of(path.read_text())
+        if values & names
+    ]
+    assert not found
+    assert literals_of("x: typing.Literal['lift', 'push']") == [(1, {"lift", "push"})]
 
 
 def test_no_module_takes_the_place_of_the_messages(modules):

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from bag_cases import BASE, DEMO, REACHER, SEVERAL, START_NS, Run, record_run, recorded_run, tiny_config
+import yaml
+from bag_cases import BASE, DEMO, FIVE, GRIPS, REACHER, SEVERAL, START_NS, Recorder, Run, record_run, recorded_run, tiny_config
 
 from jsac_ros.__main__ import main
 from jsac_ros.bags.identity import compare
@@ -52,6 +53,22 @@ RIGS = {
             "actions__arm__type": "twist", "actions__arm__joints": None, "robot__type": "ur5",
             "task__observe": ("wrist", "tool_position", "tool_velocity"),
         },
+    ),
+    "a gripper": (GRIPS, {}),
+    "a choice of velocities": (
+        REACHER,
+        {
+            "agent__type": "dqn", "actions__arm__type": "joint_velocity_table", "actions__arm__joints": FIVE[:1],
+            "actions__arm__table": (-1.0, 0.0, 1.0), "agent__conv_channels": (4,), "agent__conv_strides": (2,),
+        },
+    ),
+    "joint effort": (REACHER, {"task__observe": ("joint_position", "joint_effort")}),
+    "compressed images": (REACHER, {"cameras__wrist__compressed": True}),
+    "depth": (
+        REACHER | {"cameras.range.topic": "depth", "cameras.range.height": 24, "cameras.range.width": 28,
+                   "cameras.range.source_height": 24, "cameras.range.source_width": 28, "cameras.range.channels": 1,
+                   "cameras.range.depth_range_m": (0.1, 2.0), "task.camera": "wrist"},
+        {},
     ),
 }  # fmt: skip
 
@@ -172,3 +189,13 @@ def test_a_bag_of_another_robot_is_one_line(run, capsys, tmp_path):
     assert main(["replay", str(run[0]), "--identity", "--config", str(other)]) == 2
     error = capsys.readouterr().err.strip()
     assert error.count("\n") == 0 and "topic /other/joints is missing" in error
+
+
+def test_a_recording_of_the_format_before_is_one_line_with_its_version(tmp_path, capsys):
+    recorder = Recorder(tmp_path / "bag")
+    old = {"camera": {"height": 32}, "robot": {"model": "ur5"}, "task": {"name": "ur5_reacher", "stack": 2}}
+    recorder.write("/configuration", "std_msgs/msg/String", START_NS, data=yaml.safe_dump(old))
+    recorder.writer.close()
+    assert main(["train", "--bags", str(tmp_path / "bag"), "--updates", "1"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1 and "format 1 (camera, robot.model, task.name; jsac_ros 0.1)" in error

@@ -192,3 +192,56 @@ def test_a_configuration_is_immutable_and_its_parts_are_plain_numbers():
         loaded.run.seed = 3
     assert hash(loaded.agent) and hash(loaded.task)  # keys of what is compiled once
     assert not isinstance(loaded.control.period_s, np.floating)
+
+
+@pytest.mark.parametrize("has", [1, 6])
+def test_a_sensor_of_another_size_than_the_simulation_measures_is_found_before_anything_starts(has):
+    config = config_of(
+        sensors__wrench__topic="wrench", sensors__wrench__type="geometry_msgs/msg/WrenchStamped",
+        sensors__wrench__fields=("wrench.force.x", "wrench.force.y", "wrench.force.z", "wrench.torque.x",
+                                 "wrench.torque.y", "wrench.torque.z")[:has],
+    )  # fmt: skip
+    if has == 6:
+        return system.check(config)
+    with pytest.raises(ConfigError, match=r"^sensors.wrench has 1 values; the simulation measures wrench \[6\]$"):
+        system.check(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"type": "nowhere_msgs/msg/Gauge"}, "sensors.gauge.type is 'nowhere_msgs/msg/Gauge'"),
+        ({"fields": ("wrench.force.w",)}, "sensors.gauge.fields holds wrench.force.w: Vector3 has no 'w'; it has x, y, z"),
+        ({"fields": ("wrench.force",)}, "sensors.gauge.fields holds wrench.force is Vector3; expected a number"),
+    ],
+)
+def test_a_sensor_whose_type_or_field_does_not_exist_is_found_before_anything_starts(changes, said):
+    sensor = {"topic": "gauge", "type": "geometry_msgs/msg/WrenchStamped", "fields": ("wrench.force.x",)} | changes
+    config = config_of(**{f"sensors__gauge__{name}": value for name, value in sensor.items()})
+    with pytest.raises(ConfigError) as raised:
+        system.check(config)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(said)
+
+
+def test_a_part_of_a_device_that_safety_does_not_know_is_found_before_anything_starts():
+    with pytest.raises(ConfigError, match=r"^actions.lamp commands 'lamp'; expected one of the grippers \(none configured\)$"):
+        system.check(config_of(actions__lamp__type="device_cases:Lamp"))
+
+
+# Of the authors' code, commit 90c283e, as its configuration is written there.
+PUBLISHED = {
+    "conv_channels": (32, 32, 64, 64), "conv_kernels": (5, 5, 3, 3), "conv_strides": (2, 2, 1, 1), "pixel_limit": 0.5,
+    "vector_limit": 10.0, "latent_dim": 64, "hidden": (1024, 1024), "head_scale": 1.0, "layer_norm": True, "q_count": 5,
+    "weight_clip": True, "max_gradient_norm": 1.0, "discount": 0.99, "tau": 0.005, "learning_rate": 2e-4,
+    "temperature_learning_rate": 2e-4, "initial_temperature": 0.1, "target_entropy": "minus_half_actions", "shift_pad": 4,
+}  # fmt: skip
+
+
+def test_the_published_configuration_has_the_published_values():
+    loaded = parameters.load(FOLDER / "jsac_published.yaml")
+    assert {name: getattr(loaded.agent, name) for name in PUBLISHED} == PUBLISHED
+    assert (loaded.replay.capacity, loaded.replay.batch_size, loaded.replay.warmup_steps) == (75_000, 160, 5_000)
+    assert loaded.learner.publish_period == 16 and loaded.control.period_s == 0.06
+    front = loaded.cameras["front"]
+    assert (front.height, front.width, front.stack) == (60, 80, 2)

@@ -1,11 +1,13 @@
 """Plug-ins by import path: what can be wrong with one is said in one line that names it."""
 
+import re
 import sys
 
 import pytest
-from rig_cases import LINE, config_of, rig_of
+from rig_cases import LINE, REACHER, config_of
 
-from jsac_ros import plugins
+from jsac_ros import agent as algorithms
+from jsac_ros import plugins, system
 from jsac_ros.config import ConfigError
 from jsac_ros.parameters import from_parameters
 from jsac_ros.rig import Rig
@@ -21,22 +23,10 @@ class Bare:
     pass
 
 
-class Other:
+class Other(Task):
     class Parameters(TaskParameters):
         reward_scale: float = 1.0
 
-    def __init__(self, parameters, rig):
-        pass
-
-
-class Abstract(Task):
-    def score(self, before, action, after):
-        raise NotImplementedError
-
-
-class Raises(Task):
-    def __init__(self, parameters, rig):
-        raise RuntimeError("no licence")
     def score(self, before, action, after): ...
     def reset(self): ...
 
@@ -52,11 +42,59 @@ class Wrong:
 """
 
 
+# Of each kind: where it is configured, its parameters, and a whole one.
+KINDS = {
+    "task": {"field": "task", "base": "TaskParameters", "whole": "jsac_ros.tasks.ur5_reacher.task:Ur5Reacher"},
+    "robot": {"field": "robot", "base": "RobotParameters", "whole": "jsac_ros.robots.ur:Ur5"},
+    "agent": {"field": "agent", "base": "AgentParameters", "whole": "jsac_ros.agent.jsac:Jsac"},
+    "sim": {"field": "sim", "base": "SimParameters", "whole": "jsac_ros.sim.kinematic.plugin:Kinematic"},
+    "action": {
+        "field": "actions.arm", "base": "ActionParameters",
+        "whole": "jsac_ros.control.actions.joint_velocity:JointVelocity",
+    },
+}  # fmt: skip
+FAULTY = """
+from jsac_ros import config, plugins
+
+class {kind}_no_class(plugins.load("{kind}", "{whole}")): pass
+{kind}_no_class = {kind}_no_class.Parameters(type="x")
+
+class {kind}_stranger:
+    Parameters = config.{base}
+
+class {kind}_without_parameters(plugins.load("{kind}", "{whole}")):
+    Parameters = None
+
+class {kind}_of_another_kind(plugins.load("{kind}", "{whole}")):
+    class Parameters(config.Section): pass
+
+class {kind}_abstract(next(c for c in plugins.load("{kind}", "{whole}").__mro__ if c.__name__ in ("Task", "Algorithm", "Sim", "ActionPart", "Robot"))):
+    Parameters = config.{base}
+
+class {kind}_raises(plugins.load("{kind}", "{whole}")):
+    def __init__(self, *_): raise RuntimeError("no licence")
+
+    if "{kind}" == "agent":
+        @staticmethod
+        def build(*_): raise RuntimeError("no licence")
+"""
+SAID = {
+    "nowhere": "has no '{kind}_nowhere'",
+    "no_class": "{kind}_no_class is .*Parameters; expected a class",
+    "stranger": r"{kind}_stranger in .*_kinds\.py is no .*; expected a subclass of jsac_ros\.",
+    "without_parameters": "{kind}_without_parameters has no Parameters; expected a pydantic model",
+    "of_another_kind": "its Parameters are no {base}; expected a subclass",
+    "abstract": r"{kind}_abstract in .*_kinds\.py lacks \w+",
+    "raises": r"RuntimeError: no licence \(.*_kinds\.py:\d+\)",
+}
+
+
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
     """A module of somebody else's, `lab_<n>`; a new name each time, as modules stay imported."""
     name = f"lab_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(BROKEN)
+    (tmp_path / f"{name}_kinds.py").write_text("\n".join(FAULTY.format(kind=kind, **of) for kind, of in KINDS.items()))
     (tmp_path / f"{name}_typo.py").write_text("import not_installed_anywhere\n")
     (tmp_path / f"{name}_raises.py").write_text("\nraise OSError('no\\ncamera')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -109,7 +147,7 @@ def test_what_is_no_plugin_is_refused(lab):
 def test_parameters_of_another_kind_are_refused():
     with pytest.raises(ConfigError, match="robot.type is 'shadow': unknown"):
         from_parameters({"robot.type": "shadow"})
-    with pytest.raises(ConfigError, match="robot.type is 'jsac_ros.*': its Parameters are no RobotParameters"):
+    with pytest.raises(ConfigError, match="robot.type is 'jsac_ros.*': Shadow in .*shadow.py is no Robot; expected"):
         from_parameters({"robot.type": "jsac_ros.tasks.shadow:Shadow"})
 
 
@@ -125,18 +163,20 @@ def test_parameters_of_a_lab_are_checked_like_ours(lab):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("Other", "Other in .*lab_.*py is no Task; expected a subclass"),
-        ("Abstract", r"Abstract in .*lab_.*py lacks reset"),
-        ("Raises", r"RuntimeError: no licence \(.*lab_.*py:\d+\)"),
-    ],
-)
-def test_a_task_that_is_none_is_named_with_its_file(lab, name, said):
-    with pytest.raises(ConfigError, match=f"task.type '{lab}:{name}': {said}") as raised:
-        rig_of(LINE, task__type=f"{lab}:{name}")
-    assert len(str(raised.value).splitlines()) == 1
+@pytest.mark.parametrize("fault", SAID)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_of_every_kind_is_one_line_before_anything_starts(lab, kind, fault):
+    if (kind, fault) == ("robot", "abstract"):
+        pytest.skip("a robot has no method that it must have")
+    field, base = KINDS[kind]["field"], KINDS[kind]["base"]
+    with pytest.raises(ConfigError) as raised:
+        config = config_of(REACHER, **{f"{field}.type": f"{lab}_kinds:{kind}_{fault}"})
+        system.check(config)
+        algorithms.build(config.agent, Rig.of(config).spaces)  # no algorithm is built by the starter
+    (line,) = str(raised.value).splitlines()
+    assert re.search(rf"^{field}\.type.*'{lab}_kinds:{kind}_{fault}': .*" + SAID[fault].format(kind=kind, base=base), line), (
+        line
+    )
 
 
 def test_a_rig_says_all_that_does_not_fit_and_each_once():

@@ -21,6 +21,8 @@ from trajectory_msgs.msg import JointTrajectory
 from jsac_ros.bench.observer import Driver, SecondSource
 from jsac_ros.parameters import dump, from_parameters
 
+SIX = tuple(f"wrench.{part}.{axis}" for part in ("force", "torque") for axis in "xyz")  # as the simulator measures it
+
 
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory):
@@ -237,7 +239,17 @@ def test_the_velocity_interface_is_stopped_by_zeros(tmp_path, acceleration):
 
 
 def test_an_arm_that_presses_backs_off_and_one_without_a_wrench_holds(tmp_path):
-    cell = Cell(tmp_path, **WRENCH | {"safety.wrench": "wrench", "safety.max_force_n": 40.0, "safety.retreat_m": 0.03})
+    cell = Cell(
+        tmp_path,
+        **WRENCH
+        | {
+            "sensors.wrench.fields": SIX,
+            "sensors.wrench.scale": (1.0,),
+            "safety.wrench": "wrench",
+            "safety.max_force_n": 40.0,
+            "safety.retreat_m": 0.03,
+        },
+    )
     place = lambda q: cell.observer.arm.tool_positions(q, "base")
     try:
         driver = cell.drive()

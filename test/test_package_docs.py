@@ -1,5 +1,6 @@
 """README and docs name commands, configuration fields, files and messages that exist."""
 
+import importlib
 import re
 import shlex
 from functools import cache
@@ -105,3 +106,15 @@ def test_what_does_not_exist_is_seen():
     assert unknown_fields("`task.action_scale`, run.seed=3, camera.topic=x, robot.urdf, `cameras.wrist.stack`, cameras.wrist.no, actions.arm.scale") == [
         "camera", "task.action_scale", "cameras.wrist.no",
     ]  # fmt: skip
+
+
+def test_every_function_in_the_table_of_the_algorithm_exists():
+    """`module.function` of `jsac_ros/agent` in the last column."""
+    page = (ROOT / "docs" / "algorithm.md").read_text().split("\n### ")[0]
+    named = [
+        name for row in page.splitlines() if row.count("|") == 4 for name in re.findall(r"`((?:\w+\.)+\w+)`", row.split("|")[3])
+    ]
+    assert len(named) > 10
+    for name in named:
+        module, _, function = name.rpartition(".")
+        assert hasattr(importlib.import_module(f"jsac_ros.agent.{module}"), function), name

@@ -24,7 +24,7 @@ SOURCES = {
     "nodes/replay.py": ("work",),
     "nodes/gripper_commands.py": ("TopicCommands", "RequestCommands", "ActionCommands", "DigitalOutput"),
     "nodes/safety.py": ("_look_for_others", "_on_joints", "_on_emergency_stop", "_on_stop_service", "_come_to_rest"),
-}  # fmt: skip
+}
 
 
 def reasons(file: str, parts: tuple[str, ...]) -> dict[int, list[str]]:

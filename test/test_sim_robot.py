@@ -304,3 +304,15 @@ def test_a_robot_without_kinematics_is_refused_in_one_line(tmp_path):
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert "error: robot.type joints" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_sensor_of_another_size_than_is_measured_is_one_line_and_no_process(tmp_path):
+    sensor = {"topic": "wrench", "type": "geometry_msgs/msg/WrenchStamped", "fields": ("wrench.force.x", "wrench.force.z")}
+    config = config_of(SMALL, **{f"sensors__wrench__{name}": value for name, value in sensor.items()})
+    dump(config, tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", tmp_path / "config.yaml"]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domains.take())}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "sensors.wrench has 2 values; the simulation measures " in ended.stderr and "wrench [6]" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -61,3 +61,11 @@ def test_the_same_seed_gives_the_same_episode(demo):
         one, other = (world.step(Command(np.full(6, 0.1), {})) for world in (first, second))
         assert np.array_equal(one.motion, other.motion)
         assert np.array_equal(first.view().sensed.frames["wrist"], second.view().sensed.frames["wrist"])
+
+
+def test_a_task_that_raises_is_one_line_with_its_file(capsys):
+    words = ["baseline", "ur5_reacher_demo", "--episodes", "1", "task.type=raising_cases:Raises"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: task 'raising_cases:Raises' in 'kinematic', baseline random: KeyError: 'no gauge' (")
+    assert "raising_cases.py:" in error and len(error.strip().splitlines()) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rig_cases import REACHER, rig_of, sensed_of
 
+from jsac_ros import plugins
 from jsac_ros.baseline import measure
 from jsac_ros.config import ConfigError
 from jsac_ros.parameters import load
@@ -14,8 +15,9 @@ from jsac_ros.sim.world import World
 from jsac_ros.tasks.expert import Intervener
 from jsac_ros.tasks.insert.scene import PEG_M
 from jsac_ros.tasks.lift.expert import LiftExpert
+from jsac_ros.tasks.task import Task
 
-TASKS = ("lift", "insert", "push")
+TASKS = tuple(n for n in plugins.names("task") if plugins.load("task", n).mujoco_scene is not Task.mujoco_scene)
 WHAT = {"lift": "cube", "insert": "hole", "push": "puck"}
 
 

@@ -140,3 +140,31 @@ def test_what_does_not_apply_is_refused_in_one_line_and_nothing_stays(tmp_path, 
     assert main(["train", *words, f"run.folder={tmp_path}"]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and said in error and "\n" not in error and not list(tmp_path.iterdir())
+
+
+def test_a_task_that_raises_is_one_line_with_its_file_and_the_tick(tmp_path, capsys):
+    more = ["--steps", "20", f"run.folder={tmp_path}", "task.type=raising_cases:Raises", "replay.warmup_steps=100"]
+    assert main(["train", REACHER, *more]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    (line,) = error
+    assert line.startswith("error: task 'raising_cases:Raises' in 'kinematic', episode 0 step 2: KeyError: 'no gauge' (")
+    assert "raising_cases.py:" in line
+
+
+OF_FORMAT_1 = """/**:
+  ros__parameters:
+    run: {name: ur5_reacher_demo}
+    camera: {topic: camera/image_raw, height: 32, width: 48}
+    robot: {model: ur5, driver: sim}
+    task: {name: ur5_reacher, control_period_s: 0.04, stack: 2, controlled_joints: 5}
+    train: {environment: Pendulum-v1}
+"""
+
+
+def test_a_run_of_the_format_before_is_one_line_with_its_version(tmp_path, capsys):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.yaml").write_text(OF_FORMAT_1)
+    assert main(["train", "Pendulum-v1", "--resume", str(tmp_path / "old")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"error: config {tmp_path / 'old' / 'config.yaml'} is of ") and len(error.splitlines()) == 1
+    assert "format 1 (camera, robot.model, task.name; jsac_ros 0.1), which is not read; expected format 2" in error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from jsac_ros import plugins
@@ -12,9 +13,22 @@ if TYPE_CHECKING:
     from jsac_ros.agent.agent import Agent
 
 
+class Algorithm(ABC):
+    """What an agent's plug-in is (entry points of group `jsac_ros.agents`): importing it imports no JAX, `build` does."""
+
+    Parameters: type[AgentParameters] = AgentParameters
+
+    @staticmethod
+    @abstractmethod
+    def build(parameters: AgentParameters, spaces: Spaces) -> Agent:
+        """Raises ConfigError with a line for each part of `spaces` that does not fit."""
+
+
 def build(parameters: AgentParameters, spaces: Spaces) -> Agent:
     """The agent of the algorithm that `parameters.type` names.
 
     Raises PluginError if there is no such algorithm, ConfigError if it cannot learn in these spaces.
     """
-    return plugins.load("agent", parameters.type).build(parameters, spaces)
+    plugin = plugins.load("agent", parameters.type)
+    with plugins.named(f"agent.type {parameters.type!r}"):
+        return plugin.build(parameters, spaces)

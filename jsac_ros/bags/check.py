@@ -22,7 +22,7 @@ from jsac_ros.bags.findings import (
     pictures,
     skew,
     timing,
-)  # fmt: skip
+)
 from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, cdr_stamp_ns
 from jsac_ros.control.heard import JointReader, Joints, Times
 from jsac_ros.control.images import FrameMaker, to_rgb

@@ -20,7 +20,7 @@ from jsac_ros.bags.recorded_file import (
     definition_of,
     one_line,
     unzstd,
-)  # fmt: skip
+)
 
 MAGIC = b"SQLite format 3\x00"
 _BATCH = 16  # messages read at once: each query takes and releases a lock

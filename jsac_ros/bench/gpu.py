@@ -2,8 +2,9 @@
 memory, and the floor that the device itself sets.
 
 It needs the checkout, JAX with flax and optax, and pydantic: no ROS and no build. PyTorch is measured where it is installed.
-Each variant runs in a separate process, and what the time does not reach is listed. On a machine without a GPU it runs on
-the CPU and says that it did.
+Each variant runs at each shape in a process of its own, so that a peak of memory is one shape's, and what the time does not
+reach is listed. float32 is without TF32 on both sides and for the floor (`update.without_tf32`). On a machine without a GPU
+it runs on the CPU and says that it did.
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
 from jsac_ros.bench.cases import CASES, multiplications, random_observation
-from jsac_ros.bench.update import SCANNED, measure_ours, measure_torch, median_ms
+from jsac_ros.bench.update import SCANNED, measure_ours, measure_torch, median_ms, without_tf32
 
 JAX_VARIANTS = ("ours", "ours_bfloat16", "ours_scan", "ours_bfloat16_scan")
 TORCH_VARIANTS = ("torch_eager", "torch_channels_last", "torch_compiled")
@@ -37,58 +36,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     until_s = time.monotonic() + 60.0 * arguments.minutes
     shapes = sorted(arguments.shapes, key=lambda shape: multiplications(CASES[shape]))
-    found: dict = {"updates_ms": {shape: {} for shape in shapes}, "peak_memory_mib": {}, "not_measured": []}
+    figures = {"updates_ms": "ms", "peak_memory_mib": "peak_mib"}
+    found: dict = {name: {shape: {} for shape in shapes} for name in figures} | {"float32": {}, "not_measured": []}
     variants = JAX_VARIANTS + (TORCH_VARIANTS if importlib.util.find_spec("torch") else ())
     for part in ("device", *variants, "act", "prefetch"):
-        wanted = shapes if part in variants else [PREFETCH_SHAPE]
         print(f"{part} ...", flush=True)
-        measured = 0
-        for line in _lines(part, wanted, until_s):
-            measured += 1
-            if part in variants:
-                found["updates_ms"][line["shape"]][part] = line["ms"]
-                found["peak_memory_mib"][part] = line["peak_mib"]
-                print(f"  {line['shape']:<26}{line['ms']:10.3f} ms", flush=True)
+        for shape in shapes if part in variants else [PREFETCH_SHAPE]:
+            line = _measured(part, shape, until_s)
+            if line is None:
+                found["not_measured"].append(f"{part} {shape}")
+            elif part in variants:
+                for name, figure in figures.items():
+                    found[name][shape][part] = line[figure]
+                found["float32"]["torch" if part in TORCH_VARIANTS else "jax"] = line["float32"]
+                print(f"  {shape:<26}{line['ms']:10.3f} ms{line['peak_mib']:10} MiB", flush=True)
             else:
                 found[part] = line
                 print("  " + ", ".join(f"{name} {value}" for name, value in line.items()), flush=True)
-        found["not_measured"] += [f"{part} {shape}" for shape in wanted[measured:]]
-    _print_table(found, variants)
+    _print_tables(found, variants)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 
-def _lines(part: str, shapes: list[str], until_s: float):
-    """What the worker prints, one JSON object a shape, until the time is over; then it is ended."""
-    command = [sys.executable, "-m", __name__, part, *shapes]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    timer = threading.Timer(max(until_s - time.monotonic(), 0.0), worker.kill)
-    timer.start()
+def _measured(part: str, shape: str, until_s: float) -> dict | None:
+    """What a worker found; None where it failed or the time was over."""
+    left_s = until_s - time.monotonic()
+    if left_s <= 0.0:
+        return None
+    command = [sys.executable, "-m", __name__, part, shape]
     try:
-        for line in worker.stdout:
-            if line.startswith("{"):
-                yield json.loads(line)
-        worker.wait()
-    finally:
-        timer.cancel()
-        worker.kill()
-        worker.wait()
-    if worker.returncode > 0:
-        print(f"  ended with status {worker.returncode}", flush=True)
+        worker = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=left_s)
+    except subprocess.TimeoutExpired:
+        return None
+    if worker.returncode:
+        print(f"  {shape}: ended with status {worker.returncode}", flush=True)
+        return None
+    return json.loads(worker.stdout.splitlines()[-1])
 
 
-def _print_table(found: dict, variants: tuple[str, ...]) -> None:
+def _print_tables(found: dict, variants: tuple[str, ...]) -> None:
     tflops = found.get("device", {}).get("float32_tflops")
-    print(f"\n{'median ms an update':<26}" + "".join(f"{name:>21}" for name in (*variants, "floor")))
-    for shape, times in found["updates_ms"].items():
-        row = [f"{times[name]:.3f}" if name in times else "-" for name in variants]
-        row.append(f"{1e-9 * multiplications(CASES[shape]) / tflops:.3f}" if tflops else "-")
-        print(f"{shape:<26}" + "".join(f"{value:>21}" for value in row))
-    print("floor: the multiplications at the float32 rate measured here; TF32 is off in float32 columns")
-    print(f"scan: {SCANNED} updates a call")
+    _print_table("median ms an update", found["updates_ms"], variants, ".3f", tflops)
+    print("floor: the multiplications at the float32 rate measured here")
+    _print_table("peak memory, MiB", found["peak_memory_mib"], variants, "d")
+    print(f"float32: {', '.join(found['float32'].values())}; scan: {SCANNED} updates a call")
     if found["not_measured"]:
         print(f"not measured: {', '.join(found['not_measured'])}")
+
+
+def _print_table(title: str, figures: dict, variants: tuple[str, ...], form: str, tflops: float | None = None) -> None:
+    floor = {shape: 1e-9 * multiplications(CASES[shape]) / tflops for shape in figures} if tflops else {}
+    columns = (*variants, "floor") if floor else variants
+    print(f"\n{title:<26}" + "".join(f"{name:>21}" for name in columns))
+    for shape, row in figures.items():
+        row = row | ({"floor": floor[shape]} if floor else {})
+        print(f"{shape:<26}" + "".join(f"{format(row[name], form) if name in row else '-':>21}" for name in columns))
 
 
 # -- in the worker ---------------------------------------------------------------------------------------------------
@@ -117,7 +120,7 @@ def _device() -> dict:
 
 
 def _update(part: str, shape: str) -> dict:
-    case = CASES[shape]
+    case, float32 = CASES[shape], without_tf32("torch" if part.startswith("torch") else "jax")
     if part.startswith("torch"):
         import torch
 
@@ -128,7 +131,7 @@ def _update(part: str, shape: str) -> dict:
 
         ms = measure_ours(case, "bfloat16" in part, "scan" in part)
         peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
-    return {"shape": shape, "ms": round(ms, 3), "peak_mib": round(peak / 2**20)}
+    return {"shape": shape, "ms": round(ms, 3), "peak_mib": round(peak / 2**20), "float32": float32}
 
 
 def _act(shape: str) -> dict:
@@ -138,6 +141,7 @@ def _act(shape: str) -> dict:
     from jsac_ros.agent.jsac import Jsac
     from jsac_ros.agent.policy import action_key, make_act
 
+    without_tf32("jax")
     case, line = CASES[shape], {"shape": shape}
     agent = Jsac.build(case.parameters, case.spaces)
     observation, key = random_observation(case), action_key(0, 0, 0)
@@ -151,22 +155,20 @@ def _act(shape: str) -> dict:
 def _prefetch(shape: str) -> dict:
     from jsac_ros.bench.prefetch import measure
 
+    without_tf32("jax")
     return measure(shape)
 
 
-def run_worker(part: str, shapes: list[str]) -> None:
-    for shape in shapes:
-        match part:
-            case "device":
-                line = _device()
-            case "act":
-                line = _act(shape)
-            case "prefetch":
-                line = _prefetch(shape)
-            case _:
-                line = _update(part, shape)
-        print(json.dumps(line))
+def run_worker(part: str, shape: str) -> dict:
+    match part:
+        case "device":
+            return _device()
+        case "act":
+            return _act(shape)
+        case "prefetch":
+            return _prefetch(shape)
+    return _update(part, shape)
 
 
 if __name__ == "__main__":
-    run_worker(sys.argv[1], sys.argv[2:])
+    print(json.dumps(run_worker(*sys.argv[1:])))

@@ -2,7 +2,7 @@
 
 Ours runs with the settings that the learner is started with, tuned PyTorch with channels_last and huge pages. The floor
 is the number of multiplications (`cases.multiplications`) at the rate that one large float32 matrix product reaches here
-(a GPU's TF32 is off throughout). Without PyTorch (requirements/bench.txt) its columns are empty.
+(`without_tf32` on both sides). Without PyTorch (requirements/bench.txt) its columns are empty.
 """
 
 from __future__ import annotations
@@ -40,15 +40,18 @@ def main(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("torch") and not arguments.without_torch:
         variants |= {"torch_plain": {}, "torch_tuned": {"GLIBC_TUNABLES": HUGE_PAGES}}
     peak = _worker("peak", "", learner_environment())["operations_per_s"]
-    shapes = {}
+    shapes, used = {}, {}
     print(f"{'shape':<26}" + "".join(f"{name:>20}" for name in (*variants, "floor")) + f"{'share of floor':>18}")
     for shape in arguments.shapes:
-        found = {f"{name}_ms": _worker(name, shape, extra)["ms"] for name, extra in variants.items()}
+        measured = {name: _worker(name, shape, extra) for name, extra in variants.items()}
+        used |= {line["float32"].partition(" ")[0]: line["float32"] for line in measured.values()}
+        found = {f"{name}_ms": line["ms"] for name, line in measured.items()}
         found["floor_ms"] = round(1e3 * multiplications(CASES[shape]) / peak, 3)
         print(f"{shape:<26}" + "".join(f"{value:>20.2f}" for value in found.values()), end="")
         found["share_of_floor"] = share(found["floor_ms"], found["ours_ms"])
         print(f"{found['share_of_floor']:>18.2f}", flush=True)
         shapes[shape] = found
+    print(f"float32: {', '.join(used.values())}")
     print(f"one large product: {1e-9 * peak:.0f} GFLOP/s; medians in ms; {os.cpu_count()} cores{', GPU' if gpu else ''}")
     if arguments.json:
         print(json.dumps({"shapes": shapes, "gflops": round(1e-9 * peak, 1)}))
@@ -64,6 +67,23 @@ def _worker(variant: str, shape: str, extra: dict[str, str] | None = None) -> di
 
 
 # -- in the worker ---------------------------------------------------------------------------------------------------
+
+
+def without_tf32(library: str) -> str:
+    """Makes float32 products and convolutions of "jax" or "torch" float32's, which GPUs else round to TF32; -> what is set.
+
+    Products in bfloat16 are not touched.
+    """
+    if library == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+        return f"jax with default_matmul_precision {jax.config.jax_default_matmul_precision!r}"
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    return f"torch with cuda.matmul.allow_tf32 {products} and cudnn.allow_tf32 {convolutions}"
 
 
 def median_ms(call, repeats: int) -> float:
@@ -152,8 +172,8 @@ def run_worker(variant: str, shape: str) -> dict:
         case "peak":
             return {"operations_per_s": measure_peak()}
         case "torch_plain" | "torch_tuned":
-            return {"ms": measure_torch(CASES[shape], variant == "torch_tuned")}
-    return {"ms": measure_ours(CASES[shape], "bfloat16" in variant, "scan" in variant)}
+            return {"float32": without_tf32("torch"), "ms": measure_torch(CASES[shape], variant == "torch_tuned")}
+    return {"float32": without_tf32("jax"), "ms": measure_ours(CASES[shape], "bfloat16" in variant, "scan" in variant)}
 
 
 if __name__ == "__main__":

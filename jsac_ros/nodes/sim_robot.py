@@ -34,7 +34,7 @@ from jsac_ros.nodes.sim_description import SimDescription
 from jsac_ros.rig import Rig
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
-from jsac_ros.sim.sim import Sim
+from jsac_ros.sim.sim import Sim, check_sensors
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -57,6 +57,7 @@ class SimRobot(JsacNode):
         config = self.config
         self.rig = Rig.of(config)
         self._sim: Sim = plugins.make("sim", config.sim.type, config.sim, self.rig, config.run.seed)
+        check_sensors(self._sim, self.rig.sensors)
         self._names = sorted(self._sim.names)  # a driver's own order
         self._lock = threading.Lock()  # of the simulation
         self._faults = Faults()

@@ -77,6 +77,10 @@ class Ur5e(UrArm):
     d, a = (0.1625, 0.1333, 0.0997, 0.0996), (-0.425, -0.3922)
 
 
+class Ur7e(Ur5e):
+    """The UR5e under another name and with another payload."""
+
+
 class Ur10(UrArm):
     d, a = (0.1273, 0.163941, 0.1157, 0.0922), (-0.612, -0.5723)
     speed = (120.0, 120.0, 180.0, 180.0, 180.0, 180.0)
@@ -87,9 +91,18 @@ class Ur10e(UrArm):
     speed = Ur10.speed
 
 
+class Ur12e(Ur10e):
+    """The UR10e under another name and with another payload."""
+
+
 class Ur16e(UrArm):
     d, a = Ur10e.d, (-0.4784, -0.36)
     speed = Ur10.speed
+
+
+class Ur18(UrArm):
+    d, a = (0.2186, 0.1824, 0.1361, 0.1434), (-0.475, -0.3389)
+    speed = (180.0, 180.0, 240.0, 300.0, 300.0, 300.0)
 
 
 class Ur20(UrArm):

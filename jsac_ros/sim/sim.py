@@ -7,12 +7,13 @@ constructor takes them, the rig and a seed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsac_ros.config import SimParameters
+from jsac_ros.config import ConfigError, SimParameters
+from jsac_ros.control.sensors import Sensor
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 from jsac_ros.types import Arrays, Command
@@ -125,3 +126,17 @@ class Sim(ABC):
 
     def close(self) -> None:
         """Lets go of what renders."""
+
+
+def check_sensors(sim: Sim, sensors: Mapping[str, Sensor], expected: Collection[str] = ()) -> None:
+    """Raises ConfigError if the simulation measures one of `sensors` in another size, or does not measure one `expected`.
+
+    The others may have another source.
+    """
+    measured, found = sim.sensors, []
+    for name, sensor in sensors.items():
+        if (name in measured or name in expected) and len(measured.get(name, ())) != sensor.space.size:
+            has = ", ".join(f"{known} [{len(values)}]" for known, values in measured.items()) or "nothing"
+            found.append(f"sensors.{name} has {sensor.space.size} values; the simulation measures {has}")
+    if found:
+        raise ConfigError("\n".join(found))

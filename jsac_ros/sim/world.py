@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jsac_ros import plugins
-from jsac_ros.config import ConfigError
 from jsac_ros.control.ending import CONTACT
 from jsac_ros.control.images import FrameMaker
 from jsac_ros.control.motion import Motion
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.session import View
 from jsac_ros.rig import Rig
-from jsac_ros.sim.sim import Sim
+from jsac_ros.sim.sim import Sim, check_sensors
 from jsac_ros.sim.trajectory import Trajectory
 from jsac_ros.types import Arrays, Command, Sensed
 
@@ -38,21 +37,13 @@ class World:
 
     def __init__(self, rig: Rig, seed: int, delays: Delays | None = None):
         """Raises ConfigError where the rig cannot be simulated, or the gate cannot keep its limits."""
+        rig.check_devices()
         self.rig, self.delays = rig, delays or Delays()
-        kind = rig.config.sim.type
-        self.sim: Sim = plugins.make("sim", kind, rig.config.sim, rig, seed)
-        plugins.check_instance("sim", kind, self.sim, Sim)
+        self.sim: Sim = plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, seed)
         self._makers = {name: FrameMaker(camera) for name, camera in rig.config.cameras.items()}
-        self._check_sensors()
+        check_sensors(self.sim, rig.sensors, rig.sensors)
         self._now_s = 0.0
         self._arrive()
-
-    def _check_sensors(self) -> None:
-        measured = self.sim.sensors
-        for name, sensor in self.rig.sensors.items():
-            if name not in measured or len(measured[name]) != sensor.space.size:
-                has = ", ".join(f"{known} [{len(values)}]" for known, values in measured.items()) or "nothing"
-                raise ConfigError(f"sensors.{name} has {sensor.space.size} values; the simulation measures {has}")
 
     def _arrive(self) -> None:
         """Everything starts here, at rest."""

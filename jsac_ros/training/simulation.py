@@ -5,10 +5,12 @@ same gate, with images and commands delayed as they are live.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import cv2
 import numpy as np
 
+from jsac_ros import plugins
 from jsac_ros.agent.policy import random_action
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.control.rollout import Rollout
@@ -55,19 +57,21 @@ class Simulation(EpisodicEnvironment):
 
     def reset(self) -> Observation:
         self._begin()
-        self.world.reset(self._rig.task.start())
-        sensed = self.world.view().sensed
-        self._rollout.begin(sensed)
-        self._rollout.observe(sensed)
+        with self._named():
+            self.world.reset(self._rig.task.start())
+            sensed = self.world.view().sensed
+            self._rollout.begin(sensed)
+            self._rollout.observe(sensed)
         if self._intervener is not None:
             self._intervener.begin()
         self.observation = self._rollout.observation
         return self.observation
 
     def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
-        executed = self.world.step(self._rollout.act(action, version, intervened))
-        view = self.world.view()
-        step = self._rollout.observe(view.sensed, executed, stamp_ns=view.stamp_ns, source_stamps_ns=view.source_stamps_ns)
+        with self._named():
+            executed = self.world.step(self._rollout.act(action, version, intervened))
+            view = self.world.view()
+            step = self._rollout.observe(view.sensed, executed, stamp_ns=view.stamp_ns, source_stamps_ns=view.source_stamps_ns)
         self.observation, complete = self._rollout.observation, [step.transition]
         self._count(step.score, intervened)
         over = bool(step.ends) or self._rollout.step >= self._rig.episode_steps
@@ -75,6 +79,12 @@ class Simulation(EpisodicEnvironment):
             self.reason = self._rollout.reason(step.ends)
             complete.append(self._rollout.close())
         return complete, over
+
+    def _named(self) -> AbstractContextManager[None]:
+        """Of the code of plug-ins: an exception names them, the tick, and its file and line."""
+        config = self._rig.config
+        what = f"task {config.task.type!r} in {config.sim.type!r}, episode {self.episode} step {self.step}"
+        return plugins.named(what)
 
     def stop(self) -> list[Transition]:
         return [self._rollout.close()] if self._rollout.is_open else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jsac_ros.agent import Algorithm
 from jsac_ros.agent.dqn.parameters import DqnParameters
 from jsac_ros.spaces import Spaces
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from jsac_ros.agent.agent import Agent
 
 
-class Dqn:
+class Dqn(Algorithm):
     Parameters = DqnParameters
 
     @staticmethod

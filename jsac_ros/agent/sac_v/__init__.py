@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jsac_ros.agent import Algorithm
 from jsac_ros.agent.sac_v.parameters import SacVParameters
 from jsac_ros.spaces import Spaces
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from jsac_ros.agent.agent import Agent
 
 
-class SacV:
+class SacV(Algorithm):
     Parameters = SacVParameters
 
     @staticmethod

@@ -35,7 +35,8 @@ class JointVelocity(ActionPart):
         self.scale = one_each(f"{where}.scale", parameters.scale, n)
         self.offset = one_each(f"{where}.offset", parameters.offset, n)
         self.joint_speed = self.scale
-        self.space = ActionSpace(name, n, ", ".join(f"{scale:g} rad/s" for scale in self.scale))
+        units = np.where(robot.prismatic[self.joints], "m/s", "rad/s")
+        self.space = ActionSpace(name, n, ", ".join(f"{scale:g} {unit}" for scale, unit in zip(self.scale, units, strict=True)))
         self._size = robot.motion_size
 
     def command(self, action: np.ndarray, sensed: Sensed) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""A lab's own robot with prismatic joints, simulator, task and algorithm, all by import path, from the check to a policy."""
+
+import agent_cases  # noqa: F401  compiles without optimising
+import numpy as np
+import pytest
+from lab_cases import LAB, Table
+from rig_cases import config_of, rig_of
+from train_cases import without_pages  # noqa: F401
+
+import jsac_ros as jr
+from jsac_ros import system
+from jsac_ros.parameters import dump
+from jsac_ros.sim.world import World
+from jsac_ros.types import Command
+
+SMALL = {"agent.hidden": (8,), "agent.q_count": 2, "replay.batch_size": 8, "replay.warmup_steps": 12}
+
+
+def test_it_learns_with_all_of_them_and_the_policy_is_found_again(tmp_path):
+    config = config_of(LAB | SMALL | {"run.folder": str(tmp_path / "runs"), "task.observe": ("joint_position",)})
+    system.check(config)
+    dump(config, tmp_path / "lab.yaml")
+    run = jr.train(str(tmp_path / "lab.yaml"), 30, progress=False)
+    assert run.episodes and not run.episodes[0].success
+    policy = jr.load(run.folder, "lab_cases:Careful")
+    actions = [policy({"joint_position": np.random.default_rng(k).normal(size=3).astype(np.float32)}) for k in range(20)]
+    assert policy.about["agent"]["type"] == "lab_cases:Careful"
+    assert 0.0 < np.abs([action["arm"] if isinstance(action, dict) else action for action in actions]).max() <= 0.5
+
+
+def test_units_are_those_of_the_joints():
+    rig = rig_of(LAB, actions__arm__scale=(0.1, 0.2, 0.3))
+    assert rig.spaces.actions[0].unit == "0.1 m/s, 0.2 m/s, 0.3 rad/s"
+    units = {vector.name: vector.unit for vector in rig.spaces.vectors}
+    assert "m" in units["joint_position"]
+
+
+@pytest.mark.parametrize("interface", ["velocity", "trajectory"])
+@pytest.mark.parametrize("joint", range(3))
+def test_the_gate_keeps_range_speed_and_acceleration_of_slides_and_turns(interface, joint):
+    rig = rig_of(LAB, robot__interface=interface)
+    world, robot, wanted, before = World(rig, 0), rig.robot, np.zeros(3), np.zeros(3)
+    assert isinstance(world.sim, Table)
+    fastest = np.minimum(robot.max_velocity, 0.5)
+    for direction in (1.0, -1.0):
+        wanted[joint] = 10.0 * direction
+        for _ in range(400):
+            world.step(Command(wanted, {}))
+            q, qd = world.sim.q, world.sim.qd
+            assert (robot.lower <= q).all() and (q <= robot.upper).all() and (np.abs(qd) <= fastest * 1.01).all()
+            assert np.abs(qd - before).max() <= 2.0 * rig.config.control.period_s * 1.5
+            before = qd.copy()
+        end = robot.upper if direction > 0 else robot.lower
+        assert abs(q[joint] - end[joint]) < 0.02 and np.abs(qd).max() < 1e-3, "it stands at the end of its range"
+
+
+def test_a_reset_brings_slides_and_turns_home():
+    rig = rig_of(LAB, task__settle_s=0.1)
+    world = World(rig, 0)
+    world.reset(np.array((0.05, -0.2, -1.0)))
+    part, sensed = rig.task.reset(), world.view().sensed
+    part.begin(sensed)
+    for _ in range(500):
+        command = part.step(world.view().sensed)
+        if command is None:
+            break
+        world.step(command)
+    assert command is None
+    np.testing.assert_allclose(world.sim.q, rig.robot.home, atol=0.02)
