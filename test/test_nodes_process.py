@@ -13,10 +13,12 @@ from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 from replay_cases import make_transition
 from rosgraph_msgs.msg import Clock
 
-from jsac_ros.msg import Transition, TransitionAck
+from jsac_ros import parameters
+from jsac_ros.msg import Action, SimTruth, Transition, TransitionAck, Vector
 from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
 from jsac_ros.nodes.process import JsacNode, WorkingNode
 from jsac_ros.nodes.transitions import TransitionSender
@@ -164,3 +166,50 @@ def test_what_is_sent_at_the_end_is_still_acknowledged(ros):
         thread.join()
         replay.destroy_node()
         sender.destroy_node()
+
+
+def test_a_timer_that_fails_is_counted_and_its_process_continues(ros):
+    node, calls = JsacNode("failing"), []
+
+    def looks():
+        calls.append(1)
+        raise KeyError("tip")
+
+    node.create_timer(0.02, looks)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        spin(executor, lambda: len(calls) > 3)
+        assert node.refusals.count["timer looks"] >= 3
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize("values", [(), (("tip", (0.0, 0.0, 0.0)),), (("tip", (float("nan"),) * 3),)])
+def test_a_scripted_person_survives_a_truth_that_is_no_scene_of_ours(monkeypatch, tmp_path, values):
+    from jsac_ros.nodes.scripted_person import ScriptedPerson
+
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    file = tmp_path / "lift.yaml"
+    parameters.dump(parameters.load("lift", {"person.by": "expert"}), file)
+    rclpy.init(args=["--ros-args", "--params-file", str(file)])
+    try:
+        person, stranger = ScriptedPerson(), rclpy.create_node("stranger")
+        truths = stranger.create_publisher(SimTruth, "sim_truth", qos_profile_sensor_data)
+        ticks = stranger.create_publisher(Action, "policy_command", 1)
+        executor = SingleThreadedExecutor()
+        executor.add_node(person)
+
+        def say():
+            truths.publish(SimTruth(values=[Vector(name=name, values=numbers) for name, numbers in values]))
+            ticks.publish(Action(policy_version=1))
+            for _ in range(15):
+                executor.spin_once(timeout_sec=0.02)
+
+        wait(lambda: person.refusals.count, say)
+        assert set(person.refusals.count) == {"sim_truth"}
+        person.destroy_node()
+        stranger.destroy_node()
+    finally:
+        rclpy.shutdown()

@@ -59,6 +59,8 @@ class ScriptedPerson(JsacNode):
 
     def _on_truth(self, message: SimTruth) -> None:
         truth = {vector.name: np.asarray(vector.values, np.float64) for vector in message.values}
+        if unusable := [name for name, values in truth.items() if not np.isfinite(values).all()]:
+            raise ValueError(f"{', '.join(unusable)} not finite; expected the poses of the simulation")
         self._truth = (time.monotonic(), truth)
 
     def _on_command(self, message: Action) -> None:
@@ -74,7 +76,9 @@ class ScriptedPerson(JsacNode):
             return
         if self.config.person.by == "intervener" and not (self._policy_acts or self._acting):
             return
-        action = self._hand(truth)
+        action = None
+        with self.refusals.guard("sim_truth"):  # another scene's: only the hand knows what it needs
+            action = self._hand(truth)
         self._acting = action is not None
         parts = [Vector(name=name, values=values) for name, values in (action or {}).items()]
         self._publisher.publish(PersonAction(holds=self._acting, action=parts))
