@@ -205,7 +205,8 @@ def _chosen(processes: list[Process], only: str | None) -> list[Process]:
 
 
 def resolve(arguments: argparse.Namespace) -> SystemConfig:
-    """The configuration that the command line asks for, checked. Raises ConfigError."""
+    """The configuration that the command line asks for, checked. Raises ConfigError with all that is wrong with it, with
+    where it would run and with what runs there, a line each."""
     overrides = {}
     for text in arguments.overrides:
         name, value = parameters.parse_override(text)
@@ -214,9 +215,20 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
         overrides["run.duration_s"] = arguments.duration
     if arguments.open:
         overrides["dashboard.enabled"] = True
-    config = parameters.load(arguments.config, overrides)
-    system.check(config)
+    found = system.findings([domain.domain_id, lambda: domain.absolute(arguments.namespace)])
+    try:
+        config = parameters.load(arguments.config, overrides)
+    except ConfigError as error:
+        raise ConfigError("\n".join((*found, str(error)))) from None
+    place = [] if found else [lambda: _expect_free(config, arguments.only, domain.absolute(arguments.namespace))]
+    found += system.findings([lambda: system.check(config), lambda: _chosen(system.processes(config), arguments.only), *place])
+    if found:
+        raise ConfigError("\n".join(found))
     return config
+
+
+def _expect_free(config: SystemConfig, only: str | None, namespace: str) -> None:
+    claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -255,5 +267,5 @@ def run(
     open_page: bool = False,
 ) -> int:
     """A whole system that was checked, or some of its processes, to the end; -> exit status. spaces: default the rig's."""
-    claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
+    _expect_free(config, only, namespace)
     return supervise(config, prepare(config, spaces, only), only, namespace, open_page)

@@ -7,7 +7,7 @@ before it exists: safety starts first and stops last.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +115,17 @@ def check(config: SystemConfig) -> None:
         raise ConfigError("\n".join(found))
 
 
+def findings(checks: Iterable[Callable[[], object]]) -> list[str]:
+    """What all of them say that raise ConfigError, each line once."""
+    found: dict[str, None] = {}
+    for check_part in checks:
+        try:
+            check_part()
+        except ConfigError as error:
+            found |= dict.fromkeys(str(error).splitlines())
+    return list(found)
+
+
 def _wrong_files(config: SystemConfig) -> list[str]:
     found = []
     if config.robot.driver == "bag":
@@ -153,12 +164,7 @@ def _misfits(config: SystemConfig) -> list[str]:
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
         if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
             checks.append(lambda: plugins.make("sim", config.sim.type, config.sim, rig, config.run.seed).close())
-    for check_part in checks:
-        try:
-            check_part()
-        except ConfigError as error:
-            found += [line for line in str(error).splitlines() if line not in found]
-    return found
+    return list(dict.fromkeys([*found, *findings(checks)]))
 
 
 def _check_type(sensor: Sensor) -> None:

@@ -25,6 +25,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.signals import SignalHandlerOptions
 
+from jsac_ros import domain
 from jsac_ros.claims import claim
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.nodes.parameters import load_config, refuse_changes
@@ -174,8 +175,8 @@ def run_node(make_node, args=None) -> int:
             node.stop.set()
 
     on_signals(_endings(), end)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
+        rclpy.init(args=args, domain_id=domain.domain_id(), signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         if not asked:
             node.run()
