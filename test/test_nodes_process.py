@@ -16,6 +16,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from replay_cases import make_transition
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
 from jsac_ros import parameters
 from jsac_ros.msg import Action, SimTruth, Transition, TransitionAck, Vector
@@ -183,6 +185,39 @@ def test_a_timer_that_fails_is_counted_and_its_process_continues(ros):
         assert node.refusals.count["timer looks"] >= 3
     finally:
         node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    "verb, said", [("emergency_stop", "jsac-ros release"), ("release", "it was not stopped"), ("", "stopped")]
+)
+def test_safety_writes_to_the_log_who_asked(ros, capfd, verb, said):
+    """By both services, and by the topic of the emergency stop."""
+    from jsac_ros.nodes.safety import Safety
+
+    safety, panel = Safety(), rclpy.create_node("panel")
+    client = panel.create_client(Trigger, f"safety/{verb or 'release'}")
+    publisher = None if verb else panel.create_publisher(Bool, "emergency_stop", 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(safety)
+    executor.add_node(panel)
+    try:
+        spin(executor, client.service_is_ready)
+        if publisher:
+            spin(executor, publisher.get_subscription_count)
+            publisher.publish(Bool(data=True))
+            spin(executor, lambda: safety._gate.stopped)
+        else:
+            answer = client.call_async(Trigger.Request())
+            spin(executor, answer.done)
+            assert answer.result().success and said in answer.result().message
+        log = []
+        spin(executor, lambda: log.append(capfd.readouterr().err) or "asked by /panel" in "".join(log))
+        assert said in "".join(log)
+    finally:
+        safety.close()
+        safety._claim.close()
+        safety.destroy_node()
+        panel.destroy_node()
 
 
 @pytest.mark.parametrize("values", [(), (("tip", (0.0, 0.0, 0.0)),), (("tip", (float("nan"),) * 3),)])

@@ -157,7 +157,7 @@ class Segment:
 
     @classmethod
     def attach(cls, name: str, bells: tuple[str, ...]) -> Segment:
-        """Opens what an owner has made. Raises FileNotFoundError where there is none (yet), ConfigError where it is not ours."""
+        """Opens what an owner made. Raises FileNotFoundError where there is none (yet), ConfigError where it is not ours."""
         try:
             memory = _opened(name)
         except posix_ipc.ExistentialError:
