@@ -69,6 +69,8 @@ GUARDS = [
     *(f"safety.{name}" for name, field in config.SafetyConfig.model_fields.items() if isinstance(field.default, float)),
     "cameras.wrist.max_age_s", "cameras.wrist.frozen_max_age_s", "robot.joint_max_age_s", "control.period_s",
     "sim.joint_rate_hz", "sim.camera_rate_hz",
+    *(f"grippers.hand.{name}" for name in ("stroke_m", "max_speed_m_s", "max_force_n")),
+    *(f"actions.arm.{name}" for name in ("speed_m_s", "turn_rad_s", "lead_m", "lead_rad")),
 ]  # fmt: skip
 
 
@@ -76,7 +78,7 @@ GUARDS = [
 def test_no_value_switches_a_rule_off_without_a_word(name):
     for value in NEVER if name in OFF else (*NEVER, 0.0):
         with pytest.raises(ConfigError) as raised:
-            from_parameters({name: value})
+            from_parameters({"actions.arm.type": "twist", name: value})
         (line,) = str(raised.value).splitlines()
         assert line.startswith(f"{name} is {value!r}: "), line
     if name in OFF:
