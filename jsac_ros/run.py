@@ -220,15 +220,17 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
         config = parameters.load(arguments.config, overrides)
     except ConfigError as error:
         raise ConfigError("\n".join((*found, str(error)))) from None
-    place = [] if found else [lambda: _expect_free(config, arguments.only, domain.absolute(arguments.namespace))]
-    found += system.findings([lambda: system.check(config), lambda: _chosen(system.processes(config), arguments.only), *place])
+    try:
+        here = [process.name for process in _chosen(system.processes(config), arguments.only)]
+    except ConfigError as error:
+        found, here = [*found, str(error)], []
+    checks = [lambda: system.check(config, here)]
+    if not found:
+        checks.append(lambda: claims.expect_free(domain.absolute(arguments.namespace), here))
+    found += system.findings(checks)
     if found:
         raise ConfigError("\n".join(found))
     return config
-
-
-def _expect_free(config: SystemConfig, only: str | None, namespace: str) -> None:
-    claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -240,6 +242,12 @@ def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None
     folder = system.make_run_folder(config, spaces)
     if only is None:
         run_key.make(folder)
+    elif system.SIGNING.intersection(only.split(",")) and not (config.run.key or config.run.policy):
+        print(
+            "warning: run.key is ''; what anybody on the network says as this run's actor or replay is believed; "
+            "expected the same file with a secret on every computer of the run",
+            file=sys.stderr,
+        )
     return folder
 
 
@@ -267,5 +275,5 @@ def run(
     open_page: bool = False,
 ) -> int:
     """A whole system that was checked, or some of its processes, to the end; -> exit status. spaces: default the rig's."""
-    _expect_free(config, only, namespace)
+    claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
     return supervise(config, prepare(config, spaces, only), only, namespace, open_page)

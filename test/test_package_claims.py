@@ -79,7 +79,7 @@ def test_where_a_system_runs_is_found_wrong_with_everything_else(monkeypatch, tm
     words = ["run", "ur5_reacher_demo", "learner.resume=/nowhere", "--only", "actor,lerner", "--namespace"]
     assert main([*words, "left"]) == 2
     assert [line.split(":")[0] for line in capsys.readouterr().err.removeprefix("error: ").splitlines()] == [
-        "learner.resume /nowhere", "--only lerner (did you mean 'learner'?)",
+        "--only lerner (did you mean 'learner'?)", "learner.resume /nowhere",
     ]  # fmt: skip
     words[4] = "actor,learner"
     assert main([*words, "left"]) == 2

@@ -16,12 +16,11 @@ import time
 import numpy as np
 from rclpy.qos import qos_profile_sensor_data
 
-from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import Action, Episode, PersonAction, SimTruth, Vector
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.rig import Rig
-from jsac_ros.tasks.expert import Expert, Intervener
+from jsac_ros.tasks.expert import hand_of
 from jsac_ros.types import Arrays
 
 TRUTH_MAX_AGE_S = 0.2
@@ -31,7 +30,7 @@ LEAD_S = 0.025  # before the tick: a hand that acted on an older truth would swi
 class ScriptedPerson(JsacNode):
     def __init__(self):
         super().__init__("scripted_person")
-        self._hand = self._hand_of(self.config.person.by)
+        self._hand = hand_of(Rig(self.config))
         self._hand.begin()
         self._truth: tuple[float, Arrays] = (-TRUTH_MAX_AGE_S, {})
         self._acting = False  # whether our action was the last one
@@ -43,13 +42,6 @@ class ScriptedPerson(JsacNode):
         self.create_subscription(SimTruth, "sim_truth", self._on_truth, qos_profile_sensor_data)
         self.create_subscription(Action, "policy_command", self._on_command, 1)
         self.create_subscription(Episode, "episode", self._on_episode, 10)
-
-    def _hand_of(self, by: str) -> Expert | Intervener:
-        task, seed = Rig(self.config).task, self.config.run.seed
-        hand = task.expert(seed) if by == "expert" else task.intervener(seed)
-        if hand is None:
-            raise ConfigError(f"person.by is {by!r}; task {self.config.task.type!r} has none")
-        return hand
 
     def run(self) -> None:
         # A person is slowed down by no learner, and by no simulator.
