@@ -111,7 +111,9 @@ def test_a_key_that_cannot_be_used_is_one_line(tmp_path, content, mode, said):
         RunKey.of(from_parameters({"run.key": str(tmp_path)}, ()))
 
 
-@pytest.mark.parametrize("only, key, warns", [("actor", "", 1), ("safety", "", 0), ("replay,learner", "mine", 0), (None, "", 0)])
+@pytest.mark.parametrize(
+    "only, key, warns", [("actor", "", 1), ("safety", "", 0), ("replay,learner", "mine", 0), (None, "", 0)]
+)
 def test_a_part_of_a_system_without_a_key_says_that_codes_are_not_checked(tmp_path, monkeypatch, capsys, only, key, warns):
     monkeypatch.chdir(tmp_path)
     config = parameters.load("ur5_reacher_demo", {"run.key": key})
