@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,7 @@ def test_launch_ends_with_a_status_that_tells_whether_the_system_failed(launch_f
         on_exit=lambda event, context: started.on_exit("actor", event.returncode, context.is_shutdown),
     )
     started.running["actor"] = ends
+    started.supervision.started("actor", time.monotonic())
     service = launch.LaunchService(noninteractive=True)
     service.include_launch_description(launch.LaunchDescription([ends]))
     assert service.run() == found
