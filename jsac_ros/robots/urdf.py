@@ -11,6 +11,8 @@ import numpy as np
 from jsac_ros.config import ConfigError, RobotParameters
 from jsac_ros.robots.robot import Robot
 
+_MOST_BYTES = 1 << 20  # a UR5's has 25,000; a second of parsing
+
 
 class UrdfArm(Robot):
     """The joints between two links of a URDF; fixed joints on the way become part of the links."""
@@ -56,7 +58,11 @@ def _read(path: str) -> Any:
     from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that a UR's safety process does without
 
     try:
-        return URDF.from_xml_string(Path(path).expanduser().read_bytes())
+        with open(Path(path).expanduser(), "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"longer than {_MOST_BYTES} bytes")
+        return URDF.from_xml_string(content)  # libxml2 bounds depth and entities
     except OSError as error:
         raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
     except Exception as error:  # the parser raises bare Exceptions, some of several lines
