@@ -1,7 +1,7 @@
-"""Learning robot skills from pixels, live, on ROS 2.
+"""Learns robot skills from pixels, live, on ROS 2.
 
-`jsac_ros.train`, `load`, `evaluate`, `Run` and `Policy` are the Python door (`api.py`), imported when first asked for: the
-processes that move a robot need none of it.
+`jsac_ros.train`, `load`, `evaluate`, `Run` and `Policy` are the Python API (`api.py`), imported on first use: the
+processes that move a robot do not need it.
 """
 
 from pkgutil import extend_path

@@ -1,7 +1,7 @@
 """The command `jsac-ros VERB ...`.
 
-Every verb is a module with `add_arguments(parser)` and `main(arguments) -> exit status`; only the one that is asked for
-is imported, so that `jsac-ros stop` does not wait for JAX.
+Every verb is a module with `add_arguments(parser)` and `main(arguments) -> exit status`; only the requested module is
+imported, so that `jsac-ros stop` does not wait for JAX.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from jsac_ros.output import drop_what_is_lost
 from jsac_ros.signals import interrupt_on_endings
 
 OPERATOR = {
-    "start": "let the actor begin: home, then episodes",
+    "start": "let the actor start: move home, then run episodes",
     "pause": "hold the robot; learning continues",
     "resume": "continue after a pause",
     "stop": "end the episode and hold until started again",
     "reset": "end the episode and begin another one",
-    "evaluate": "one episode with deterministic actions, not stored; of a policy: evaluate RUN|POLICY",
-    "continue": "what a reset asked a person to do is done",
-    "success": "end the episode: it succeeded",
-    "failure": "end the episode: it failed",
+    "evaluate": "one deterministic episode, not stored; or evaluate a policy: evaluate RUN|POLICY",
+    "continue": "confirm that what a reset asked a person to do is done",
+    "success": "end the episode as a success",
+    "failure": "end the episode as a failure",
     "discard": "end the episode as neither success nor failure",
     "checkpoint": "write a checkpoint now",
     "emergency-stop": "bring the robot to rest and latch it there",
-    "release": "let a stopped robot move again, after a look at it",
+    "release": "let a stopped robot move again (look at the robot first)",
 }
 VERBS = {
     "run": ("jsac_ros.run", "start a whole system: robot or simulator, safety, replay, learner, actor"),
-    "doctor": ("jsac_ros.doctor.cli", "whether this computer, and camera and robot, are fit for a run"),
-    "describe": ("jsac_ros.describe", "say as JSON which processes a configuration makes (for the launch file)"),
+    "doctor": ("jsac_ros.doctor.cli", "check this computer, cameras and robot before a run"),
+    "describe": ("jsac_ros.describe", "print as JSON which processes a configuration starts (for the launch file)"),
     **{verb: ("jsac_ros.nodes.operator", text) for verb, text in OPERATOR.items()},
-    "status": ("jsac_ros.report.status", "what runs now: processes, state, episode, why it holds"),
-    "dashboard": ("jsac_ros.dashboard.cli", "the page of a running system: watch it, stop it, judge it"),
-    "runs": ("jsac_ros.report.runs", "the run folders, a line each"),
-    "deploy": ("jsac_ros.deploy", "act with a policy learned before; nothing is learned"),
+    "status": ("jsac_ros.report.status", "show what runs now: processes, state, episode, why it holds"),
+    "dashboard": ("jsac_ros.dashboard.cli", "serve the dashboard of a running system"),
+    "runs": ("jsac_ros.report.runs", "list the run folders"),
+    "deploy": ("jsac_ros.deploy", "act with a learned policy, without learning"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
-    "classifier": ("jsac_ros.classifier.cli", "success from images: record marked episodes, train, judge"),
-    "new": ("jsac_ros.new.cli", "begin a package of your own: new task NAME"),
-    "baseline": ("jsac_ros.baseline", "what random actions, standing still and a visual servo earn"),
-    "report": ("jsac_ros.report.cli", "rebuild the report of a run folder; compare several"),
-    "why": ("jsac_ros.report.why", "what limits a run, and the setting that changes it"),
-    "replay": ("jsac_ros.replay.cli", "look into a replay store; or judge a recording: replay BAG --checkpoint C"),
-    "export": ("jsac_ros.bags.export", "write a replay store in the formats of others"),
-    "play": ("jsac_ros.bags.play", "publish a recording with its own spacing"),
+    "classifier": ("jsac_ros.classifier.cli", "success classifier: record marked episodes, train, judge"),
+    "new": ("jsac_ros.new.cli", "create a package of your own: new task NAME"),
+    "baseline": ("jsac_ros.baseline", "measure random actions, standing still and a visual servo"),
+    "report": ("jsac_ros.report.cli", "rebuild the report of a run folder, or compare several"),
+    "why": ("jsac_ros.report.why", "explain what limits a run, and which setting changes it"),
+    "replay": ("jsac_ros.replay.cli", "inspect a replay store; or evaluate a recording: replay BAG --checkpoint C"),
+    "export": ("jsac_ros.bags.export", "write a replay store in other formats"),
+    "play": ("jsac_ros.bags.play", "play a recording back with its original timing"),
     "record": ("jsac_ros.bags.record", "write topics to a recording"),
-    "bag": ("jsac_ros.bags.inspect", "check a recording, or make replay steps of it"),
+    "bag": ("jsac_ros.bags.inspect", "check a recording, or convert it to transitions"),
     "train": ("jsac_ros.training.cli", "learn in an environment, or from recordings: train --bags BAG..."),
-    "bench": ("jsac_ros.bench.cli", "measure a part on this machine"),
+    "bench": ("jsac_ros.bench.cli", "run benchmarks on this machine"),
 }
 
-IMAGES = ("--bags", "--resume", "train.observe=")  # words of trainings that may learn from images
+IMAGES = ("--bags", "--resume", "train.observe=")  # arguments of trainings that may learn from images
 HELP = {"-h", "--help"}
-OF_SYSTEM = ("--namespace", "--timeout")  # options of verbs that a running system is asked
+OF_SYSTEM = ("--namespace", "--timeout")  # options of verbs that call a running system
 STORE_VERBS = ("info", "verify", "snapshot", "merge", "-h", "--help")
 
 
@@ -75,7 +75,7 @@ def _usage() -> str:
 
 
 def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    """Options may stand before, between and behind `key=value` words."""
+    """Options may stand before, between and after `key=value` words."""
     try:
         return parser.parse_intermixed_args(words)
     except TypeError:  # a verb with sub-verbs
@@ -83,7 +83,7 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
 
 
 def _module(verb: str, rest: list[str]) -> str:
-    """Verbs with other meanings: `train --bags ...`, `train` in an environment of the references, `replay BAG ...`,
+    """Verbs with a second meaning: `train --bags ...`, `train` in a reference environment, `replay BAG ...`,
     `evaluate RUN|POLICY ...`."""
     if verb == "train" and "--bags" in rest:
         return "jsac_ros.bags.learn"
@@ -97,12 +97,12 @@ def _module(verb: str, rest: list[str]) -> str:
 
 
 def updates_here(verb: str, rest: list[str]) -> bool:
-    """Whether this very process may learn from images: updates are then faster with settings that it must begin with."""
+    """Whether this process may learn from images: updates are then faster with settings that must be set before it starts."""
     if verb == "bench":
         return rest[:1] == ["prefetch"]
     if verb == "classifier":
         return rest[:1] == ["train"]
-    here = verb == "train" and "--asynchronous" not in rest  # else the learner's process has them, and no other
+    here = verb == "train" and "--asynchronous" not in rest  # else only the learner's process has them
     return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
 
 

@@ -1,15 +1,15 @@
-"""The Python door: learn in an environment, load what was learned, see what it earns.
+"""The Python API: learn in an environment, load the policy, evaluate it.
 
     import jsac_ros as jr
 
     run = jr.train("Pendulum-v1", steps=20_000, agent={"hidden": (64, 64)})
     run.curve()                                    # a figure; run.video() is the path of a film
-    policy = jr.load("runs/pendulum_v1_...")       # or the folder policy/ in it, wherever it was copied
-    action = policy(observation)                   # as env.reset() and env.step() gave it; keeps its own stack of frames
+    policy = jr.load("runs/pendulum_v1_...")       # or a copy of the folder policy/ in it
+    action = policy(observation)                   # as returned by env.reset() and env.step(); keeps its own stack of frames
     jr.evaluate(policy, "Pendulum-v1", episodes=10).mean_return
 
 Environments are ids (`Pendulum-v1`, `my_lab:Peg-v0`), objects, or the file of a configured system, whose simulator then runs
-as fast as it can (`jr.train("config/lift.yaml")`). Observations may be a vector, an image, or a dict of several of both.
+faster than real time (`jr.train("config/lift.yaml")`). Observations may be a vector, an image, or a dict of several of both.
 Nothing here needs ROS.
 """
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Policy:
-    """A learned policy. It keeps the stacks of frames of the episode that it acts in: `reset` at the start of each."""
+    """A learned policy. It keeps the stacks of frames of the current episode: call `reset` at the start of each."""
 
     def __init__(self, policy: export.Policy):
         card = policy.about["card"]
@@ -55,7 +55,7 @@ class Policy:
 
     @property
     def exported(self) -> export.Policy:
-        """Without stacks of its own."""
+        """The policy without stacks."""
         return self._policy
 
     @property
@@ -68,35 +68,35 @@ class Policy:
         return self._policy.about
 
     def reset(self) -> None:
-        """The next observation is the first of an episode."""
+        """Starts an episode: the next observation is its first."""
         self._begun = False
 
     def __call__(self, observation: Any) -> Any:
         """One deterministic action.
 
-        observation: as the environment gave it, or {image: uint8 [H, W, C], one frame; vector: float32 [n]}.
-        Returns what `env.step` takes where it was learned in a Gymnasium environment, else {part: float32 [a] in [-1, 1]}.
-        Raises ValueError naming a part that is missing or of another size.
+        observation: as returned by the environment, or {image: uint8 [H, W, C], one frame; vector: float32 [n]}.
+        Returns what `env.step` takes if it was learned in a Gymnasium environment, else {part: float32 [a] in [-1, 1]}.
+        Raises ValueError naming a part that is missing or has another size.
         """
         action = self.act(observation)
         return action if self._space is None else native(action[ACTION], self._space)
 
     def act(self, observation: Any) -> Action:
-        """As calling it, but always {part: float32 [a]}, in [-1, 1] or the number of a choice."""
+        """As calling it, but always returns {part: float32 [a]}, in [-1, 1] or the index of a choice."""
         frames, vectors = read(observation, self.spaces)
         images = self._stacks.push(frames) if self._begun else self._stacks.reset(frames)
         self._begun = True
         return self._policy(images | vectors)
 
     def of_stacks(self, observation: Mapping[str, np.ndarray], key: np.ndarray | None = None) -> Action:
-        """The action for an observation whose images are stacks already; changes nothing here. key: uint32 [2], to sample."""
+        """The action for an observation with stacked images; the stacks kept here stay as they are. key: uint32 [2] samples."""
         return self._policy(observation, key)
 
 
 class Evaluation(NamedTuple):
-    """Whole episodes without exploration; arrays [episodes]."""
+    """Results of whole episodes without exploration; arrays [episodes]."""
 
-    returns: np.ndarray  # float64, without discount
+    returns: np.ndarray  # float64, undiscounted
     successes: np.ndarray  # bool
     steps: np.ndarray  # int64
 
@@ -106,15 +106,15 @@ class Evaluation(NamedTuple):
 
     @property
     def success(self) -> float:
-        """Share of episodes."""
+        """Success rate of the episodes."""
         return float(self.successes.mean())
 
 
 class Run:
-    """What a training left in its folder: `Run(folder)`, or what `train` returns."""
+    """The results of a training in its folder: `Run(folder)`, or returned by `train`."""
 
     def __init__(self, folder: str | Path, environment: Any = None):
-        """environment: to film in; None: another one of the id that the run was of. Raises ConfigError."""
+        """environment: for films; None: a new one of the run's id. Raises ConfigError."""
         self.folder = Path(folder)
         self.config = load_configuration(self.folder / "config.yaml", kinds=settings.KINDS)
         self._environment = environment if environment is not None else self.config.train.environment
@@ -124,12 +124,12 @@ class Run:
 
     @cached_property
     def policy(self) -> Policy:
-        """The last one. Raises ValueError where there is none."""
+        """The final policy. Raises ValueError if there is none."""
         return load(self.folder)
 
     @property
     def episodes(self) -> list[Episode]:
-        """All that ended, in order, evaluations among them."""
+        """All finished episodes in order, including evaluations."""
         from jsac_ros.report.tables import number, read_rows
 
         def episode(row: dict[str, str]) -> Episode:
@@ -149,7 +149,7 @@ class Run:
         return learning_curve(read_totals(self.folder), read_baselines(self.folder / BASELINE), title)
 
     def video(self) -> Path:
-        """Films an episode of the policy into the run folder; -> the file. Raises ConfigError where nothing can be filmed."""
+        """Films an episode of the policy into the run folder; returns the file. Raises ConfigError if it cannot be filmed."""
         path, policy = self.folder / "video.mp4", self.policy
         reason = evaluation.film(lambda: drawing(self._environment, self.folder, policy.spaces), policy.of_stacks, path)
         if reason:
@@ -166,17 +166,17 @@ def train(
     progress: bool = True,
     **sections: Mapping[str, Any],
 ) -> Run:
-    """Learns in an environment, one update a step; everything that it leaves is in the folder of the run that it returns.
+    """Learns in an environment, one update per step; all results are in the folder of the returned run.
 
-    environment: a Gymnasium id, `module:Id-v0`, or an object, which is evaluated in too, between two episodes; or a
-        system's configuration, a YAML file.
-    steps: of the environment in all, those of a resumed run included. Default: 20,000.
+    environment: a Gymnasium id, `module:Id-v0`, or an object, in which evaluations run too, between two episodes;
+        or a system's configuration, a YAML file.
+    steps: environment steps in total, including those of a resumed run. Default: 20,000.
     resume: folder of a run to continue. progress: shown on the terminal.
     sections: of the configuration, as agent={"hidden": (64, 64)}, replay={...}, train={...}, run={...}, learner={...},
         report={...}; of a system's configuration all.
-        Actions that are choices are learned with `dqn` unless agent={"type": ...} says another algorithm.
+        Discrete actions are learned with `dqn` unless agent={"type": ...} names another algorithm.
 
-    Raises ConfigError with a line for everything that is wrong, before anything is written.
+    Raises ConfigError with a line for every error, before anything is written.
     """
     tree = _tree(sections, steps, seed)
     made = setup(environment, tree, Path(resume) if resume else None)
@@ -192,20 +192,20 @@ def train(
         raise
     try:
         training.run()
-    finally:  # also when it is interrupted: it can be resumed
+    finally:  # also after an interrupt: it can be resumed
         training.close()
     return Run(folder, environment)
 
 
 def _new_folder(run: RunConfig) -> Path:
-    """One that is not there yet; Training makes it."""
+    """A new run folder, not created yet; Training creates it."""
     base, name = Path(run.folder).expanduser(), f"{run.name}_{time.strftime('%Y%m%d_%H%M%S')}"
     names = (name, *(f"{name}_{number}" for number in range(2, 100)))  # several trainings in one second
     return next(base / name for name in names if not (base / name).exists())
 
 
 def _tree(sections: Mapping[str, Any], steps: int | None, seed: int | None) -> dict[str, dict[str, Any]]:
-    """Raises ConfigError where a section is none."""
+    """Raises ConfigError if a section is not a dict of fields."""
     for name, fields in sections.items():
         if not isinstance(fields, Mapping):
             raise ConfigError(f"{name} is {fields!r}; expected the fields of a section, such as agent={{'hidden': (64, 64)}}")
@@ -218,18 +218,18 @@ def _tree(sections: Mapping[str, Any], steps: int | None, seed: int | None) -> d
 
 
 def load(folder: str | Path) -> Policy:
-    """A policy of a live run or of a training. folder: its own, or that of the run.
+    """Loads the policy of a live run or a training. folder: its own, or that of the run.
 
-    Raises ValueError with one line where it cannot be used.
+    Raises ValueError with one line if it cannot be used.
     """
     inside = Path(folder) / "policy"
     return Policy(export.load(inside if inside.is_dir() else folder))
 
 
 def evaluate(policy: Policy, environment: Any, episodes: int = 10, seed: int = 0) -> Evaluation:
-    """What a policy earns in an environment, an id or an object.
+    """Evaluates a policy in an environment, an id or an object.
 
-    Raises ConfigError where the environment has not the parts that the policy observes and acts with, or its code fails.
+    Raises ConfigError if the environment lacks the policy's observations or actions, or if its code fails.
     """
     with closing(place_for(policy.spaces, environment, seed + evaluation.SEED)) as place:
         played = evaluation.evaluate(place, policy.of_stacks, episodes)
@@ -239,7 +239,7 @@ def evaluate(policy: Policy, environment: Any, episodes: int = 10, seed: int = 0
 
 @contextmanager
 def trials(policy: Policy, environment: Any, seed: int = 0, sampled: bool = False) -> Iterator[Iterator[Episode]]:
-    """Episodes of a policy one after the other, for as long as they are asked for; equal seeds begin them alike.
+    """Yields episodes of a policy, without end; equal seeds give equal starts.
 
     Raises as `evaluate` does.
     """
@@ -253,6 +253,6 @@ def trials(policy: Policy, environment: Any, seed: int = 0, sampled: bool = Fals
 
 
 def film(policy: Policy, environment: Any, path: Path, seed: int = 0) -> str:
-    """Films an episode; -> "" or, where nothing can be filmed, why, in one line."""
+    """Films an episode; returns "" or one line with the reason why it cannot be filmed."""
     place = lambda: place_for(policy.spaces, environment, seed + evaluation.SEED, draws=True)
     return evaluation.film(place, policy.of_stacks, path)

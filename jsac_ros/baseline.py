@@ -1,9 +1,9 @@
-"""What an untrained and a perfect policy earn on a configured task.
+"""Measures the returns of an untrained and of a near perfect policy on a configured task.
 
   jsac-ros baseline ur5_reacher_demo
   jsac-ros baseline my_ur5.yaml --episodes 20 --json baseline.json task.reward=sparse
 
-Random actions, standing still and what the simulator offers besides (a servo on the true target, an expert), in the
+It runs random actions, standing still and the simulator's baselines (a servo on the true target, an expert), in the
 simulator without ROS or learning.
 """
 
@@ -24,19 +24,19 @@ from jsac_ros.rig import Rig
 from jsac_ros.sim.world import World
 from jsac_ros.types import Command
 
-Controller = Callable[[], Command]  # what it commands now
+Controller = Callable[[], Command]  # the current command
 KINDS = ("robot", "action", "task", "sim")
 
 
 def measure(config: SystemConfig, episodes: int, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Baseline -> {"return_mean", "return_std", "success", "episodes"}; every baseline meets the same scenes."""
+    """Baseline -> {"return_mean", "return_std", "success", "episodes"}; every baseline gets the same scenes."""
     if config.robot.driver != "sim":
         raise ConfigError(f"robot.driver is {config.robot.driver!r}; baselines run in the simulator, 'sim'")
     results = {}
     with closing(World(Rig.of(config), seed)) as world:
         names = tuple(_controllers(world, seed))
     for name in names:
-        with closing(World(Rig.of(config), seed)) as world:  # another rig: its task draws where episodes begin
+        with closing(World(Rig.of(config), seed)) as world:  # a new rig, whose task draws the starts of episodes
             controller = _controllers(world, seed)[name]
             runs = np.array([_episode(world, controller) for _ in range(episodes)])
         results[name] = {
@@ -66,7 +66,7 @@ def _controllers(world: World, seed: int) -> dict[str, Controller]:
 
 
 def _episode(world: World, controller: Controller) -> tuple[float, bool]:
-    """One episode; -> undiscounted return and whether it was a success at any step."""
+    """Runs one episode; returns its undiscounted return and whether any step was a success."""
     rig, task = world.rig, world.rig.task
     world.reset(task.start())
     before = world.view().sensed

@@ -1,7 +1,7 @@
-"""One process of each kind in a namespace of a ROS domain on a host: a second one is refused, and told of the first.
+"""One process of each kind per namespace, ROS domain and host: a second one is refused with a line about the first.
 
-A claim is an abstract Unix socket that listens. The kernel forgets it with its process, however that ends, so there is
-nothing to clean up; and it names that process to any other that connects.
+A claim is a listening abstract Unix socket. The kernel removes it with its process, however that ends, so there is
+nothing to clean up; and it identifies that process to any other that connects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jsac_ros.config import ConfigError
 
 _CREDENTIALS = "3i"  # struct ucred: pid, uid, gid
 _HELD = re.compile(r"@jsac_(\d+)(?:_|\.([\w.]+)\.)([a-z]\w*)")  # as `_address`, in /proc/net/unix
-_PENDING = 4096  # connections that nothing accepts: each look at a claim leaves one
+_PENDING = 4096  # connections that are never accepted: each query of a claim leaves one
 
 
 class Holder(NamedTuple):
@@ -36,7 +36,7 @@ class Holder(NamedTuple):
 
 
 def claim(namespace: str, process: str) -> socket.socket:
-    """Holds the place of `process` ("actor") for this process until it ends. Raises ConfigError."""
+    """Claims the place of `process` ("actor") for this process until it ends. Raises ConfigError."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         held.bind(_address(namespace, process))
@@ -48,7 +48,7 @@ def claim(namespace: str, process: str) -> socket.socket:
 
 
 def expect_free(namespace: str, processes: list[str]) -> None:
-    """Raises ConfigError where any of these processes runs there already: nothing of a second system is started."""
+    """Raises ConfigError if any of these processes runs there already, so that no part of a second system is started."""
     here = (domain.domain_id(), namespace)
     taken = {claim.process for claim in held() if (claim.domain_id, claim.namespace) == here}
     if running := [process for process in processes if process in taken]:
@@ -56,7 +56,7 @@ def expect_free(namespace: str, processes: list[str]) -> None:
 
 
 class Claim(NamedTuple):
-    """A place that is held."""
+    """A claimed place."""
 
     domain_id: int
     namespace: str
@@ -71,14 +71,14 @@ def held() -> set[Claim]:
 
 
 def holder(namespace: str, process: str, domain_id: int | None = None) -> Holder | None:
-    """Which process holds the place; None where it is free. domain_id: default the user's."""
+    """The process that holds the place; None if it is free. domain_id: default the user's."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
         asking.setblocking(False)
         try:
             asking.connect(_address(namespace, process, domain_id))
         except ConnectionRefusedError:
             return None
-        except OSError:  # held, by a process that was looked at too often
+        except OSError:  # held by a process that was queried too often
             return Holder(0, 0.0, "")
         credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     return _described(struct.unpack(_CREDENTIALS, credentials)[0])
@@ -98,7 +98,7 @@ def _address(namespace: str, process: str, domain_id: int | None = None) -> str:
 
 
 def _described(pid: int) -> Holder:
-    """By what the kernel tells of a process; of another user's, less."""
+    """From the kernel's data on a process; less for another user's."""
     environment = _environment(pid)
     pid = int(environment.get("JSAC_STARTER_PID") or pid)
     return Holder(pid, began_unix_s(pid), environment.get("JSAC_RUN_FOLDER", ""))
@@ -113,7 +113,7 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 def began_unix_s(pid: int) -> float:
-    """When a process began; now where it has just ended."""
+    """When a process started; now if it has just ended."""
     try:
         after_boot = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         up_s = float(Path("/proc/uptime").read_text().split()[0])

@@ -24,7 +24,7 @@ def is_asked() -> bool:
 
 
 def complete(verbs: dict[str, tuple[str, str]], module_of: Callable[[str, list[str]], str], **options) -> None:
-    """Writes the words that may stand at the cursor, and ends the process.
+    """Writes the possible words at the cursor, and exits.
 
     verbs: name -> (module, explanation); module_of: verb and the words after it -> the module that takes them.
     """
@@ -56,7 +56,7 @@ def _starting(words: list[str], prefix: str) -> list[str]:
 
 
 def fields() -> list[str]:
-    """`section.field=` for every field with a name of ours; the sections of a user's names and of plug-ins end in a dot."""
+    """`section.field=` for every fixed field; sections with user-defined names and plug-in sections end in a dot."""
     words = []
     for section, field in SystemConfig.model_fields.items():
         of_section = getattr(field.annotation, "model_fields", {})

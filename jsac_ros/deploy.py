@@ -1,11 +1,13 @@
-"""Acts with a policy that was learned before: actor and safety, without learner and replay.
+"""Acts with a learned policy: actor and safety, without learner and replay.
 
   jsac-ros deploy runs/lift_20260101_120000 lift                      the policy of a run, on the rig it was learned on
-  jsac-ros deploy my_policy my_ur5.yaml --duration 600                a policy that was carried here
-  jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  its best actions, whatever did better when it was chosen
+  jsac-ros deploy my_policy my_ur5.yaml --duration 600                a policy folder copied to this computer
+  jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  always its best actions
 
-The folder is one with policy.json and policy.safetensors, or a run's with such a folder `policy` in it. Everything else is as
-with `jsac-ros run`: the same gate, verbs, page, report and ways to end it.
+To act without this package, or without JAX: `jsac-ros export POLICY --to onnx`.
+
+The folder contains policy.json and policy.safetensors, or is a run folder with such a folder `policy` in it. Everything else
+is as with `jsac-ros run`: the same gate, verbs, dashboard, report and ways to end it.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_arguments(parser)
     parser.add_argument(
         "--sampled", action=argparse.BooleanOptionalAction, default=None,
-        help="actions as drawn while learning, or the best ones; default: what did better when the policy was chosen",
+        help="sampled actions, as while learning, or the best ones; default: those that did better when the policy was chosen",
     )  # fmt: skip
 
 
 def main(arguments: argparse.Namespace) -> int:
-    folder = policy_folder(arguments.policy)
+    folder = policy_files.folder_of(arguments.policy)
     sampled = _does_better_sampled(folder) if arguments.sampled is None else arguments.sampled
     arguments.overrides += [f"run.policy={folder}", f"run.sampled={str(sampled).lower()}"]
     config = run.resolve(arguments)
@@ -36,18 +38,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _does_better_sampled(folder: Path) -> bool:
-    """As the policy's card says. Raises ConfigError where it cannot be read."""
+    """Whether to sample, according to the policy's card. Raises ConfigError if it cannot be read."""
     try:
         card = policy_files.about_of(folder).get("card")
     except ValueError as error:
         raise ConfigError(f"policy {folder}: {error}") from None
     chosen = card.get("chosen") if isinstance(card, dict) else None
     return isinstance(chosen, dict) and chosen.get("actions") == "sampled"
-
-
-def policy_folder(given: Path) -> Path:
-    """Of a policy, or of a run with one. Raises ConfigError."""
-    for folder in (given, given / "policy"):
-        if (folder / policy_files.ABOUT).is_file():
-            return folder.resolve()
-    raise ConfigError(f"policy {given}: has no policy.json; expected the folder of a policy or of a run")

@@ -2,7 +2,7 @@
 
   jsac-ros describe ur5_reacher_demo
 
-The launch file calls it: `ros2 launch` runs under the system's Python, which need not have what the package needs.
+The launch file calls it: `ros2 launch` runs under the system's Python, which may lack the package's dependencies.
 """
 
 from __future__ import annotations

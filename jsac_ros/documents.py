@@ -1,7 +1,7 @@
-"""YAML and JSON from outside: bounded in size, depth and time, every fault a ValueError of one line.
+"""YAML and JSON from outside: bounded in size, depth and time, every error is a ValueError of one line.
 
-A YAML alias (`*name`) stands for what may be large, and aliases of aliases grow without bound when the result is walked
-or shown; they are refused. ROS 2's own reader of parameter files has no aliases either.
+A YAML alias (`*name`) may stand for large content, and aliases of aliases grow without bound when the result is walked
+or printed; they are refused. ROS 2's own reader of parameter files has no aliases either.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHOWN = 100  # characters of a value in an error
 
 
 def read(path: str | Path, most_bytes: int) -> str:
-    """The text of a file. Raises ValueError where it is longer, is not UTF-8 or cannot be read."""
+    """The text of a file. Raises ValueError if it is too long, is not UTF-8 or cannot be read."""
     try:
         with open(path, "rb") as file:
             content = file.read(most_bytes + 1)
@@ -31,7 +31,7 @@ def read(path: str | Path, most_bytes: int) -> str:
 
 def yaml_of(text: str) -> Any:
     """Raises ValueError."""
-    import yaml  # not at the top: nodes read ROS parameters and do without (1 MB of the safety node's 80)
+    import yaml  # not at the top: nodes read ROS parameters and do not need it (1 MB of the safety node's 80)
 
     try:
         depth = 0
@@ -42,7 +42,7 @@ def yaml_of(text: str) -> Any:
             if depth > MOST_DEPTH:
                 raise ValueError(f"line {event.start_mark.line + 1}: nested deeper than {MOST_DEPTH}")
         return yaml.safe_load(text)
-    except Exception as error:  # impossible dates, tags that do not fit: PyYAML's constructors raise anything
+    except Exception as error:  # impossible dates, wrong tags: PyYAML's constructors raise various exceptions
         raise ValueError(one_line(error)) from None
 
 
@@ -59,23 +59,23 @@ def one_line(error: BaseException) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in an error, cut where it is long."""
+    """A value for an error line, truncated if long."""
     try:
         text = repr(value)
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # an integer with more digits than Python prints
         return f"a number of {value.bit_length()} bits"
     return cut(text)
 
 
 def cut(text: str) -> str:
-    """Text from outside in one line, not longer than a person reads."""
+    """Text from outside as one line of readable length."""
     text = " ".join(text.split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that is close to a name; "" where none is."""
-    import difflib  # where something is wrong only: it is memory of the safety process
+    """The known name that is close to a name; "" if none is."""
+    import difflib  # only after an error: it would take memory of the safety process
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: nothing is lost before its replacement is complete."""
+"""Atomic replacement of files: nothing is lost before its replacement is complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path`, with its suffix, to write to: it takes the place of `path` unless the block fails."""
+    """Yields a temporary path beside `path`, with its suffix; it replaces `path` unless the block fails."""
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield beside
@@ -20,6 +20,6 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Either the old file or the new one, never half of one."""
+    """Writes a file such that there is either the old or the new content, never a part."""
     with replaced(path) as beside:
         beside.write_text(text)

@@ -1,8 +1,8 @@
-"""Our messages to the types of Python and back, without ROS.
+"""Converts our messages to Python types and back, without ROS.
 
-One codec for every kind of message class: what is read may be any object with the message's fields, from the wire or out
-of a bag; what is written is made of the classes that are given, rclpy's or those of a `rosbags` typestore. What a message
-says is believed only where it fits the spaces of the system: everything else is a ValueError of one line.
+One codec for every kind of message class: it reads any object with the message's fields, from the wire or from
+a bag, and writes with the given classes, rclpy's or those of a `rosbags` typestore. A message
+is accepted only if it matches the spaces of the system; everything else is a ValueError of one line.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from jsac_ros.spaces import ImageSpace, Spaces
 from jsac_ros.types import Arrays, Transition
 
 JPEG_QUALITY = 95
-_SHOWN = 60  # characters of a name that a stranger may have sent
+_SHOWN = 60  # characters of a name from an unknown sender
 
 
 class Classes(NamedTuple):
     """The message classes to write with."""
 
     of: Mapping[str, Any]  # "jsac_ros/msg/Transition" -> class, and so for every message inside it
-    array: Callable[[np.ndarray], Any]  # an array [n] as their sequence fields take it
+    array: Callable[[np.ndarray], Any]  # converts an array [n] for their sequence fields
 
     def make(self, kind: str, /, **fields: Any) -> Any:
-        """A message of this package."""
+        """Makes a message of this package."""
         return self.of[f"jsac_ros/msg/{kind}"](**fields)
 
     def time(self, stamp_ns: int) -> Any:
@@ -72,7 +72,7 @@ def to_message(transition: Transition, classes: Classes, jpeg: bool = False) -> 
 def from_message(message: Any, spaces: Spaces) -> Transition:
     """`msg/Transition` to a transition of these spaces.
 
-    Raises ValueError naming the part that is missing, unknown, there twice, of another size or damaged.
+    Raises ValueError naming a part that is missing, unknown, duplicate, of another size or damaged.
     """
     if not hasattr(message, "time"):
         raise ValueError("Transition of a version before named parts; expected frames and vectors with names")
@@ -98,7 +98,7 @@ def from_message(message: Any, spaces: Spaces) -> Transition:
 def from_action(where: str, parts: Sequence[Any], spaces: Spaces) -> Arrays:
     """`action` of `msg/PersonAction` to {part: float32 [size]}, some of the parts or all.
 
-    Raises ValueError naming the part that is unknown, there twice, of another size or outside its bounds."""
+    Raises ValueError naming a part that is unknown, duplicate, of another size or outside its bounds."""
     there = {part.name for part in parts}
     choices = {part.name: part.choices for part in spaces.actions}
     found = _from_vectors(where, "action", parts, {part.name: part.size for part in spaces.actions if part.name in there})
@@ -116,7 +116,7 @@ def to_outputs(commands: Mapping[str, np.ndarray], classes: Classes) -> list[Any
 
 
 def from_outputs(where: str, outputs: Iterable[Any], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """`outputs` of a message to {part: float64 [size]}. Raises ValueError naming the part that does not fit `sizes`."""
+    """`outputs` of a message to {part: float64 [size]}. Raises ValueError naming a part that does not match `sizes`."""
     return _sized(where, "output", ((output.name, output.values) for output in outputs), sizes, np.float64)
 
 
@@ -138,7 +138,7 @@ def _sized(where: str, what: str, parts: Iterable[tuple[str, Any]], sizes: Mappi
 
 
 def _named(where: str, what: str, parts: Iterable[tuple[str, Any]], expected: Iterable[str]) -> dict[str, Any]:
-    """{name: part} in the order of `expected`. Raises ValueError where one is missing, unknown or there twice."""
+    """{name: part} in the order of `expected`. Raises ValueError if one is missing, unknown or duplicate."""
     found: dict[str, Any] = {}
     expected = tuple(expected)
     for name, part in parts:
@@ -163,7 +163,7 @@ def _to_frame(name: str, frame: np.ndarray, classes: Classes, jpeg: bool) -> Any
     height, width, channels = frame.shape
     data, encoding = frame.reshape(-1), "raw"
     if jpeg:
-        import simplejpeg  # not at the top: a process without images does without
+        import simplejpeg  # not at the top: a process without images does not need it
 
         colours = "GRAY" if channels == 1 else "RGB"
         coded = simplejpeg.encode_jpeg(np.ascontiguousarray(frame), JPEG_QUALITY, colours)
@@ -174,7 +174,7 @@ def _to_frame(name: str, frame: np.ndarray, classes: Classes, jpeg: bool) -> Any
 
 
 def _from_frame(where: str, message: Any, space: ImageSpace) -> np.ndarray:
-    """uint8 [H, W, C]; of a raw frame a view of the message."""
+    """uint8 [H, W, C]; for a raw frame a view of the message."""
     where = f"{where}: frame {space.name!r}"
     shape = (message.height, message.width, message.channels)
     if shape != space.frame_shape:

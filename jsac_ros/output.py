@@ -1,5 +1,5 @@
-"""Standard output and error that may be lost while a process runs: its terminal closes, the reader of a pipe leaves, the
-disk behind a log is full. A robot must not stop for a line that cannot be shown: the line is dropped."""
+"""Standard output and error may be lost while a process runs: its terminal closes, the reader of a pipe exits, the
+disk of a log is full. A robot must not stop because a line cannot be printed: the line is dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_FOR_GOOD = (errno.EPIPE, errno.EIO)  # the reader or the terminal is gone; a full disk may have room again
+_FOR_GOOD = (errno.EPIPE, errno.EIO)  # the reader or the terminal is gone; a full disk may have space again later
 
 
 class Output:
@@ -35,12 +35,12 @@ class Output:
         try:
             yield
         except OSError as error:
-            if error.errno in _FOR_GOOD:  # nor does what is still buffered fail at exit
+            if error.errno in _FOR_GOOD:  # so that buffered output does not fail at exit
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
 
 
 def drop_what_is_lost() -> None:
-    """For the whole process, once, when it starts."""
+    """Call once for the whole process, when it starts."""
     sys.stdout, sys.stderr = (stream and Output(stream) for stream in (sys.stdout, sys.stderr))

@@ -1,7 +1,7 @@
 """Configurations as ROS 2 parameters: files, trees and single overrides to the models of `config.py`, and back.
 
 The YAML is a ROS 2 parameter file (`/**: ros__parameters: {section: {field: value}}`), so `ros2 launch`, `ros2 param`
-and this module read the same thing. This is the only place where a name in a file meets a field in Python.
+and this module read the same thing. Only this module maps names in a file to fields in Python.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_CHARACTERS, _MOST_SECTIONS = 200, 8  # of a name
 
 
 class Opaque(BaseModel):
-    """The section of a plug-in that this process does not import; its fields are as the file has them."""
+    """The section of a plug-in that this process does not import; its fields are kept as in the file."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -48,7 +48,7 @@ class Opaque(BaseModel):
 def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> SystemConfig:
     """Checks a tree (or dotted names) of ROS parameters. Raises ConfigError with one line per wrong field.
 
-    kinds: the kinds of plug-ins to import and check; the sections of the others stay as they are.
+    kinds: the kinds of plug-ins to import and check; the sections of the others are not checked.
     """
     tree = _tuples(_as_tree(values))
     tree.pop("use_sim_time", None)  # every ROS node has it; rclpy acts on it
@@ -76,7 +76,7 @@ def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> Sys
 def _model_of(
     where: str, kind: str, base: type[Section], section: Any, kinds: Collection[str], problems: list[str]
 ) -> type[BaseModel]:
-    """The model of a plug-in's section; where the plug-in cannot be loaded, a problem is added and the section passes."""
+    """The model of a plug-in's section; if the plug-in cannot be loaded, a problem is added and the section passes."""
     if kind not in kinds:
         return Opaque
     default = base.model_fields["type"].get_default()  # PydanticUndefined where a type must be given
@@ -131,7 +131,7 @@ def _known(path: tuple, model: Any) -> list[str]:
 
 
 def to_parameters(config: BaseModel) -> dict[str, Any]:
-    """The tree that `from_parameters` reads back; what is empty is left out (ROS cannot type it)."""
+    """The tree that `from_parameters` reads; empty values are left out (ROS cannot type them)."""
     return {name: section for name, section in _plain(config.model_dump()).items() if section}
 
 
@@ -169,9 +169,9 @@ def _as_tree(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tuples(value: Any, where: str = "") -> Any:
-    """YAML and ROS know lists only, the models tuples only.
+    """Converts lists, the only sequences in YAML and ROS, to tuples, the only ones in the models.
 
-    Raises ConfigError for a whole number that no ROS parameter can hold.
+    Raises ConfigError for an integer that no ROS parameter can hold.
     """
     if isinstance(value, dict):
         return {name: _tuples(part, f"{where}.{name}" if where else str(name)) for name, part in value.items()}
@@ -185,7 +185,7 @@ def _tuples(value: Any, where: str = "") -> Any:
 def load(path: str | Path, overrides: dict[str, Any] | None = None, kinds: Collection[str] = ALL) -> SystemConfig:
     """Reads a ROS 2 parameter file, or a shipped one by its bare name. `overrides` are dotted names: {"run.seed": 3}.
 
-    Raises ConfigError where the file is missing, is no parameter file, or a field is wrong.
+    Raises ConfigError if the file is missing, is not a parameter file, or a field is wrong.
     """
     try:
         document = documents.yaml_of(documents.read(shipped.find(path), documents.YAML_BYTES))
@@ -216,14 +216,14 @@ def with_overrides(tree: dict[str, Any], overrides: dict[str, Any]) -> dict[str,
 
 
 def dump(config: BaseModel, path: str | Path, sections: Collection[str] = ()) -> None:
-    """Writes the resolved configuration as a ROS 2 parameter file; of `sections` alone where some are named."""
+    """Writes the resolved configuration as a ROS 2 parameter file; only `sections`, if any are named."""
     import yaml
 
     tree = {name: section for name, section in to_parameters(config).items() if not sections or name in sections}
     document = {"/**": {"ros__parameters": tree}}
 
     class Dumper(yaml.SafeDumper):
-        """Quotes what rcl's parser, unlike PyYAML, does not take for a string: y, n and numbers such as 1e3."""
+        """Quotes words that rcl's parser, unlike PyYAML, does not read as strings: y, n and numbers such as 1e3."""
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _ambiguous(text) else None)
@@ -248,13 +248,13 @@ def parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ConfigError(f"{documents.shown(text)}: expected section.field=value")
-    if not value:  # what a shell leaves of robot.program_running_topic=''
+    if not value:  # after shell quoting of robot.program_running_topic=''
         return name, ""
     try:
         read = documents.yaml_of(value)
     except ValueError as error:
         raise ConfigError(f"{documents.cut(name)} is {documents.shown(value)}: {error}; expected YAML") from None
-    if isinstance(read, str):  # YAML 1.1 knows 1.0e-3 as a number, but not 1e-3
+    if isinstance(read, str):  # YAML 1.1 reads 1.0e-3 as a number, but not 1e-3
         with contextlib.suppress(ValueError):
             return name, float(read)
     return name, read

@@ -1,7 +1,7 @@
-"""Plug-ins: classes of ours and of others, found by `module:Class` or by the name of an entry point.
+"""Plug-ins: classes of this and other packages, found by `module:Class` or by the name of an entry point.
 
-A lab's own package offers a task under a name with an entry point of the group `jsac_ros.tasks`, and needs none where
-the configuration says `module:Class`. What this package ships comes in through the same door (pyproject.toml).
+Another package gives a task a name with an entry point of the group `jsac_ros.tasks`; it needs none if the configuration
+names `module:Class`. The plug-ins of this package are found in the same way (pyproject.toml).
 
 A plug-in is a class with `Parameters`, a pydantic model of its section of the configuration.
 """
@@ -30,7 +30,7 @@ GROUPS = {
 
 
 class PluginError(ConfigError):
-    """One line: which plug-in, what is wrong with it, where."""
+    """One line: the plug-in, its error, and where."""
 
 
 @lru_cache
@@ -43,7 +43,7 @@ def names(kind: str) -> tuple[str, ...]:
 def load(kind: str, name: str) -> Any:
     """The class of a plug-in. kind: of GROUPS; name: `module:Class`, or the name of an entry point.
 
-    Raises PluginError where it cannot be found or imported, or is no class with a pydantic model `Parameters`.
+    Raises PluginError if it cannot be found or imported, or is not a class with a pydantic model `Parameters`.
     """
     target = name if ":" in name else _entry(kind, name)
     module, _, attribute = target.partition(":")
@@ -55,7 +55,7 @@ def load(kind: str, name: str) -> Any:
                 f"{name!r}: no module {error.name!r} on PYTHONPATH; expected an importable module:Class"
             ) from None
         raise PluginError(f"{name!r}: {where(error)}") from None
-    except Exception as error:  # whatever the code of others raises
+    except Exception as error:  # anything that user code raises
         raise PluginError(f"{name!r}: {where(error)}") from None
     for part in attribute.split("."):
         if not hasattr(plugin, part):
@@ -70,7 +70,7 @@ def load(kind: str, name: str) -> Any:
 
 
 def make(kind: str, name: str, *arguments: Any) -> Any:
-    """An object of a plug-in. Raises ConfigError as its constructor does, and one line for whatever else that raises."""
+    """An object of a plug-in. Raises the ConfigError of its constructor, and one line for any other exception."""
     plugin = load(kind, name)
     if missing := ", ".join(sorted(getattr(plugin, "__abstractmethods__", ()))):
         raise PluginError(f"{kind}.type {name!r}: {plugin.__name__} in {_file(plugin)} lacks {missing}")
@@ -83,7 +83,7 @@ def make(kind: str, name: str, *arguments: Any) -> Any:
 
 
 def check_instance(kind: str, name: str, plugin: Any, base: type) -> None:
-    """Raises PluginError where an object of a plug-in is no `base`."""
+    """Raises PluginError if an object of a plug-in is not a `base`."""
     if not isinstance(plugin, base):
         found = f"{type(plugin).__name__} in {_file(type(plugin))}"
         raise PluginError(f"{kind}.type {name!r}: {found} is no {base.__name__}; expected a subclass")
@@ -101,6 +101,6 @@ def _entry(kind: str, name: str) -> str:
 
 
 def where(error: BaseException) -> str:
-    """What was raised, in one line with file and line of where."""
+    """An exception in one line, with its file and line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {' '.join(str(error).split())} ({last.filename}:{last.lineno})"

@@ -1,4 +1,4 @@
-"""With what a run was made: command, version and machine, written into its folder when it starts."""
+"""How a run was made: command, version and machine, written into its folder when it starts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 def write(folder: Path) -> None:
-    """Raises OSError where it cannot be written."""
+    """Raises OSError if it cannot be written."""
     write_text(folder / FILE, json.dumps(here(), indent=1) + "\n")
 
 
 def read(folder: Path) -> dict[str, str]:
-    """{} where the run wrote none, or none that can be read."""
+    """{} if the run wrote none, or an unreadable one."""
     try:
         found: Any = documents.json_of(documents.read(folder / FILE, documents.JSON_BYTES))
     except ValueError:
@@ -33,7 +33,7 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def here() -> dict[str, str]:
-    """Of this process and this computer. Nothing is started and no accelerator is touched."""
+    """Of this process and this computer. Starts no process and uses no accelerator."""
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "version": installed(),
@@ -53,7 +53,7 @@ def installed() -> str:
 
 
 def _field(path: Path, name: str) -> str:
-    """Of a file of lines `name : value`; "" where there is none."""
+    """The value in a file with lines `name : value`; "" if there is none."""
     try:
         lines = path.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""The configured system in one object: robot, cameras, sensors, actions, task, and the spaces and topics that follow.
+"""The configured system in one object: robot, cameras, sensors, actions, task, and the resulting spaces and topics.
 
 The actor, the recorder, the player, the offline tools, the simulators and the dashboard read the same rig, so that a
-recording holds all that is needed to compute its run again.
+recording contains all that is needed to recompute its run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 JOINTS = "joints"  # the source of joint states
 CLASSIFIER = "classifier"  # in a run folder
-SPACES = "spaces.json"  # in a run folder: for processes that need the sizes and none of the plug-ins
+SPACES = "spaces.json"  # in a run folder: for processes that need the sizes but not the plug-ins
 
 
 class Source(NamedTuple):
@@ -37,31 +37,31 @@ class Source(NamedTuple):
     name: str  # of a camera, of a sensor, or JOINTS
     topic: str
     type: str  # "sensor_msgs/msg/Image"
-    max_age_s: float  # older at a tick: hold; 0: of any age
+    max_age_s: float  # if older at a tick: hold; 0: any age
     stamps: Stamps  # what its ages count from
 
 
 class Rig:
-    """Its parts are made when they are first asked for; each raises ConfigError with one line where it does not fit."""
+    """Its parts are made on first use; each raises ConfigError with one line if it is wrong."""
 
     def __init__(self, config: SystemConfig):
         self.config = config
 
     @classmethod
     def of(cls, config: SystemConfig) -> Rig:
-        """The rig, every part of it made. Raises ConfigError with all findings, a line each."""
+        """The rig with all its parts made. Raises ConfigError with all errors, one line each."""
         rig = cls(config)
         if problems := rig.problems():
             raise ConfigError("\n".join(problems))
         return rig
 
     def problems(self) -> list[str]:
-        """A line for everything that does not fit."""
+        """A line for every error."""
         found: list[str] = []
         for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces", "classifier"):
             try:
                 getattr(self, part)
-            except ConfigError as error:  # the parts made of a wrong one say the same again
+            except ConfigError as error:  # parts that depend on a wrong one repeat its error
                 found += [line for line in str(error).splitlines() if line not in found]
         return found
 
@@ -90,7 +90,7 @@ class Rig:
 
     @cached_property
     def sensors(self) -> dict[str, Sensor]:
-        """Those of the configuration and those that the task wants to be heard."""
+        """The sensors of the configuration and those that the task declares."""
         configs: dict[str, SensorConfig] = dict(self.config.sensors)
         for name, config in self.task.sensors.items():
             if configs.get(name, config) != config:
@@ -100,7 +100,7 @@ class Rig:
 
     @cached_property
     def images(self) -> dict[str, ImageSpace]:
-        """Every camera's, whether the policy sees it or not."""
+        """The image space of every camera, whether the policy sees it or not."""
         return {
             name: ImageSpace(name, camera.height, camera.width, camera.channels, camera.stack)
             for name, camera in sorted(self.config.cameras.items())
@@ -108,7 +108,7 @@ class Rig:
 
     @cached_property
     def classifier(self) -> ClassifierCard | None:
-        """What `task.classifier` names, checked without loading its network; None: the task scores."""
+        """The card of `task.classifier`, checked without loading its network; None: the task scores."""
         folder = self.config.task.classifier
         if not folder:
             return None
@@ -121,7 +121,7 @@ class Rig:
 
     @cached_property
     def judge(self) -> Judge | None:
-        """Says success from images in the task's place, compiled; None: the task scores. Imports JAX."""
+        """The compiled classifier that detects success from images instead of the task; None: the task scores. Imports JAX."""
         if self.classifier is None:
             return None
         from jsac_ros.classifier.judge import Judge
@@ -130,7 +130,7 @@ class Rig:
 
     @cached_property
     def _offered(self) -> dict[str, Sense]:
-        """Every vector that a policy can be told."""
+        """Every vector that a policy can observe."""
         offered = robot_senses(self.robot, self.actions) | {n: sensor_sense(s) for n, s in self.sensors.items()}
         if self.robot.has_kinematics:
             offered |= tool_senses(self.robot)
@@ -146,7 +146,7 @@ class Rig:
 
     @cached_property
     def observed(self) -> tuple[str, ...]:
-        """Names of the parts that the policy sees: `task.observe`, or all but effort, tool and what only the task hears."""
+        """Names of the parts that the policy sees: `task.observe`, or all but effort, tool and the task's own sensors."""
         chosen, offered = self.config.task.observe, self._offered
         if not chosen:
             of_grippers = (f"{name}_{what}" for name in self.grippers for what in ("opening", "command"))
@@ -185,7 +185,7 @@ class Rig:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """Every stream that is heard from drivers, in the order of their names."""
+        """Every stream from drivers, in the order of their names."""
         robot = self.config.robot
         found = [Source(JOINTS, robot.joint_states_topic, "sensor_msgs/msg/JointState", robot.joint_max_age_s, robot.stamps)]
         for name, camera in self.config.cameras.items():
@@ -209,7 +209,7 @@ class Rig:
 
 
 def with_classifier(config: SystemConfig, folder: Path) -> SystemConfig:
-    """Copies the classifier of a run into its folder, where no later training changes it; -> with the copy in its place.
+    """Copies the classifier of a run into its folder, where no later training changes it; returns the config with the copy.
 
     Raises OSError.
     """
@@ -227,7 +227,7 @@ def write_spaces(folder: Path, spaces: Spaces) -> None:
 
 
 def read_spaces(folder: Path) -> Spaces:
-    """The spaces of a run, by its folder. Raises ConfigError with one line where they cannot be read."""
+    """The spaces of a run, from its folder. Raises ConfigError with one line if they cannot be read."""
     try:
         return Spaces.from_json(documents.json_of(documents.read(folder / SPACES, documents.JSON_BYTES)))
     except ValueError as error:

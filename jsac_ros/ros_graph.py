@@ -1,4 +1,4 @@
-"""Who is on a topic, as the ROS graph has it."""
+"""Publishers of a topic in the ROS graph."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ UNNAMED = "a node whose name is not known yet"
 
 
 def publishers_of(node: Any, topic: str) -> list[str]:
-    """Names of the nodes that publish a topic, with their namespaces; once for each publisher.
+    """Names of the nodes that publish a topic, with their namespaces, once per publisher.
 
-    A process is found a moment before the names of its nodes are.
+    A process is discovered a moment before the names of its nodes.
     """
     ends = node.get_publishers_info_by_topic(topic)
     return [UNNAMED if "UNKNOWN_" in end.node_name else f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in ends]

@@ -1,4 +1,4 @@
-"""Classes of messages, services and actions by their names: 'geometry_msgs/msg/WrenchStamped'."""
+"""Classes of messages, services and actions by name: 'geometry_msgs/msg/WrenchStamped'."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jsac_ros.robots.gripper import REQUESTS, Gripper
 def message_class(type_name: str, field: str = "type") -> Any:
     """The class of an installed type: PACKAGE/msg/NAME, or srv or action.
 
-    Raises ConfigError naming `field` where the type is not installed.
+    Raises ConfigError naming `field` if the type is not installed.
     """
     package, _, kind_and_name = type_name.partition("/")
     kind, _, name = kind_and_name.partition("/")
@@ -27,9 +27,9 @@ def message_class(type_name: str, field: str = "type") -> Any:
 
 
 def request_class(gripper: Gripper) -> Any | None:
-    """The action or service of a gripper's interface; None where the interface is a topic.
+    """The action or service type of a gripper's interface; None if the interface is a topic.
 
-    Raises ConfigError where the type is not installed.
+    Raises ConfigError if the type is not installed.
     """
     type_name = REQUESTS.get(gripper.config.interface)
     return message_class(type_name, f"what grippers.{gripper.name}.interface needs") if type_name else None

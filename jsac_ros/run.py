@@ -1,13 +1,13 @@
 """Starts the processes of a system, supervises them and ends them in order.
 
   jsac-ros run ur5_reacher_demo --duration 600                 a shipped configuration, by its name
-  jsac-ros run my_ur5.yaml robot.driver=external               a file of yours, one field changed
-  jsac-ros run ur5_reacher_demo --open                         with its page in a browser
+  jsac-ros run my_ur5.yaml robot.driver=external               your own file, with one field changed
+  jsac-ros run ur5_reacher_demo --open                         with its dashboard in a browser
   jsac-ros run ur5_reacher_demo run.name=night seed=1          several fields; seed is short for run.seed
   jsac-ros run my_ur5.yaml learner.resume=runs/NAME            continue from the last checkpoint of a run
-  jsac-ros run my_ur5.yaml --only replay,learner               these processes, the others on another computer
+  jsac-ros run my_ur5.yaml --only replay,learner               only these processes; the others run on another computer
 
-What `ros2 launch` does where it is installed, and more: processes stop one group after the other (the actor first, safety
+It does what `ros2 launch` does, and more: processes stop one group after the other (the actor first, safety
 after the robot is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a terminal that closes
 (SIGHUP) end the system in this order.
 """
@@ -38,7 +38,7 @@ from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
 
 ALIASES = {"seed": "run.seed", "bag": "bag.path", "record": "bag.record", "interface": "robot.interface"}
-AT_TERMINAL = ("reporter", "keyboard", "dashboard")  # they speak to the person there
+AT_TERMINAL = ("reporter", "keyboard", "dashboard")  # processes that interact with the person at the terminal
 NEVER = float("inf")
 MOST_LOG_BYTES = 16 << 20
 LOG_PERIOD_S = 10.0
@@ -50,13 +50,13 @@ class Supervisor:
         self.supervision = Supervision(processes, config.run.max_restarts)
         self.environment = os.environ | system.shared_environment(run_folder)
         self.running: dict[str, subprocess.Popen] = {}
-        self.due_s = {process.name: 0.0 for process in processes}  # when to start each that does not run
-        self.asked: list[int] = []  # signals that asked us to end
+        self.due_s = {process.name: 0.0 for process in processes}  # when to start each process that is not running
+        self.asked: list[int] = []  # signals received to end
         self.end_s = NEVER
         self.failure = ""
 
     def run(self) -> int:
-        """Until the run is complete, is interrupted or cannot continue. Returns the exit status."""
+        """Runs until the run is complete, is interrupted or cannot continue. Returns the exit status."""
         logs_due_s = 0.0
         previous = {n: signal.signal(n, lambda number, _: self.asked.append(number)) for n in endings()}
         try:
@@ -79,7 +79,7 @@ class Supervisor:
         return 1 if self.failure else 0
 
     def _on_key(self, key: str) -> None:
-        """Of our terminal: the keyboard's process does what it stands for."""
+        """Forwards a key of our terminal to the keyboard process."""
         if key == "q":
             self.asked.append(signal.SIGINT)
         elif key == "?":
@@ -111,7 +111,7 @@ class Supervisor:
                 stdout=None if name in AT_TERMINAL else log,
                 stderr=log,
                 env=environment,
-                # A separate group, so that Ctrl-C and a closing terminal reach us alone and the order of stopping is
+                # A separate group, so that Ctrl-C and a closing terminal reach only us and the order of stopping is
                 # ours; the same session, so that `nice` ranks the processes against each other (autogroups rank sessions).
                 process_group=0,
                 preexec_fn=lambda: os.nice(process.nice),
@@ -119,13 +119,13 @@ class Supervisor:
         self._write_pids()
 
     def _write_pids(self) -> None:
-        """Where the disk does not take it, `processes.json` is old; nothing waits for it."""
+        """If the disk is full, `processes.json` stays old; nothing depends on it."""
         pids = {name: popen.pid for name, popen in self.running.items()}
         with contextlib.suppress(OSError):
             write_text(self.folder / "processes.json", json.dumps(pids))
 
     def _bound_logs(self) -> None:
-        """A log that has grown large begins anew, the one before is kept beside it."""
+        """Rotates a log that has grown large; the previous one is kept beside it."""
         for log in (self.folder / "logs").glob("*.log"):
             with contextlib.suppress(OSError):
                 if log.stat().st_size > MOST_LOG_BYTES:
@@ -153,7 +153,7 @@ class Supervisor:
                 self.failure = f"{decision.failure}\n{self._last_words(name)}".rstrip()
 
     def _last_words(self, name: str, lines: int = 12) -> str:
-        """The end of a process's log."""
+        """The last lines of a process's log."""
         try:
             text = (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
         except OSError:
@@ -174,7 +174,7 @@ class Supervisor:
         self._look_for_ends()
 
     def _wait_for_end(self, process: Process, popen: subprocess.Popen) -> None:
-        """Waits for a process that was asked to end; kills it when it takes too long or a third Ctrl-C comes."""
+        """Waits for a process that was asked to end; kills it if it takes too long or at a third Ctrl-C."""
         deadline = time.monotonic() + process.stop_timeout_s
         while popen.poll() is None:
             if time.monotonic() > deadline or self.asked.count(signal.SIGINT) > 2:
@@ -188,10 +188,10 @@ class Supervisor:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a ROS parameter file, or the name of a shipped configuration: ur5_reacher_demo")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
-    parser.add_argument("--only", metavar="NAME,...", help="start these processes alone, for a system on two computers")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of all topics and services that are not absolute")
+    parser.add_argument("--only", metavar="NAME,...", help="start only these processes, for a system on two computers")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after so many seconds (0: never)")
-    parser.add_argument("--open", action="store_true", help="open the run's page in a browser (dashboard.enabled=true)")
+    parser.add_argument("--open", action="store_true", help="open the dashboard in a browser (dashboard.enabled=true)")
 
 
 def _chosen(processes: list[Process], only: str | None) -> list[Process]:
@@ -205,8 +205,8 @@ def _chosen(processes: list[Process], only: str | None) -> list[Process]:
 
 
 def resolve(arguments: argparse.Namespace) -> SystemConfig:
-    """The configuration that the command line asks for, checked. Raises ConfigError with all that is wrong with it, with
-    where it would run and with what runs there, a line each."""
+    """The configuration of the command line, checked. Raises ConfigError with everything that is wrong with it, with where
+    it would run and with what runs there already, one line each."""
     overrides = {}
     for text in arguments.overrides:
         name, value = parameters.parse_override(text)
@@ -238,7 +238,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None = None) -> Path:
-    """The run folder of a system that was checked. spaces: default the rig's."""
+    """Makes the run folder of a checked system. spaces: default the rig's."""
     folder = system.make_run_folder(config, spaces)
     if only is None:
         run_key.make(folder)
@@ -254,7 +254,7 @@ def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None
 def supervise(
     config: SystemConfig, folder: Path, only: str | None = None, namespace: str = domain.ROOT, open_page: bool = False
 ) -> int:
-    """Its processes or some of them, to the end; -> exit status."""
+    """Runs all or some of its processes to the end; returns the exit status."""
     processes = _chosen(system.processes(config), only)
     if terminal.is_ours():
         processes.append(Process("keyboard", is_optional=True))
@@ -274,6 +274,6 @@ def run(
     spaces: Spaces | None = None,
     open_page: bool = False,
 ) -> int:
-    """A whole system that was checked, or some of its processes, to the end; -> exit status. spaces: default the rig's."""
+    """Runs a checked system, or some of its processes, to the end; returns the exit status. spaces: default the rig's."""
     claims.expect_free(namespace, [process.name for process in _chosen(system.processes(config), only)])
     return supervise(config, prepare(config, spaces, only), only, namespace, open_page)

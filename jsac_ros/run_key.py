@@ -1,10 +1,10 @@
-"""Which messages are this run's own: message authentication codes between an actor and replay.
+"""Message authentication codes between an actor and replay: which messages belong to this run.
 
-Without SROS2 anybody may publish on any topic. One foreign acknowledgement would make an actor forget a transition that
-no store holds, one foreign transition with a far sequence number would make replay take the actor's own for duplicates.
-So both carry keyed BLAKE2b (RFC 7693) of all that they say. The starter draws the key and leaves it in the run folder,
-readable for this user only. Processes on several computers have no folder in common: `run.key` names a file of the same
-content on each. Without either (a node started by hand) every code is accepted: see docs/security.md for what holds then.
+Without SROS2 any process may publish on any topic. One foreign acknowledgement would make an actor drop a transition that
+no store holds; one foreign transition with a large sequence number would make replay take the actor's own for duplicates.
+So both carry a keyed BLAKE2b (RFC 7693) of all their fields. The starter draws the key and writes it to the run folder,
+readable for this user only. Processes on several computers share no folder: `run.key` names a file with the same
+content on each. Without either (a node started by hand) every code is accepted; docs/security.md explains what holds then.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUMBERS = {
 
 
 class ForeignMessage(ValueError):
-    """A message that no process of this run has sent."""
+    """A message that was not sent by a process of this run."""
 
 
 class RunKey:
@@ -44,21 +44,21 @@ class RunKey:
 
     @classmethod
     def of(cls, config: SystemConfig) -> RunKey:
-        """Of `run.key`, or of the run folder that the starter has made. Raises ConfigError."""
+        """The key from `run.key`, or from the run folder that the starter made. Raises ConfigError."""
         if config.run.key:
             return cls(_read(Path(config.run.key).expanduser()))
         file = Path(os.environ.get("JSAC_RUN_FOLDER", "")) / FILE
         return cls(_read(file) if "JSAC_RUN_FOLDER" in os.environ and file.exists() else None)
 
     def sign(self, message: Any) -> None:
-        """Fills in `mac`, when everything else is."""
+        """Fills in `mac`, after all other fields."""
         if self.secret is not None:
             message.mac = np.frombuffer(self._mac(message), np.uint8)
 
     def check(self, message: Any) -> None:
-        """Raises ForeignMessage where `mac` is not that of this run."""
+        """Raises ForeignMessage if `mac` is not that of this run."""
         if self.secret is not None and not hmac.compare_digest(bytes(message.mac), self._mac(message)):
-            raise ForeignMessage("its authentication code is not this run's: sent by a stranger, or with another run.key")
+            raise ForeignMessage("its authentication code is not this run's: sent by another process, or with another run.key")
 
     def _mac(self, message: Any) -> bytes:
         kind = type(message).__name__.encode()[: hashlib.blake2b.PERSON_SIZE]
@@ -83,14 +83,14 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"run.key {path}: {error.strerror}; expected a file") from None
     mode = stat.S_IMODE(state.st_mode)
     if state.st_uid != os.getuid() or mode & 0o077:
-        raise ConfigError(f"run.key {path}: of user {state.st_uid}, mode {mode:o}; expected yours alone (chmod 600)")
+        raise ConfigError(f"run.key {path}: of user {state.st_uid}, mode {mode:o}; expected your own, mode 0600 (chmod 600)")
     if not _LEAST_BYTES <= len(secret) <= _MOST_BYTES:
         raise ConfigError(f"run.key {path}: {len(secret)} bytes; expected {_LEAST_BYTES} to {_MOST_BYTES}")
     return secret
 
 
 def _content(message: Any) -> Iterator[bytes | memoryview]:
-    """Every field but `mac`, in order, as it travels; what has no fixed size has its length before it."""
+    """Every field except `mac`, in order, serialised; a value without a fixed size is preceded by its length."""
     for name, kind in message.get_fields_and_field_types().items():
         value = getattr(message, name)
         if name == "mac":

@@ -9,7 +9,7 @@ from jsac_ros.documents import did_you_mean
 
 
 def folder() -> Path | None:
-    """`config/` of the source tree or of the installed package; None where there is neither."""
+    """`config/` of the source tree or of the installed package; None if there is neither."""
     beside = Path(__file__).parents[1] / "config"
     prefixes = [Path(p) / "share/jsac_ros/config" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
     return next((path for path in (beside, *prefixes) if path.is_dir()), None)
@@ -22,9 +22,9 @@ def names() -> list[str]:
 
 
 def find(config: str | Path) -> Path:
-    """The file that is meant by a path, or by the bare name of a shipped configuration; a file that exists comes first.
+    """The file for a path, or for the bare name of a shipped configuration; an existing file takes precedence.
 
-    Raises ValueError where a bare name is neither.
+    Raises ValueError if a bare name is neither.
     """
     path = Path(config)
     if path.is_file() or len(path.parts) != 1:

@@ -1,7 +1,7 @@
-"""Signals that ask a process to end, received in a thread of their own.
+"""Signals that ask a process to end, received in a separate thread.
 
-A handler of Python's runs within whatever the main thread does at that moment, perhaps while it holds the very lock that
-the handler asks for: `Event.set` inside `Event.wait` never returns, and what was to be written at the end never is.
+A Python signal handler interrupts the main thread anywhere, perhaps while it holds the very lock that the handler
+needs: `Event.set` inside `Event.wait` never returns, and the final writes never happen.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Callable, Sequence
 def endings() -> list[signal.Signals]:
     """The signals by which a person or the system asks a process to end.
 
-    SIGHUP comes when a terminal closes or an ssh connection drops; under `nohup` it stays ignored.
+    SIGHUP is sent when a terminal closes or an ssh connection drops; under `nohup` it stays ignored.
     """
     hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
 
 
 def on_signals(numbers: Sequence[int], call: Callable[[int], None]) -> None:
-    """Has `call(number)` called for each of these signals from now on. For the main thread."""
+    """Calls `call(number)` for each of these signals from now on. Use from the main thread."""
     heard, said = socket.socketpair()
     said.setblocking(False)
-    signal.set_wakeup_fd(said.detach())  # where the interpreter writes the number of every signal that it handles
+    signal.set_wakeup_fd(said.detach())  # to which the interpreter writes the number of every signal that it handles
     for number in numbers:
         signal.signal(number, lambda *_: None)
 
@@ -38,9 +38,9 @@ def on_signals(numbers: Sequence[int], call: Callable[[int], None]) -> None:
 
 
 def interrupt_on_endings() -> None:
-    """Makes the first signal that asks to end a KeyboardInterrupt, as Ctrl-C is one.
+    """Turns the first of these signals into a KeyboardInterrupt, like Ctrl-C.
 
-    What a closing terminal sends after it must not interrupt what is written at the end; a second Ctrl-C may.
+    Further signals of a closing terminal must not interrupt the final writes; a second Ctrl-C may.
     """
 
     def interrupt(number, _) -> None:

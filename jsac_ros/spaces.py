@@ -1,6 +1,6 @@
-"""Named parts of observations and actions: what each is called, its shape, unit and bounds.
+"""Named parts of observations and actions: name, shape, unit and bounds of each.
 
-The owner of a part declares its space (a camera, a sensor, the robot, a task, a Gymnasium environment); no other part
+The owner of a part declares its space (a camera, a sensor, the robot, a task, a Gymnasium environment); no other code
 computes a size. Messages, store, batches, shared memory and networks are laid out from one `Spaces`.
 """
 
@@ -45,7 +45,7 @@ class VectorSpace:
 
     name: str
     size: int
-    unit: str = ""  # of every value, or one for each, comma-separated
+    unit: str = ""  # of every value, or one per value, comma-separated
     low: tuple[float, ...] = ()  # [size]; empty: unbounded
     high: tuple[float, ...] = ()
 
@@ -56,11 +56,11 @@ class VectorSpace:
 
 @dataclass(frozen=True)
 class ActionSpace:
-    """One part of an action: float32 [size] in [-1, 1], or with `choices` > 0 the number of a choice as float32 [1]."""
+    """One part of an action: float32 [size] in [-1, 1], or with `choices` > 0 the index of a choice as float32 [1]."""
 
     name: str
     size: int
-    unit: str = ""  # of the command that an action of 1 stands for
+    unit: str = ""  # of the command for an action of 1
     choices: int = 0
 
     @property
@@ -75,7 +75,7 @@ class Spaces:
     images: tuple[ImageSpace, ...] = ()
     vectors: tuple[VectorSpace, ...] = ()
     actions: tuple[ActionSpace, ...] = ()
-    sources: tuple[str, ...] = ()  # what is heard and stamped by others: cameras, joints, sensors
+    sources: tuple[str, ...] = ()  # stamped inputs: cameras, joints, sensors
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Spaces:
         actions: Iterable[ActionSpace] = (),
         sources: Iterable[str] = (),
     ) -> Spaces:
-        """Sorts and checks. Raises ValueError with one line that names the part, its value and what was expected."""
+        """Sorts and checks the parts. Raises ValueError with one line naming the part, its value and what was expected."""
         by_name = lambda part: part.name
         spaces = cls(
             tuple(sorted(images, key=by_name)),
@@ -126,7 +126,7 @@ class Spaces:
 
     @property
     def choices(self) -> int:
-        """Number of choices where the action is one discrete part; 0 where its parts are continuous."""
+        """Number of choices if the action is one discrete part; 0 if its parts are continuous."""
         return self.actions[0].choices if len(self.actions) == 1 else 0
 
     def check_observation(self, observation: Mapping[str, Any]) -> None:
@@ -161,7 +161,7 @@ class Spaces:
         return parts
 
     def difference(self, expected: Spaces) -> str:
-        """What differs from `expected`, by name, in one line; "" where nothing does."""
+        """The differences from `expected`, by name, in one line; "" if there are none."""
         found = []
         for kind in ("images", "vectors", "actions"):
             ours, theirs = ({part.name: asdict(part) for part in getattr(spaces, kind)} for spaces in (self, expected))
@@ -183,7 +183,7 @@ class Spaces:
 
     @classmethod
     def from_json(cls, data: Any) -> Spaces:
-        """Raises ValueError with one line where the data do not describe spaces."""
+        """Raises ValueError with one line if the data do not describe spaces."""
         try:
             kinds = {"images": ImageSpace, "vectors": VectorSpace, "actions": ActionSpace}
             parts = {kind: [make(**_tuples(part)) for part in data[kind]] for kind, make in kinds.items()}
@@ -193,7 +193,7 @@ class Spaces:
 
 
 def check_array(what: str, given: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    """Raises ValueError where `given` is no array of this shape and dtype."""
+    """Raises ValueError if `given` is not an array of this shape and dtype."""
     given = np.asarray(given)
     if given.shape != shape or given.dtype != dtype:
         raise ValueError(f"{what} is {given.dtype}{list(given.shape)}; expected {np.dtype(dtype)}{list(shape)}")

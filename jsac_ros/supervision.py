@@ -1,6 +1,6 @@
-"""What follows the end of a process: the one policy behind both starters, `jsac-ros run` and the launch file.
+"""What follows the exit of a process: the supervision of both starters, `jsac-ros run` and the launch file.
 
-Pure, and the standard library alone: the launch file runs under the Python of `ros2 launch`.
+Pure, and only the standard library: the launch file runs under the Python of `ros2 launch`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 RESTART_DELAY_S = 1.0
-RESTART_WINDOW_S = 600.0  # in which `run.max_restarts` are allowed to each process
+RESTART_WINDOW_S = 600.0  # in which each process may restart `run.max_restarts` times
 WRONG_CONFIGURATION = 2  # exit status after which another start would end the same way
-# The starter asks a process to end with this signal. It then leaves with status 0; of any other signal that asks it to
-# end, from a person or a process manager, it dies, which is an end like a crash.
+# The starter asks a process to end with this signal, and the process exits with status 0. If any other terminating
+# signal arrives, from a person or a process manager, the process dies of it, which counts as a crash.
 STOP = signal.SIGUSR1
 _ASKS_TO_END = (STOP, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -25,13 +25,13 @@ class Process:
     """One process of the system."""
 
     name: str
-    restart: bool = True  # start it again when it ends without having been asked to, a bounded number of times
+    restart: bool = True  # restart it if it exits unasked, a limited number of times
     nice: int = 0
     environment: dict[str, str] = field(default_factory=dict)
-    restart_environment: dict[str, str] = field(default_factory=dict)  # besides, when it is started again
+    restart_environment: dict[str, str] = field(default_factory=dict)  # additional parameters for a restart
     ends_system: bool = False  # when it exits with status 0, the run is complete
-    is_optional: bool = False  # where it cannot run, the run continues without it
-    grace_s: float = 0.0  # and ends so much later
+    is_optional: bool = False  # if it cannot run, the run continues without it
+    grace_s: float = 0.0  # and ends this much later
     stop_timeout_s: float = 10.0
     module: str = ""  # empty: of that name in jsac_ros.nodes
 
@@ -53,14 +53,14 @@ class GiveUp(NamedTuple):
 
 
 class End(NamedTuple):
-    """End the system. `failure`: what went wrong, in one line; "" where the run is complete."""
+    """End the system. `failure`: what went wrong, in one line; "" if the run is complete."""
 
     delay_s: float
     failure: str
 
 
 class Supervision:
-    """Told of every start and every end of a process, it says what to do. Times are of one steady clock, in s."""
+    """Decides what to do after every start and every exit of a process. Times are of one steady clock, in s."""
 
     def __init__(self, processes: Iterable[Process], max_restarts: int):
         self._processes = {process.name: process for process in processes}
@@ -78,21 +78,21 @@ class Supervision:
         self._starts[name].append(now_s)
 
     def stopping(self) -> None:
-        """From now on the system ends, and every process is asked to."""
+        """From now on the system ends, and every process is asked to end."""
         self._stopping = True
 
     def ended(self, name: str, status: int, now_s: float) -> Restart | GiveUp | End | None:
-        """A process has ended; `status` as subprocess has it: negative for a signal. None: nothing follows."""
+        """Handles the exit of a process; `status` as in subprocess: negative for a signal. None: nothing follows."""
         decision = self._required(self._processes[name], status, now_s)
         if isinstance(decision, End) and decision.failure and self._processes[name].is_optional:
             return GiveUp(f"{decision.failure}; the run continues without it")
         return decision
 
     def _required(self, process: Process, status: int, now_s: float) -> Restart | End | None:
-        """What follows where the run needs the process."""
+        """What follows if the run needs the process."""
         name = process.name
         if self._stopping:
-            asked = status == 0 or -status in _ASKS_TO_END  # the signal too where it had not come far enough to listen
+            asked = status == 0 or -status in _ASKS_TO_END  # also by the signal itself, if it was not ready to handle it
             return None if asked else End(0.0, f"{name} was asked to end: {how(status)}")
         if status == 0 and process.ends_system:
             return End(process.grace_s, "")
@@ -106,7 +106,7 @@ class Supervision:
 
 
 def how(status: int) -> str:
-    """An end in words."""
+    """An exit status in words."""
     if status >= 0:
         return f"exit status {status}"
     try:

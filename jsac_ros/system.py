@@ -1,7 +1,7 @@
-"""The node graph: which processes make a system, in the order in which they start.
+"""The node graph: the processes of a system, in the order in which they start.
 
-The one description behind both ways to start it, `ros2 launch` and `jsac-ros run`. What can move the robot is gated
-before it exists: safety starts first and stops last.
+The only description for both ways to start it, `ros2 launch` and `jsac-ros run`. The gate exists before anything that
+can move the robot: safety starts first and stops last.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from pathlib import Path
 from jsac_ros import dds, parameters, plugins, provenance
 from jsac_ros.agent import checkpoint_files, policy_files
 from jsac_ros.config import ConfigError, SystemConfig, source_size
-from jsac_ros.control import teleop
+from jsac_ros.control import devices, teleop
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
-from jsac_ros.control.teleop import Teleop
 from jsac_ros.replay import folders
 from jsac_ros.replay.format import read_header
 from jsac_ros.report import loggers
@@ -38,7 +37,7 @@ LATCHED = {"JSAC_SAFETY_LATCHED": "the safety process had died and was started a
 
 
 def processes(config: SystemConfig) -> list[Process]:
-    """Every process of this system, first to start first."""
+    """Every process of this system, in the order of starting."""
     driver, system = config.robot.driver, []
     if not config.shadow and driver != "gymnasium":
         system.append(Process("safety", restart_environment=LATCHED if config.safety.restart_needs_person else {}))
@@ -80,47 +79,47 @@ def companions_of(config: SystemConfig) -> list[Process]:
 def _large_images(config: SystemConfig) -> bool:
     """Whether an image may need more than one datagram."""
     sizes = [(camera.source_height, camera.source_width) for camera in config.cameras.values() if not camera.compressed]
-    if config.robot.driver == "sim":  # the simulator knows how large an image it makes
+    if config.robot.driver == "sim":  # the simulator knows the size of its images
         sizes = [source_size(camera) for camera in config.cameras.values() if not camera.compressed]
     return any(not 0 < 3 * height * width <= dds.DATAGRAM_BYTES for height, width in sizes)
 
 
 def stop_order(system: list[Process]) -> list[list[Process]]:
-    """Groups to stop one after the other: first who commands, then who learns, then who guards, then the rest."""
+    """Groups to stop in order: first the processes that command, then learner and replay, then safety, then the rest."""
     by_name = {process.name: process for process in system}
     groups = [
         ["player", "keyboard", "teleop", "scripted_person"], ["actor", "environment"], ["learner"],
         ["replay", "recorder"], ["safety"], ["sim_robot"], ["dashboard"], ["reporter"],
     ]  # fmt: skip
     known = {name for group in groups for name in group}
-    groups.insert(-1, [name for name in by_name if name not in known])  # what a task brought along
+    groups.insert(-1, [name for name in by_name if name not in known])  # nodes that a task added
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
 
 
 def ros_arguments(run_folder: Path, namespace: str, name: str) -> list[str]:
-    """After `--ros-args`, for the process of this name. Its log is what it prints."""
+    """The arguments after `--ros-args` for the process of this name. Its log is its output."""
     parameters = str(run_folder / "config.yaml")
     shared = ["--params-file", parameters, "--remap", f"__ns:={namespace}", "--disable-external-lib-logs"]
     return [*shared, *dds.enclave(name)]
 
 
 def shared_environment(run_folder: Path) -> dict[str, str]:
-    """What every process of a system is started with; what the user has set already stays."""
+    """The environment variables of every process of a system; those that the user has set are kept."""
     return dds.discovery() | {
         "JSAC_RUN_FOLDER": str(run_folder),
-        "SKIP_DEFAULT_XML_FILE": "1",  # Fast DDS otherwise complains when the working folder has none
+        "SKIP_DEFAULT_XML_FILE": "1",  # otherwise Fast DDS complains if the working folder has none
         "RCUTILS_LOGGING_USE_STDOUT": "1",
         "RCUTILS_COLORIZED_OUTPUT": "0",
         "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] [{time}] {name}: {message}",
         "PYTHONUNBUFFERED": "1",
-        "OPENBLAS_NUM_THREADS": "1",  # its threads spin: beside busy cores one QR of the first weights took 10 s
+        "OPENBLAS_NUM_THREADS": "1",  # its threads spin: beside busy cores one QR of the initial parameters took 10 s
     }
 
 
 def check(config: SystemConfig, here: Collection[str] | None = None) -> None:
-    """What can be known to be wrong before anything starts. Raises ConfigError with all findings, a line each.
+    """Checks everything that can be checked before anything starts. Raises ConfigError with all errors, one line each.
 
-    here: names of the processes that start on this computer, which has to have what they need; None: all.
+    here: names of the processes that start on this computer, which needs what they need; None: all.
     """
     names = {process.name for process in processes(config)} if here is None else set(here)
     found = [*_wrong_files(config, names), *([] if config.robot.driver == "gymnasium" else _misfits(config, names))]
@@ -159,7 +158,7 @@ def _wrong_files(config: SystemConfig, here: set[str]) -> list[str]:
 
 
 def _check_policy(config: SystemConfig, spaces: Spaces) -> None:
-    """Raises ConfigError where `run.policy` cannot be read or is another rig's."""
+    """Raises ConfigError if `run.policy` cannot be read or belongs to another rig."""
     try:
         policy_files.check(Path(config.run.policy), spaces)
     except ValueError as error:
@@ -188,7 +187,7 @@ def _check_demonstrations(config: SystemConfig, spaces: Spaces) -> None:
 
 
 def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
-    """A line for everything in the rig, the agent, the limits and the simulator that does not fit the rest."""
+    """A line for every inconsistency in the rig, the agent, the limits and the simulator."""
     rig = Rig(config)
     found = rig.problems()
     checks: list[Callable[[], object]] = [] if config.shadow else [lambda: gate_of(config, rig.robot)]
@@ -203,7 +202,7 @@ def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
         if PERSON.get(config.person.by) == "scripted_person":
             checks.append(lambda: _check_person(config, rig))
         if config.person.by == "device":
-            checks.append(lambda: Teleop(teleop.load(config.person.mapping), rig.actions))
+            checks.append(lambda: _check_device(config, rig))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
@@ -219,8 +218,16 @@ def _check_person(config: SystemConfig, rig: Rig) -> None:
     hand_of(rig)
 
 
+def _check_device(config: SystemConfig, rig: Rig) -> None:
+    """Raises ConfigError where the person's device does not fit the actions, or cannot be read directly."""
+    mapping = teleop.load(config.person.mapping)
+    teleop.device_of(mapping, rig)
+    if config.person.direct:
+        devices.opener_of(mapping)
+
+
 def _check_type(sensor: Sensor) -> None:
-    """Raises ConfigError where its message type is not installed or has no such fields."""
+    """Raises ConfigError if its message type is not installed or has no such fields."""
     where = f"sensors.{sensor.name}"
     message = message_class(sensor.config.type, f"{where}.type")()
     try:
@@ -251,5 +258,5 @@ def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:
         write_spaces(folder, spaces)
         provenance.write(folder)
     except OSError as error:
-        raise ConfigError(f"run.folder {base}: {error.strerror}; expected a folder that can be written") from None
+        raise ConfigError(f"run.folder {base}: {error.strerror}; expected a writable folder") from None
     return folder

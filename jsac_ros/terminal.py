@@ -1,4 +1,4 @@
-"""The keys that are pressed in the terminal of a run, handed on one by one while the run lasts."""
+"""Passes on the keys pressed in the terminal of a run, one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HELP = "keys: space emergency stop   p pause   r resume   e evaluate   s success
 
 
 class Terminal:
-    """Reads standard input key by key, where it is a terminal that is ours; Ctrl-C stays what it is."""
+    """Reads standard input key by key if it is our terminal; Ctrl-C keeps its function."""
 
     def __init__(self, pressed: Callable[[str], None]):
         """pressed: called in a thread with each key."""
@@ -42,7 +42,7 @@ class Terminal:
 
 
 def is_ours() -> bool:
-    """Whether standard input is a terminal in whose foreground we are: another would stop us for reading it."""
+    """Whether standard input is a terminal in whose foreground we are: reading from another would stop this process."""
     try:
         return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""The vocabulary that every part shares: what an observation, a transition and a batch are.
+"""The types that every part shares: observation, transition and batch.
 
-The same words mean the same things in `msg/`, in the files on disk and in the docs.
+The words have the same meaning in `msg/`, in the files on disk and in the docs.
 Axes: B batch, F frames of a sample, H rows, W columns, C channels of one frame, S frames in a stack, n values of a
 vector, a values of a part of an action.
 """
@@ -18,43 +18,43 @@ Arrays = dict[str, np.ndarray]
 
 # What the policy sees at one tick: {image: uint8 [H, W, S*C], oldest frame first; vector: float32 [n]}.
 Observation = Arrays
-# What it does: {part: float32 [a] in [-1, 1], or the number of a choice as float32 [1]}.
+# What it does: {part: float32 [a] in [-1, 1], or the index of a choice as float32 [1]}.
 Action = Arrays
 
 
 class Sensed(NamedTuple):
-    """What was sensed of robot and world at one instant; a task scores it, senses make the observation's vectors of it."""
+    """The sensed state of robot and world at one instant; the task scores it, and senses compute the observation's vectors."""
 
     time_s: float  # steady clock of the control loop
     frames: Arrays  # {camera: uint8 [H, W, C]}
-    position: np.ndarray  # [N] joints in the robot's order: rad, m where prismatic
+    position: np.ndarray  # [N] joints in the robot's order: rad, m if prismatic
     velocity: np.ndarray  # [N] per second
-    effort: np.ndarray  # [N], as the driver has it; NaN where it measures none
-    sensors: Arrays  # {sensor: float64 [n]}, scaled, tared where configured
-    events: tuple[str, ...] = ()  # what a person said since the tick before: "success", "failure", "continue", ...
+    effort: np.ndarray  # [N], as published by the driver; NaN if not measured
+    sensors: Arrays  # {sensor: float64 [n]}, scaled, and tared if configured
+    events: tuple[str, ...] = ()  # a person's words since the previous tick: "success", "failure", "continue", ...
     outputs: Arrays = {}  # {device: float64 [n]} as measured, in the units of its commands
 
 
 class Command(NamedTuple):
-    """What the robot should do until the next tick, in its own units."""
+    """The command to the robot until the next tick, in its own units."""
 
-    motion: np.ndarray  # [N] joint velocities (rad/s, m/s where prismatic); of a base [m/s forward, rad/s to the left]
+    motion: np.ndarray  # [N] joint velocities (rad/s, m/s if prismatic); for a base [m/s forward, rad/s left]
     outputs: Arrays  # {device: float64 [n]}
 
 
 class Score(NamedTuple):
-    """What the action before an observation earned."""
+    """The score of the action before an observation."""
 
     reward: float
-    terminated: bool = False  # a terminal state: nothing is earned after it
+    terminated: bool = False  # a terminal state: the return ends
     success: bool = False  # the goal is reached and held at this observation
 
 
 class Transition(NamedTuple):
     """One step of one actor, as it is sent and stored (`msg/Transition.msg` explains each field).
 
-    `action`, `executed`, `reward` and `mask` belong to the action chosen at this observation; where `is_last` is set
-    this is the observation that closes the episode and they mean nothing.
+    `action`, `executed`, `reward` and `mask` belong to the action chosen at this observation; if `is_last` is set,
+    this is the observation that closes the episode and they have no meaning.
     """
 
     robot: str
@@ -69,23 +69,23 @@ class Transition(NamedTuple):
     frames: Arrays  # {image: uint8 [H, W, C]}
     vectors: Arrays  # {vector: float32 [n]}
     action: Action  # {part: float32 [a]}
-    executed: Action  # {part: float32 [a]}, NaN where unknown
+    executed: Action  # {part: float32 [a]}, NaN if unknown
     reward: float
     mask: float
     stamp_ns: int  # tick begun
     source_stamps_ns: dict[str, int]  # {source: stamp of the message that was used}; 0: none
     policy_version: int
     lateness_s: float
-    events: tuple[str, ...] = ()  # what a person said since the step before; sent, not stored
-    time_s: float = 0.0  # tick begun, on the control loop's clock; sent, not stored
+    events: tuple[str, ...] = ()  # a person's words since the previous step; sent, not stored
+    time_s: float = 0.0  # start of the tick on the control loop's clock; sent, not stored
 
 
 class Batch(NamedTuple):
     """A sample of transitions, NumPy in a ring slot or JAX on the device.
 
     `frames` holds both stacks of a sample, each frame once: the observation is `frames[name][:, :S]`, the next one
-    `frames[name][:, -S:]`, so F = S + 1 for n = 1; for n-step targets, whose next stack comes sooner where the episode
-    ends sooner, the two lie side by side, F = 2 S.
+    `frames[name][:, -S:]`, so F = S + 1 for n = 1. For n-step targets, whose next stack is closer if the episode
+    ends sooner, the two are stored side by side, F = 2 S.
     """
 
     frames: Arrays  # {image: uint8 [B, F, H, W, C], oldest first}
@@ -93,13 +93,13 @@ class Batch(NamedTuple):
     next_vectors: Arrays  # {vector: float32 [B, n]}
     action: Action  # {part: float32 [B, a]}
     reward: np.ndarray  # float32 [B], sum over k < n of gamma^k r
-    discount: np.ndarray  # float32 [B], gamma^n times the mask m; what multiplies the bootstrap
-    weight: np.ndarray  # float32 [B], importance weights; 1 where sampling is uniform
+    discount: np.ndarray  # float32 [B], gamma^n times the mask m; multiplies the bootstrap
+    weight: np.ndarray  # float32 [B], importance weights; 1 for uniform sampling
     index: np.ndarray  # type: ignore[assignment]  # int64 [B], where each came from in the store
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Batch:
-        """From fields named as `batch_layout` names them."""
+        """A batch from fields with the names of `batch_layout`."""
         parts: dict[str, Any] = {name: {} for name in ("frames", "vectors", "next_vectors", "action")}
         for path, value in fields.items():
             field, _, name = path.partition("/")
@@ -121,7 +121,7 @@ class Batch(NamedTuple):
         return flat
 
     def rows(self, which: slice) -> Batch:
-        """Views of some of its samples."""
+        """A batch of views of some of its samples."""
         return Batch.of({path: array[which] for path, array in self.fields.items()})
 
 
@@ -143,7 +143,7 @@ def batch_layout(spaces: Spaces, batch_size: int, n_step: int = 1) -> Layout:
 
 
 def empty_batch(spaces: Spaces, batch_size: int, n_step: int = 1) -> Batch:
-    """Of zeros, NumPy."""
+    """A NumPy batch of zeros."""
     layout = batch_layout(spaces, batch_size, n_step)
     return Batch.of({path: np.zeros(shape, dtype) for path, (shape, dtype) in layout.items()})
 

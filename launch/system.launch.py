@@ -1,9 +1,9 @@
-"""`ros2 launch jsac_ros system.launch.py config:=FILE`: a whole system, its processes as `jsac_ros/system.py` describes them.
+"""`ros2 launch jsac_ros system.launch.py config:=FILE`: a whole system with the processes that `jsac_ros/system.py` lists.
 
-Ctrl-C and a terminal that closes end them group by group: who commands first, then who learns, safety when the robot is at
-rest. For that the processes leave SIGINT and SIGHUP alone (they reach all of them at once) and are asked from here. SIGTERM
-to `ros2 launch` itself makes it leave at once; the kernel then sends SIGTERM to every process of ours, and they end side by
-side.
+Ctrl-C and a terminal that closes end them group by group: first the processes that command, then learner and replay, then
+safety when the robot is at rest. For that the processes ignore SIGINT and SIGHUP (which reach all of them at once) and are
+asked to end from here. SIGTERM to `ros2 launch` itself makes it exit at once; the kernel then sends SIGTERM to every
+process of ours, and they stop concurrently.
 """
 
 import json
@@ -45,24 +45,22 @@ ARGUMENTS = [
         "sim",
         default_value="",
         choices=["", *DRIVER],
-        description="true: the simulated robot and camera, false: a real robot's drivers, empty: as the config says",
+        description="true: the simulated robot and camera, false: a real robot's drivers, empty: as in the config",
     ),
     DeclareLaunchArgument(
         "interface",
         default_value="",
         choices=["", "trajectory", "velocity", "twist", "none"],
-        description="what the robot driver takes; none: nothing is commanded (shadow mode), empty: as the config says",
+        description="command interface of the robot driver; none: nothing is commanded (shadow mode), empty: as in the config",
     ),
     DeclareLaunchArgument(
         "record",
         default_value="",
         choices=["", "true", "false", ROS2_BAG],
         description="write the run's topics to a rosbag2 in the run folder: with our recorder (true; policies and "
-        "configuration too) or with `ros2 bag record` (ros2bag); empty: as the config says",
+        "configuration too) or with `ros2 bag record` (ros2bag); empty: as in the config",
     ),
-    DeclareLaunchArgument(
-        "namespace", default_value="", description="of all topics and services that are not absolute, such as left"
-    ),
+    DeclareLaunchArgument("namespace", default_value="", description="of all relative topics and services, such as left"),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="follow /clock, when a bag is played"
     ),
@@ -74,7 +72,7 @@ class System:
 
     def __init__(self, description, use_sim_time, starter=None):
         self.description = description
-        self.starter = starter or {}  # variables by which a process notices that we have died
+        self.starter = starter or {}  # variables by which a process notices that this one has died
         self.folder = Path(description["run_folder"])
         self.parameters = [{"use_sim_time": use_sim_time}]
         self.processes = {entry["name"]: Process(**entry) for entry in description["processes"]}
@@ -107,7 +105,7 @@ class System:
         return self.running[name]
 
     def on_start(self, event, _):
-        """Tells the reporter who is who."""
+        """Writes the process ids for the reporter."""
         names = {action: name for name, action in self.running.items()}
         if event.action in names:
             self.pids[names[event.action]] = event.pid
@@ -116,7 +114,7 @@ class System:
             partial.replace(self.folder / "processes.json")
 
     def on_exit(self, name, status, is_shutdown):
-        """What follows the end of a process: its restart, or the end of everything."""
+        """What follows the exit of a process: its restart, or the end of the system."""
         del self.running[name]
         decision = self.supervision.ended(name, status, time.monotonic())
         if is_shutdown:
@@ -132,7 +130,7 @@ class System:
         return [TimerAction(period=decision.delay_s, actions=[end])] if decision.delay_s else [end]
 
     def stop_next(self, *_):
-        """Asks the next group to end once the one before has ended."""
+        """Asks the next group to end once the previous one has ended."""
         self.supervision.stopping()
         if any(name in self.running for name in self.asked):
             return []
@@ -172,7 +170,7 @@ def start_system(context):
     if answer.returncode:
         raise RuntimeError(answer.stderr.strip())
     use_sim_time = LaunchConfiguration("use_sim_time").perform(context) == "true"
-    prefixed = LaunchConfiguration("launch-prefix", default="").perform(context)  # a debugger, which is their parent then
+    prefixed = LaunchConfiguration("launch-prefix", default="").perform(context)  # a debugger, which is then their parent
     starter = {} if prefixed else {"JSAC_STARTER_PID": str(os.getpid())}
     system = System(json.loads(answer.stdout), use_sim_time, starter)
     end_with_terminal(context)
@@ -186,7 +184,7 @@ def start_system(context):
 
 
 def end_with_terminal(context):
-    """Ends everything in order when the terminal closes, which launch does not look at; not under `nohup`."""
+    """Ends everything in order when the terminal closes, which launch does not handle; not under `nohup`."""
     loop = context.asyncio_loop
     if loop is None or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         return

@@ -121,3 +121,16 @@ def test_a_damaged_transition_is_one_line_and_nothing_is_left_behind(tmp_path, c
         assert main(["export", str(tmp_path / "a"), str(tmp_path / form), "--to", form]) == 2
         assert "slot 4 is damaged" in capsys.readouterr().err
         assert not (tmp_path / form).exists()
+
+
+def test_what_is_missing_for_onnx_is_one_line(tmp_path, monkeypatch, capsys):
+    assert main(["export", str(tmp_path), "--to", "onnx"]) == 2
+    assert "has no policy.json; expected the folder of a policy or of a run" in capsys.readouterr().err
+    (tmp_path / "policy.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "jsac_ros.agent.onnx_export", raising=False)
+    monkeypatch.delattr("jsac_ros.agent.onnx_export", raising=False)
+    assert main(["export", str(tmp_path), "--to", "onnx"]) == 2
+    assert "onnx is not installed; expected `pip install onnx onnxruntime`" in capsys.readouterr().err
+    assert main(["export", str(tmp_path)]) == 2
+    assert "expected a new folder" in capsys.readouterr().err

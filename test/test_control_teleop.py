@@ -182,8 +182,8 @@ def test_a_wrong_mapping_is_named_in_one_line(tmp_path, text, finding):
 
 def test_an_unknown_mapping_is_named():
     with pytest.raises(
-        ConfigError, match="person.mapping is 'wheel': unknown; expected a file or one of gamepad, keyboard, spacemouse"
+        ConfigError, match="person.mapping is 'wheel': unknown; expected a file or one of gamepad, keyboard, leader, spacemouse"
     ):
         teleop.load("wheel")
     shipped = Path(__file__).resolve().parent.parent / "config" / "teleop"
-    assert {file.stem for file in shipped.glob("*.yaml")} == {"gamepad", "spacemouse", "keyboard"}
+    assert {file.stem for file in shipped.glob("*.yaml")} == {"gamepad", "spacemouse", "keyboard", "leader"}

@@ -43,7 +43,7 @@ def test_a_viewer_is_told_everything_once_and_then_what_changes():
 
 
 def test_lists_are_bounded_and_a_slow_viewer_gets_what_is_left(monkeypatch):
-    monkeypatch.setattr(hubs, "MOST_EVENTS", 3)
+    monkeypatch.setitem(hubs.MOST, "events", 3)
     hub = Hub()
     slow = Reader(hub)
     hub.append("events", 0)
@@ -140,9 +140,9 @@ def test_the_page_comes_with_everything_that_it_loads_and_may_load_nothing_else(
     policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
     assert answer.headers["x-content-type-options"] == "nosniff" and answer.headers["cache-control"] == "no-store"
-    for name in ("app.js", "charts.js", "style.css", "icon.svg"):
-        found = page.client.get(f"/static/{name}")
-        assert found.status_code == 200 and "http://" not in found.text.replace("http://www.w3.org", ""), name
+    for file in app.STATIC.iterdir():
+        found = page.client.get(f"/static/{file.name}")
+        assert found.status_code == 200 and "http://" not in found.text.replace("http://www.w3.org", ""), file.name
     assert page.client.get("/static/../app.py").status_code == 404
 
 
@@ -187,18 +187,19 @@ def test_a_viewer_gets_changes_and_the_next_image_when_it_has_seen_the_last(page
         assert json.loads(viewer.receive_text()) == {"run": {"name": "demo"}}
         assert page.hub.viewers == 1
         page.hub.set_image("wrist", b"\xff\xd8 one")
-        viewer.send_text(json.dumps({"cameras": ["wrist", "none such"]}))
+        viewer.send_text(json.dumps({"images": ["wrist", "none such"]}))
         header, _, jpeg = viewer.receive_bytes().partition(b"\0")
-        assert json.loads(header) == {"camera": "wrist"} and jpeg == b"\xff\xd8 one"
+        assert json.loads(header) == {"image": "wrist"} and page.hub.wanted() == {"wrist", "none such"}
+        assert jpeg == b"\xff\xd8 one"
         viewer.send_text(json.dumps({"seen": True}))
         page.hub.set_image("wrist", b"\xff\xd8 two")
         assert viewer.receive_bytes().endswith(b"two")
         page.hub.append("episodes", {"episode": 0})
         assert json.loads(viewer.receive_text()) == {"episodes": [{"episode": 0}]}
-    assert page.hub.viewers == 0
+    assert page.hub.viewers == 0 and page.hub.wanted() == set()
 
 
-@pytest.mark.parametrize("said", ["", "{", "[1]", "3", '{"cameras": 5}', '{"cameras": null}', "[" * 100_000, b"\x00\xff"])
+@pytest.mark.parametrize("said", ["", "{", "[1]", "3", '{"images": 5}', '{"images": null}', "[" * 100_000, b"\x00\xff"])
 def test_a_viewer_that_talks_nonsense_is_left_and_nobody_else(page, said):
     page.hub.set("run", 1)
     with page.client.websocket_connect(SOCKET) as good:

@@ -17,14 +17,16 @@ import httpx2
 import numpy as np
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import Image
-from std_msgs.msg import Bool
+from rig_cases import FIVE, HOME
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Bool, Header
 from std_srvs.srv import Trigger
 from websockets.sync.client import connect
 
 from jsac_ros import system
-from jsac_ros.msg import AppliedAction, ControlStatus, Episode, SafetyStatus, TrainingStatus
+from jsac_ros.msg import Action, AppliedAction, ControlStatus, Episode, SafetyStatus, TrainingStatus
 from jsac_ros.parameters import load
 from jsac_ros.supervision import STOP
 
@@ -32,8 +34,10 @@ DOMAIN = domains.take()
 ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 TOPICS = {
     "control_status": ControlStatus, "training_status": TrainingStatus, "safety_status": SafetyStatus, "episode": Episode,
-    "applied_action": AppliedAction, "camera/image_raw": Image,
+    "applied_action": AppliedAction, "policy_command": Action, "camera/image_raw": Image, "joint_states": JointState,
 }  # fmt: skip
+
+UR5 = (*FIVE, "wrist_3_joint")
 
 # A second camera on the same topic, grey and cropped.
 CLOSE = {
@@ -121,12 +125,13 @@ def run(demo, tmp_path_factory):
 
 def parts(viewer, *names, seconds=20):
     """What the viewer has been told, once it knows all of `names`."""
-    told, deadline = {"episodes": [], "events": []}, time.monotonic() + seconds
+    lists = ("episodes", "events", "ticks")
+    told, deadline = {name: [] for name in lists}, time.monotonic() + seconds
     while not all(told.get(name) for name in names):
         message = viewer.recv(timeout=max(0.1, deadline - time.monotonic()))
         if isinstance(message, str):
             for name, value in json.loads(message).items():
-                told[name] = told[name] + value if name in ("episodes", "events") else value
+                told[name] = told[name] + value if name in lists else value
     return told
 
 
@@ -143,15 +148,17 @@ def test_what_the_processes_publish_reaches_the_viewer(run):
         assert told["run"]["cameras"] == ["close", "wrist"] and list(told["run"]["actions"]) == ["arm"]
         session = 2**63 + 1
         run.publishers["control_status"].publish(ControlStatus(state="holding", reason="image 0.3 s old", rate_hz=float("nan")))
-        run.publishers["safety_status"].publish(SafetyStatus(state="moving", rule_names=["box"], rule_counts=[3]))
+        for count in (2, 3):
+            run.publishers["safety_status"].publish(SafetyStatus(state="moving", rule_names=["box"], rule_counts=[count]))
         run.publishers["episode"].publish(Episode(robot="ur5", session=session, episode=4, episode_return=2.5, success=True))
-        run.publishers["applied_action"].publish(AppliedAction(intervened=True, rules=["box"]))
         told = parts(viewer, "control", "safety", "episodes", "events", "rules")
         assert told["control"]["rate_hz"] is None and told["control"]["state"] == "holding"
         assert (told["safety"]["rule_names"], told["safety"]["rule_counts"]) == (["box"], [3])
         (episode,) = told["episodes"]
         assert (episode["session"], episode["episode"], episode["episode_return"]) == (str(session), 4, 2.5)
-        assert told["rules"] == ["box"] and "actor holding" in [event["title"] for event in told["events"]]
+        assert told["rules"] == ["box"]
+        held = [event for event in told["events"] if event["kind"] == "hold"]
+        assert [(event["text"], event["end_s"]) for event in held] == [("holding: image … s old", None)]
 
 
 def test_cameras_are_subscribed_while_a_viewer_is_there(run):
@@ -159,7 +166,7 @@ def test_cameras_are_subscribed_while_a_viewer_is_there(run):
     run.until(lambda: run.subscriptions("camera/image_raw") == 0)
     with run.viewer() as viewer:
         run.until(lambda: run.subscriptions("camera/image_raw") == 1)
-        viewer.send(json.dumps({"cameras": ["close", "wrist"]}))
+        viewer.send(json.dumps({"images": ["close", "wrist"]}))
         red = np.zeros((64, 96, 3), np.uint8)
         red[..., 0] = 200
         shown, end_s = {}, time.monotonic() + 60
@@ -170,12 +177,32 @@ def test_cameras_are_subscribed_while_a_viewer_is_there(run):
             with contextlib.suppress(TimeoutError):
                 if isinstance(message := viewer.recv(timeout=0.2), bytes):
                     header, _, jpeg = message.partition(b"\0")
-                    shown[json.loads(header)["camera"]] = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+                    shown[json.loads(header)["image"]] = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
                     viewer.send(json.dumps({"seen": True}))
     assert shown["wrist"].shape == shown["close"].shape == (64, 96, 3)
     assert shown["wrist"][32, 48, 2] > 180 and shown["wrist"][32, 48, :2].max() < 30
     assert np.ptp(shown["close"][32, 48]) < 3, "grey"
     run.until(lambda: run.subscriptions("camera/image_raw") == 0)
+
+
+def test_commands_and_joints_are_listened_to_while_a_viewer_is_there(run):
+    """Ticks as columns of the latency strip, the safety box where the tool's camera sees it."""
+    run.until(lambda: run.subscriptions("policy_command") == 0)
+    with run.viewer() as viewer:
+        run.until(lambda: all(run.subscriptions(topic) for topic in ("policy_command", "applied_action", "joint_states")))
+        for tick in range(40):
+            stamp = Time(sec=1000 + tick // 25, nanosec=40_000_000 * (tick % 25) + 3_000_000)
+            run.publishers["policy_command"].publish(Action(tick=tick, header=Header(stamp=stamp)))
+            stamp = Time(sec=stamp.sec, nanosec=stamp.nanosec + 1_000_000)
+            run.publishers["applied_action"].publish(AppliedAction(tick=tick, header=Header(stamp=stamp)))
+            if tick in (20, 21, 22):
+                run.publishers["control_status"].publish(ControlStatus(state="acting", done_ms=[3.0] * 4))
+            run.publishers["joint_states"].publish(JointState(name=list(UR5), position=HOME, velocity=[0.0] * 6))
+            run.executor.spin_once(timeout_sec=0.02)
+        told = parts(viewer, "ticks", "overlay")
+    assert told["ticks"][-1] == pytest.approx([3.0, 4.0], abs=0.1)
+    assert list(told["overlay"]) == ["wrist"] and len(told["overlay"]["wrist"]["box"]) >= 4
+    run.until(lambda: run.subscriptions("policy_command") == run.subscriptions("joint_states") == 0)
 
 
 def test_buttons_call_what_the_command_line_calls(run):

@@ -99,7 +99,7 @@ def test_the_key_of_a_run_is_its_folders_or_the_one_that_is_named(tmp_path, monk
 @pytest.mark.parametrize(
     "content, mode, said",
     [(b"short", 0o600, "5 bytes; expected 16 to 4096"), (bytes(5000), 0o600, "bytes; expected"),
-     (bytes(32), 0o640, "mode 640; expected yours alone"), (None, 0o600, "No such file")],
+     (bytes(32), 0o640, "mode 640; expected your own"), (None, 0o600, "No such file")],
 )  # fmt: skip
 def test_a_key_that_cannot_be_used_is_one_line(tmp_path, content, mode, said):
     if content is not None:

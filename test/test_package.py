@@ -44,7 +44,9 @@ NAMES = {
 }
 # `jsac-ros bench` compares with one, the export to LeRobot needs another, a UR's driver brings the third, `report.loggers`
 # may name the others.
-OPTIONAL = {"torch", "pyarrow", "ur_dashboard_msgs", "wandb", "mlflow"}
+OPTIONAL = {
+    "torch", "pyarrow", "av", "ur_dashboard_msgs", "wandb", "mlflow", "evdev", "pyspacemouse", "onnx", "onnxruntime",
+}  # fmt: skip
 
 
 def load_tool(name):
@@ -134,6 +136,22 @@ def test_command_works_from_any_folder_with_nothing_sourced(tmp_path):
     python = [ROOT / ".venv/bin/python", "-c", imports]
     done = subprocess.run(python, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_command_keeps_the_packages_of_the_user_and_leaves_out_those_of_ros(tmp_path):
+    command, python = tmp_path / "jsac-ros", tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH" "$@"\n')
+    python.chmod(0o755)
+    command.write_text(load_tool("setup_environment").COMMAND.format(python=python))
+    for given, kept in (
+        ("/opt/ros/jazzy/lib/python3:/home/me/my lab:/ws", "/home/me/my lab:/ws"),
+        ("/opt/ros/x", ""),
+        ("", ""),
+    ):
+        done = subprocess.run(
+            ["sh", command, "run", "a b"], env={"PYTHONPATH": given}, capture_output=True, text=True, timeout=10
+        )
+        assert done.stdout == f"{kept} -P -m jsac_ros run a b\n", done
 
 
 @pytest.mark.parametrize("sourced", ["", "/opt/ros/jazzy"])

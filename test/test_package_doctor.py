@@ -23,6 +23,7 @@ DOMAIN = domains.take()
 HEARD = {
     "topic": "camera/image_raw", "max_age_s": 0.2, "is_camera": True, "count": 120, "problem": "", "rate_hz": 30.0,
     "age_s": 0.02, "oldest_s": 0.04, "largest_gap_s": 0.05, "brightness": 120.0,
+    "arrivals": [40, 40], "image_bytes": 921_600,
 }  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def heard(**changes):
         (heard(oldest_s=0.3), "amber"),
         (heard(age_s=0.3, oldest_s=0.3), "red"),
         (heard(brightness=9.0), "amber"),
+        (heard(arrivals=[9, 40]), "amber"),
+        (heard(arrivals=None), "green"),
         (topics.judged("wrist", HEARD | {"count": 0}, config(robot={"driver": "sim"})), "green"),
         (topics.judged("joints", HEARD | {"is_camera": False, "brightness": None, "rate_hz": 125.0, "age_s": 0.002, "oldest_s": 0.004, "largest_gap_s": 0.02}, config()), "green"),
         (topics.judged("joints", HEARD | {"is_camera": False, "brightness": None, "rate_hz": 10.0, "age_s": 0.002}, config()), "red"),
@@ -79,6 +82,13 @@ def heard(**changes):
 def test_a_check_is_graded_and_names_a_cure(found, level):
     assert found.level == level
     assert bool(found.cure) == (level != "green") and found.said
+
+
+def test_lost_images_are_counted_and_the_cure_is_the_actors():
+    found = heard(arrivals=[9, 40])
+    assert (
+        "; 9 of 40 images arrive" in found.said and "localhost_shared_memory.xml, or set cameras.wrist.compressed" in found.cure
+    )
 
 
 def test_this_computer_is_read():

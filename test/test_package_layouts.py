@@ -19,7 +19,7 @@ from jsac_ros.ros_types import message_class
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "config" / "layouts"
 IMAGE, DIAGNOSTICS = "sensor_msgs/msg/Image", "/diagnostics"
-OF_THE_DRIVER = {"/robot_description"}  # of the robot's own; a simulated one has none
+OF_THE_DRIVER = {"/robot_description"}  # or of the simulator: nodes/sim_description.py
 
 
 def published():

@@ -12,6 +12,7 @@ SOURCES = {
     "control/safety/rules.py": (),
     "control/safety/contact.py": ("Contact",),
     "control/safety/grippers.py": ("missing",),
+    "control/arrivals.py": ("lost", "cure"),
     "control/inputs.py": ("view", "_problem", "_stale"),
     "control/stamps.py": (),
     "control/session.py": ("start", "pause", "stop", "_step_reset", "_fail"),

@@ -20,7 +20,7 @@ def test_a_page_is_current(name):
 def test_a_field_has_its_range_its_default_its_unit_and_its_comment():
     text = reference.configuration()
     assert (
-        "| `rate_hz` | number, 50 to 1000 | `125.0` | Hz | slower adds a period to every age below, faster is not kept |"
+        "| `rate_hz` | number, 50 to 1000 | `125.0` | Hz | a longer period adds to every age below, a shorter one cannot be kept |"
         in text
     )
     assert "| `max_joint_jerk_rad_s3` | number, 0 (off) or 1 to 10000 | `0.0` | rad/s³ | 0: not limited |" in text

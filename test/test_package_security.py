@@ -12,6 +12,7 @@ from jsac_ros.control import teleop
 from jsac_ros.nodes.operator import SERVICES
 from jsac_ros.nodes.recorder import topics as recorded
 from jsac_ros.nodes.reporter import STATUSES
+from jsac_ros.nodes.sim_description import info_topic
 from jsac_ros.rig import Rig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,8 +29,8 @@ DOES = {
 SECTIONS = {
     "safety": ("safety", "robot_commands"), "actor": ("actor", "actor_reports", "transitions"), "replay": ("replay",),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
-    "dashboard": ("dashboard", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
-    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot",), "target_display": ("target_display",),
+    "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
+    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
     "recorder": (), "player": (), "operator": (), "listening": ("listening",),
 }  # fmt: skip
 NO_JSAC_NODE = ("operator", "listening")  # without what `refusals` publishes
@@ -47,7 +48,10 @@ VALUES = {
     ("actor", "subscribes", "source.topic"): SENSORS,
     ("actor", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
     ("console", "calls", "service"): list(SERVICES.values()),
-    ("dashboard", "subscribes", "topic"): [*STATUSES, *CAMERAS],
+    ("dashboard", "subscribes", "topic"): list(STATUSES),
+    ("dashboard_watch", "subscribes", "topic"): [
+        *CAMERAS, "policy_command", "shadow_command", "applied_action", ROBOT.joint_states_topic,
+    ],
     ("reporter", "subscribes", "topic"): list(STATUSES),
     ("listening", "subscribes", "source.topic"): SOURCES,
     ("listening", "subscribes", "topic"): ["/doctor_*"],
@@ -57,11 +61,13 @@ VALUES = {
         "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.speed_scaling_topic, ROBOT.safety_mode_topic,
     ],
     ("safety", "subscribes", "wrench_topic"): [],
+    ("sim_description", "publishes", "info_topic(topic)"): [info_topic(topic) for topic in CAMERAS],
     ("sim_robot", "publishes", "running"): [ROBOT.program_running_topic],
     ("sim_robot", "publishes", "scaling"): [ROBOT.speed_scaling_topic],
     ("sim_robot", "publishes", "topic"): CAMERAS,
     ("sim_robot", "publishes", "sensor.config.topic"): SENSORS,
     ("sim_robot", "subscribes", "robot.twist_topic"): [],
+    ("teleop", "subscribes", "mapping.buttons_topic"): [],
     ("teleop", "subscribes", "mapping.topic"): [
         teleop.load(file.stem).topic for file in (ROOT / "config" / "teleop").glob("*.yaml")
     ],

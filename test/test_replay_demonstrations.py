@@ -1,5 +1,6 @@
 """Demonstrations one by one: which episodes of a run are kept, listed, dropped and merged."""
 
+import numpy as np
 import pytest
 from replay_cases import SPACES, make_episode, same
 
@@ -8,6 +9,7 @@ from jsac_ros.replay.demonstrations import drop, episodes_of, keep
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.samplers import open_demonstrations
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.report import demonstration_page
 from jsac_ros.report.demonstrations import demonstrations_left, demonstrations_of
 
 LENGTHS = (3, 5, 4)
@@ -65,9 +67,9 @@ def test_dropping_takes_an_episode_out_and_nothing_else(store):
 def test_what_cannot_be_done_is_named_and_changes_nothing(store, tmp_path):
     with pytest.raises(StoreError, match="has episodes 0 to 3; episode 7 is none of them"):
         drop(store, {1, 7})
-    with pytest.raises(StoreError, match="no episode of it is kept"):
+    with pytest.raises(StoreError, match="no episode is kept"):
         drop(store, {0, 1, 2, 3})
-    with pytest.raises(StoreError, match="is there already; expected a new folder"):
+    with pytest.raises(StoreError, match="exists already; expected a new folder"):
         keep(store, tmp_path, lambda episode: True)
     writer = FrameStore.open(store, SPACES, 100)
     with pytest.raises(StoreError, match="a process is writing to it"):
@@ -98,3 +100,28 @@ def test_a_demonstration_succeeded_and_was_not_discarded(tmp_path):
     (tmp_path / "episodes.csv").write_text("session,episode,success,reason\n" + "".join(lines))
     assert demonstrations_of(tmp_path) == {(2**62, 0), (2**62, 3)}
     assert demonstrations_left(tmp_path, 3) == 1 and demonstrations_left(tmp_path, 1) == 0
+
+
+def test_a_page_shows_a_film_of_every_episode_and_follows_what_is_dropped(store, capsys):
+    frames = np.load(store / "frames_wrist.npy", mmap_mode="r+")
+    frames[5] += 1  # of episode 1
+    frames.flush()
+    assert main(["demo", "page", str(store)]) == 0
+    page = store / "episodes.html"
+    assert f"to look through them: {page}" in capsys.readouterr().out
+    text = page.read_text()
+    assert text.count("<figure class=film") == 4 and text.count("data:image/jpeg;base64,") == 4
+    assert "<b>Episode 1</b>: 5 steps, 0.2 s" in text and "wrist; 1 damaged frames are left out" in text
+    assert "no success, incomplete, wrist" in text and "4 episodes, 2 of them with success, 14 steps" in text
+    assert main(["demo", "drop", str(store), "1", "3"]) == 0
+    assert page.read_text().count("<figure class=film") == 2
+
+
+def test_a_page_that_cannot_be_written_loses_no_demonstration(store, monkeypatch, capsys):
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demonstration_page, "write_text", full)
+    assert main(["demo", "drop", str(store), "1"]) == 1
+    assert f"warning: {store}: no page was written: No space left on device" in capsys.readouterr().out
+    assert len(kept_in(store)[0]) == 3

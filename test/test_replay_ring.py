@@ -172,7 +172,7 @@ def test_what_a_dead_run_left_is_replaced_and_never_read(name):
     producer.fill(0.0)
     producer.publish()
     crash(producer)
-    with pytest.raises(FileNotFoundError, match="producer is gone"):
+    with pytest.raises(FileNotFoundError, match="producer has exited"):
         BatchRing.attach(name, batch_layout(SPACES, 4))
     producer = BatchRing.create(name, LAYOUT, 2)
     consumer = BatchRing.attach(name, LAYOUT)

@@ -156,7 +156,7 @@ def test_demonstrations_that_do_not_fit_are_refused(tmp_path):
     FrameStore.open(tmp_path / "other", VARIANTS["no image"], 30).close()
     FrameStore.open(tmp_path / "empty", SPACES, 30).close()
     for folder, message in (
-        ("other", "image 'wrist' is missing"), ("empty", "expected some"), ("nothing", "no replay store"),
+        ("other", "image 'wrist' is missing"), ("empty", "expected at least one"), ("nothing", "no replay store"),
         ("used", "a process is writing to it; expected a snapshot"),
     ):  # fmt: skip
         with pytest.raises(StoreError, match=message):

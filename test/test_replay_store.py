@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from replay_cases import SPACES, VARIANTS, WRIST, make_episode, make_transition, same, with_stacks
 from scipy import stats
 
+from jsac_ros.replay.episodes import Episodes
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.spaces import VectorSpace
@@ -325,7 +326,7 @@ def test_a_store_of_other_spaces_is_refused_by_the_names_that_differ(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="expected a folder that can be written"):
+    with pytest.raises(StoreError, match="expected a writable folder"):
         FrameStore.open(tmp_path / "file" / "store", SPACES, 10)
     with pytest.raises(StoreError, match="no replay store"):
         FrameStore.read(tmp_path / "file" / "store")
@@ -384,4 +385,23 @@ def test_a_store_that_is_read_is_a_picture_of_one_moment(tmp_path):
     with pytest.raises(StoreError, match="overwritten meanwhile"):
         seen.transition(5)
     assert seen.damaged() == []
+    store.close()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_the_newest_observation_is_stacked_within_its_episode(tmp_path, steps):
+    spaces = VARIANTS["two images of two stacks"]
+    episodes = [make_transition(spaces, sequence=k, step=k, is_last=k == 3) for k in range(4)]
+    episodes += [make_transition(spaces, sequence=4 + k, episode=1, step=k) for k in range(steps)]
+    store = FrameStore.open(tmp_path, spaces, 64)
+    assert Episodes(tmp_path).newest_observation() is None
+    for transition in episodes:
+        store.append(transition)
+    number, seen = Episodes(tmp_path).newest_observation()
+    assert number == len(episodes) and set(seen) == {"wrist", "scene", "joint_position"}
+    for image in spaces.images:
+        own = [t.frames[image.name] for t in episodes[4:]][-image.stack :]
+        own = [own[0]] * (image.stack - len(own)) + own
+        np.testing.assert_array_equal(seen[image.name], np.concatenate(own, axis=-1))
+    np.testing.assert_array_equal(seen["joint_position"], episodes[-1].vectors["joint_position"])
     store.close()

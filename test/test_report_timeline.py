@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from report_cases import write_run
 
+from jsac_ros.report.run_events import events_of
 from jsac_ros.report.summary import Totals, read_totals
 from jsac_ros.report.tables import read_rows
-from jsac_ros.report.timeline import LANES, MOST_LISTED, MOST_RULES, drawn_timeline, events_of, lines_of
+from jsac_ros.report.timeline import LANES, MOST_LISTED, MOST_RULES, drawn_timeline, lines_of
 from jsac_ros.report.write import plt, write
 
 

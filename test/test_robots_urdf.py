@@ -104,7 +104,7 @@ def test_a_continuous_joint_has_no_range(tmp_path):
         ([joint("j", "base_link", "tool0", kind="planar")], "tool0", "joint j is planar; expected revolute"),
         ([joint("j", "base_link", "tool0")], "hand", "robot.tool_link is 'hand'; .* has base_link, tool0"),
         ([joint("j", "base_link", "tool0", kind="fixed")], "tool0", "no joint moves"),
-        ([joint("j", "base_link", "a"), joint("k", "b", "tool0")], "tool0", "does not hang on"),
+        ([joint("j", "base_link", "a"), joint("k", "b", "tool0")], "tool0", "is not attached to"),
     ],
 )
 def test_what_is_no_arm_is_refused_in_one_line(tmp_path, joints, tool, reason):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jsac_ros.bench.faults import FAULTS
+from jsac_ros.bench.fault_kinds import FAULTS
 from jsac_ros.control.safety.rules import NAMES, RULES
 
 MANUAL = (Path(__file__).resolve().parent.parent / "docs" / "safety.md").read_text()

@@ -190,7 +190,7 @@ def test_a_base_is_limited_in_speed_and_acceleration():
         ({"safety.max_joint_speed_rad_s": 1.0, "safety.max_joint_acceleration_rad_s2": 0.05}, "20.1 s to rest; expected at most 8 s"),
         ({"safety.max_joint_jerk_rad_s3": 0.001}, "safety.max_joint_jerk_rad_s3"),
         ({"robot.type": "joints", "robot.joints": ["a"], "robot.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": []}, "kinematics"),
-        ({"robot.interface": "twist"}, "is no mobile base"),
+        ({"robot.interface": "twist"}, "is not a mobile base"),
     ],
 )  # fmt: skip
 def test_a_configuration_that_cannot_be_kept_is_refused(changes, said):

@@ -15,7 +15,7 @@ import rclpy
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rig_cases import BASE, REACHER, config_of, robot_of
-from sensor_msgs.msg import BatteryState, CompressedImage, Image, JointState
+from sensor_msgs.msg import BatteryState, CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -42,13 +42,15 @@ class Station:
         self.node = rclpy.create_node("station", context=self.context)
         self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.joints, self.images, self.running, self.scaling, self.truth = [], [], [], [], []
+        self.joints, self.images, self.running, self.scaling, self.truth, self.infos, self.urdfs = [], [], [], [], [], [], []
         self.camera = next(iter(config.cameras.values()))
         image_type = CompressedImage if self.camera.compressed else Image
         for kind, topic, heard, qos in (
             (JointState, "joint_states", self.joints, 10),  # reliable, as its broadcaster publishes them
             (JointState, "sim_state", self.truth, qos_profile_sensor_data),
             (image_type, self.camera.topic, self.images, qos_profile_sensor_data),
+            (CameraInfo, "camera/camera_info", self.infos, 10),  # reliable, as image_transport's
+            (String, "robot_description", self.urdfs, LATCHED),
             (Bool, "io_and_status_controller/robot_program_running", self.running, LATCHED),
             (Float64, "speed_scaling_state_broadcaster/speed_scaling", self.scaling, 1),
         ):
@@ -151,6 +153,25 @@ def test_joint_states_and_images_come_with_their_stamps(robot):
     robot.wait_for(lambda: len(robot.joints) > 3 * len(robot.images) > 15)  # 125 to 30
 
 
+def test_the_camera_tells_its_intrinsics_with_each_image(robot):
+    robot.fresh(robot.infos, robot.images)
+    robot.wait_for(lambda: len(robot.infos) > 3 and len(robot.images) > 3)
+    info, stamps = robot.infos[-2], [image.header.stamp for image in robot.images]
+    assert info.header.stamp in stamps and info.header.frame_id == robot.images[-1].header.frame_id == "wrist"
+    assert (info.height, info.width) == (128, 192) == (robot.images[-1].height, robot.images[-1].width)
+    focal = 192 / 1.1  # 1.1 m are seen across at one metre
+    assert list(info.k) == pytest.approx([focal, 0, 95.5, 0, focal, 63.5, 0, 0, 1])
+    assert list(info.p)[:3] == list(info.k)[:3] and list(info.d) == [0.0] * 5 and info.distortion_model == "plumb_bob"
+
+
+def test_who_comes_late_is_told_the_description(robot):
+    """Once: it is latched, as robot_state_publisher's."""
+    late = []
+    robot.node.create_subscription(String, "robot_description", late.append, LATCHED)
+    robot.wait_for(lambda: late and robot.urdfs)
+    assert late[0].data == robot.urdfs[0].data == robot_of("ur5", home=()).description and len(robot.urdfs) == 1
+
+
 def test_a_trajectory_moves_the_arm_and_ends_at_rest(robot):
     robot.fresh(robot.truth)
     before, _ = robot.state()
@@ -235,6 +256,7 @@ def test_the_velocity_interface_repeats_its_last_message_and_images_can_be_compr
     changes = {"cameras__wrist__compressed": True, "robot__interface": "velocity"}
     with running(tmp_path, **changes) as (_, station):
         station.wait_for(lambda: station.joints and station.images and station.velocity.get_subscription_count())
+        station.wait_for(lambda: station.infos and (station.infos[-1].height, station.infos[-1].width) == (128, 192))
         assert station.frame().shape == (64, 96, 3)
         station.wait_for(lambda: station.truth)
         station.velocity.publish(Float64MultiArray(data=[0.05] * 6))

@@ -90,7 +90,7 @@ def test_baselines_of_the_base(request):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"robot__type": "ur5"}, "actions.base.type is 'base_velocity'; ur5 is no mobile base"),
+        ({"robot__type": "ur5"}, "actions.base.type is 'base_velocity'; ur5 is not a mobile base"),
         ({"actions__base__scale": (1.0, 1.0, 1.0)}, "actions.base.scale is .*at most 2 items"),
         ({"cameras__front__channels": 1}, "cameras.front.channels is 1; expected 3"),
         ({"robot__joints": ("l", "r", "rear")}, "robot.joints is .*at most 2 items"),

@@ -59,7 +59,13 @@ if "LD_LIBRARY_PATH" in changed:  # the loader reads it only when a process star
 COMMAND = """\
 #!/bin/sh
 # Written by `make setup`. Works from any shell and folder with nothing sourced.
-unset PYTHONPATH
+# Your packages stay on PYTHONPATH; those of a sourced ROS 2 are left out, which .venv finds by itself or replaces by wheels.
+kept=
+IFS=:
+for folder in $PYTHONPATH; do
+    case $folder in /opt/ros/* | "") ;; *) kept=$kept:$folder ;; esac
+done
+export PYTHONPATH="${{kept#:}}"
 exec "{python}" -P -m jsac_ros "$@"
 """
 

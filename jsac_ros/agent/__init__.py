@@ -1,4 +1,4 @@
-"""What learns: pure functions of JAX. Importing this package imports no JAX; `build` does."""
+"""The learning algorithms: pure JAX functions. Importing this package imports no JAX; `build` does."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 def build(parameters: AgentParameters, spaces: Spaces) -> Agent:
     """The agent of the algorithm that `parameters.type` names.
 
-    Raises PluginError where there is no such algorithm, ConfigError where it cannot learn in these spaces.
+    Raises PluginError if there is no such algorithm, ConfigError if it cannot learn in these spaces.
     """
     return plugins.load("agent", parameters.type).build(parameters, spaces)

@@ -1,4 +1,4 @@
-"""What JSAC and SAC with a value function share: networks, optimisers, first parameters, acting."""
+"""The common part of JSAC and SAC with a value function: networks, optimisers, initial parameters, acting."""
 
 from __future__ import annotations
 
@@ -65,3 +65,12 @@ class ActorCritic(Agent):
         mean, log_std = self.networks.actor.apply({"params": params["actor"]}, z, observation.vector)
         action, _ = sample_tanh_gaussian(key, mean, log_std)
         return jnp.where(deterministic, jnp.tanh(mean), action)
+
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
+        """min_i Q_i(o, tanh of the mean), the action taken as a constant."""
+        critic = state.params["critic"]
+        z = self.networks.encode(critic, observation)
+        mean, _ = self.networks.actor.apply({"params": state.params["actor"]}, z, observation.vector)
+        action = jax.lax.stop_gradient(jnp.tanh(mean))
+        q = self.networks.critic.apply({"params": critic["critic"]}, z, observation.vector, action)
+        return jnp.min(q, axis=0)

@@ -1,4 +1,4 @@
-"""What every algorithm is: one class for its networks, its update and its policy, and one struct of all that learns."""
+"""The interface of an algorithm: one class for its networks, its update and its policy, and one struct of all that learns."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class TrainState:
     """All that learns. Parameters are float32 trees."""
 
     params: dict[str, Params]  # {"critic": ..., "actor": ..., ...}
-    opt_state: dict[str, Any]  # of the same names
+    opt_state: dict[str, Any]  # by the same names
     target: Params  # follows `params[agent.followed]`
     step: jax.Array  # int32 [], batches seen
-    skipped: jax.Array  # int32 [], of them not finite and left out
-    skipped_in_a_row: jax.Array  # int32 [], up to now
+    skipped: jax.Array  # int32 [], updates skipped because they were not finite
+    skipped_in_a_row: jax.Array  # int32 [], up to the latest update
     key: jax.Array  # uint32 [2]
 
 
@@ -48,9 +48,9 @@ class Sample(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What `learn` found beside the next state."""
+    """The results of `learn` besides the next state."""
 
-    is_finite: jax.Array  # bool []; where false the target stays too and the update counts as skipped
+    is_finite: jax.Array  # bool []; if false, the target stays too and the update counts as skipped
     td_error: jax.Array  # float32 [B]
     metrics: Metrics  # float32 scalars
 
@@ -62,11 +62,11 @@ class Agent(ABC):
     """
 
     followed: ClassVar[str]  # name of the parameters that `state.target` follows
-    # Parameters that change what the same weights compute; the others show in the shapes or matter only in learning.
-    # None: all of them.
+    # Fields that change what the same parameters compute; the others show in the shapes or matter only in learning.
+    # None: all fields.
     forward_fields: ClassVar[tuple[str, ...] | None] = None
-    head_scale = ORTHOGONAL_SCALE  # of the first weights of the last layers
-    optimisers: dict[str, Optimiser]  # name in `state.params` -> what moves it
+    head_scale = ORTHOGONAL_SCALE  # of the initial kernels of the last layers
+    optimisers: dict[str, Optimiser]  # name in `state.params` -> its optimiser
 
     def __init__(self, parameters: ScaffoldParameters, spaces: Spaces):
         """Raises ConfigError with a line for each part of `spaces` that does not fit."""
@@ -75,19 +75,26 @@ class Agent(ABC):
 
     @abstractmethod
     def init_params(self, draw: Callable[[Any], Params]) -> dict[str, Params]:
-        """First parameters by name. draw: tree of shapes (jax.ShapeDtypeStruct) -> tree of arrays."""
+        """Initial parameters by name. draw: tree of shapes (jax.ShapeDtypeStruct) -> tree of arrays."""
 
     @abstractmethod
     def learn(self, state: TrainState, sample: Sample, key: jax.Array) -> tuple[TrainState, Outcome]:
-        """One update of `state.params` and `state.opt_state`, pure; the scaffold does the rest of the state."""
+        """One update of `state.params` and `state.opt_state`, pure; `agent/update.py` updates the rest of the state."""
 
     @abstractmethod
     def policy_params(self, state: TrainState) -> Params:
-        """Tree of what acting needs, all float32."""
+        """The tree of parameters that acting needs, all float32."""
 
     @abstractmethod
     def act(self, params: Params, observation: Inputs, key: jax.Array, deterministic: jax.Array) -> jax.Array:
-        """Actions float32 [B, A] of a batch of observations, pure. params: of `policy_params`."""
+        """Actions float32 [B, A] for a batch of observations, pure. params: from `policy_params`."""
+
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
+        """The value of the policy's best action, float32 [B]; pure, differentiable by the images, which may be float32 in
+        [0, 255]. Where an algorithm has no critic: the size of that action.
+        """
+        action = self.act(self.policy_params(state), observation, jax.random.PRNGKey(0), jnp.bool_(True))
+        return jnp.linalg.norm(action, axis=-1)
 
     def init(self, seed: int) -> TrainState:
         """A fresh state."""
@@ -97,7 +104,7 @@ class Agent(ABC):
 
     @cached_property
     def template(self) -> TrainState:
-        """The shapes and dtypes of a state; nothing is allocated, whatever the sizes."""
+        """The shapes and dtypes of a state; allocates nothing."""
         zeros = lambda shapes: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.eval_shape(lambda: self._fresh(self.init_params(zeros), jax.random.PRNGKey(0)))
 
@@ -107,7 +114,7 @@ class Agent(ABC):
         return jax.eval_shape(self.policy_params, self.template)
 
     def step(self, state: TrainState, name: str, grads: Params, is_finite: jax.Array) -> TrainState:
-        """`state` with one guarded optimiser step of `params[name]`."""
+        """`state` after one guarded optimiser step of `params[name]`."""
         params, opt_state = gradient.step(self.optimisers[name], grads, state.params[name], state.opt_state[name], is_finite)
         return state.replace(params=state.params | {name: params}, opt_state=state.opt_state | {name: opt_state})
 
@@ -116,7 +123,7 @@ class Agent(ABC):
         return TrainState(
             params=params,
             opt_state={name: optimiser.init(params[name]) for name, optimiser in self.optimisers.items()},
-            target=jax.tree.map(jnp.array, params[self.followed]),  # a copy: an update gives both away
+            target=jax.tree.map(jnp.array, params[self.followed]),  # a copy, because an update donates both
             step=jnp.int32(0),
             skipped=jnp.int32(0),
             skipped_in_a_row=jnp.int32(0),

@@ -1,4 +1,4 @@
-"""DrQ random shift (Kostrikov et al., 2021): the image moved by up to `pad` pixels, its edge replicated."""
+"""DrQ random shift (Kostrikov et al., 2021): moves the image by up to `pad` pixels and replicates its edge."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 
 def shift_images(key: jax.Array, images: dict[str, jax.Array], pad: int, joined: bool) -> dict[str, jax.Array]:
-    """Every image of every sample shifted by its own offset; images that one encoder joins share theirs.
+    """Shifts every image of every sample by its own offset; images that one encoder joins share an offset.
 
-    images: {name: uint8 [B, H, W, S*C]}; joined ones are of one size, so that one key draws the same offsets.
+    images: {name: uint8 [B, H, W, S*C]}; joined images have one size, so one key draws the same offsets.
     """
     if not images:
         return images

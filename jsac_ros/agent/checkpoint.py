@@ -1,8 +1,8 @@
-"""Checkpoints of all that learns, with Orbax: written in the background, atomic, a bounded number kept.
+"""Checkpoints of all that learns, with Orbax: written in the background, atomic, limited in number.
 
 A checkpoint is a folder named by its step that holds `state` (the arrays of a TrainState) and `about` (JSON: format
-version, shapes of every array, spaces, parameters, and counters of the process that saved it, such as the replay's place).
-It is renamed into place when complete, so what is listed is whole; leftovers of a killed writer are removed.
+version, shapes of every array, spaces, parameters, and counters of the process that saved it, such as the position in replay).
+It is renamed into place when complete, so every listed checkpoint is complete; leftovers of a killed writer are removed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from jsac_ros.agent import checkpoint_files
 from jsac_ros.agent.agent import Agent, TrainState
 from jsac_ros.agent.checkpoint_files import FORMAT, CheckpointError
 
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write has several tracebacks there, and one line here
+logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write logs several tracebacks there, and one line here
 
 
 class Checkpoints:
-    """The checkpoints of one run. Close it: the last write may still be under way. A write that fails costs no whole one."""
+    """The checkpoints of one run. Close it: the last write may be in progress. A failed write damages no complete one."""
 
-    def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3):
-        """keep: how many; None: all."""
+    def __init__(self, folder: str | Path, agent: Agent, keep: int | None = 3, read_only: bool = False):
+        """keep: how many; None: all. read_only: nothing is written or cleared away, as a learner may be writing here."""
         self._agent = agent
         self._folder = Path(folder).resolve()
         self._failed = False  # a write
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
+        if read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+        else:
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> Checkpoints:
@@ -45,10 +48,10 @@ class Checkpoints:
         self.close()
 
     def save(self, state: TrainState, counters: dict[str, Any]) -> None:
-        """Copies the state to the host, then writes it in the background; waits for a write still under way.
+        """Copies the state to the host, then writes it in the background; waits for a write in progress.
 
-        counters: JSON values, given back by `restore`. Saving a step that is already there does nothing. Raises
-        CheckpointError where this write cannot begin, or the one before failed in the background; this one then has begun.
+        counters: JSON values, given back by `restore`. Saving an existing step does nothing. Raises
+        CheckpointError if this write cannot start, or if the previous one failed in the background; this one has then started.
         """
         failure = None
         try:
@@ -58,7 +61,7 @@ class Checkpoints:
             failure = error
         step = int(state.step)
         if step != self.latest():
-            # A copy of our own: the next update gives the state's buffers away while Orbax still writes.
+            # A copy: the next update donates the state's buffers while Orbax still writes.
             host = jax.tree.map(np.array, state)
             about = {
                 "format": FORMAT,
@@ -79,18 +82,18 @@ class Checkpoints:
             yield
         except Exception as error:  # whatever Orbax, its threads and the file system raise
             self._failed = True
-            self._manager.reload()  # it counts what it began
+            self._manager.reload()  # it counts the checkpoints that it started
             self._clear()
             raise CheckpointError(f"checkpoint {self._folder}: cannot be written: {documents.one_line(error)}") from error
 
     def latest(self) -> int | None:
-        """The newest whole checkpoint's step; None where there is none."""
+        """The step of the newest complete checkpoint; None if there is none."""
         return checkpoint_files.latest(self._folder)
 
     def restore(self, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
-        """The state, to the bit, and the counters, of the newest checkpoint or of `step`.
+        """The exact state and the counters of the newest checkpoint or of `step`.
 
-        Raises CheckpointError where there is none, or its format, algorithm, parts or shapes are other ones.
+        Raises CheckpointError if there is none, or its format, algorithm, parts or shapes differ.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -102,21 +105,21 @@ class Checkpoints:
         checkpoint_files.refuse_others(where, found, expected)
         template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         state = self._read(step, state=ocp.args.StandardRestore(template))["state"]
-        # Not committed to a device, as a fresh state is not, or the update would be compiled again.
+        # Not committed to a device, like a fresh state; else the update would be compiled again.
         return jax.tree.map(jnp.asarray, state), about["counters"]
 
     def close(self) -> None:
-        """Waits until everything is written. Raises CheckpointError where it was not."""
+        """Waits until everything is written. Raises CheckpointError if a write failed."""
         try:
             with self._written():
                 self._manager.wait_until_finished()
         finally:
             self._manager.close()
-            if self._failed:  # what its other threads wrote since
+            if self._failed:  # written by its other threads since
                 self._clear()
 
     def _clear(self) -> None:
-        """Removes what failed writes left, which may be what fills the disk."""
+        """Removes the leftovers of failed writes, which may fill the disk."""
         for leftover in self._folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
 

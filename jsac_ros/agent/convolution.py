@@ -1,7 +1,7 @@
 """Strided VALID convolution whose input gradient is fast on CPUs.
 
-The input gradient of a stride-s convolution is a convolution over a gradient with s - 1 zeros between its entries; XLA
-multiplies with all of them. Seen from one residue of the input's index (mod s), only some taps of the kernel ever meet
+The input gradient of a stride-s convolution is a convolution over a gradient with s - 1 zeros between its entries, and XLA
+multiplies with all of them. For one residue of the input's index (mod s), only some taps of the kernel meet
 an entry: s^2 small dense convolutions with stride 1, interleaved, give the same sums without the zeros.
 """
 

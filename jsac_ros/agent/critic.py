@@ -15,6 +15,6 @@ def bellman_error(q: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Arr
 
 
 def critic_loss(params, networks: Networks, sample: Sample, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The loss, [], and Q(o, a), [N, B]. `params` holds {"encoder", "critic"}; `target`, [B], is a constant."""
+    """The loss, [], and Q(o, a), [N, B]. `params`: {"encoder", "critic"}; `target`, [B], is a constant."""
     q = networks.q_values(params, sample.observation, sample.action)
     return bellman_error(q, target, sample.weight), q

@@ -1,4 +1,4 @@
-"""Where state and batches lie: on one device, or the state on each of several and a share of every batch on each."""
+"""Placement of state and batches: on one device, or the state on each of several and a share of every batch on each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Devices:
     """The first `count` devices of this process. With one, arrays go to JAX's default device, uncommitted."""
 
     def __init__(self, count: int = 1):
-        """Raises ValueError where there are not so many."""
+        """Raises ValueError if there are fewer."""
         available = jax.local_devices()
         if count > len(available):
             raise ValueError(f"learner.devices is {count}; expected at most {len(available)} on this machine")
@@ -28,12 +28,12 @@ class Devices:
         return jax.device_put(state, self.state)
 
     def put_batch(self, batch: Batch) -> Batch:
-        """Returns at once and copies in the background; on a CPU the arrays are read in place.
+        """Returns immediately and copies in the background; on a CPU the arrays are read in place.
 
-        Raises ValueError where the batch cannot be shared equally.
+        Raises ValueError if the batch cannot be divided equally.
         """
         if len(batch.reward) % self.count:
             raise ValueError(f"replay.batch_size is {len(batch.reward)}; expected a multiple of learner.devices {self.count}")
         if self.count == 1 and jax.default_backend() == "cpu":
-            return batch  # the update takes NumPy arrays as they are; to put each of them first takes milliseconds
+            return batch  # the update takes NumPy arrays directly; jax.device_put of each takes milliseconds
         return jax.device_put(batch, self._batch)

@@ -1,4 +1,4 @@
-"""A policy to carry away: `policy.safetensors` with the weights, `policy.json` with all that is needed to use them.
+"""An exported policy: `policy.safetensors` with the parameters, `policy.json` with all that is needed to use them.
 
     policy = load("my_policy")                      # no ROS, no learner
     action = policy({"wrist": image, "joint_position": vector})   # -> {"arm": float32 [A] in [-1, 1]}
@@ -30,7 +30,7 @@ from jsac_ros.types import Action
 
 @dataclass(frozen=True)
 class Policy:
-    """A loaded policy. `about` is the JSON; calling it acts deterministically unless told otherwise."""
+    """A loaded policy. `about` is the JSON; calling it acts deterministically unless a key is given."""
 
     act: Act
     params: Params
@@ -45,7 +45,7 @@ class Policy:
         """observation: {image: uint8 [H, W, S*C], oldest frame first; vector: float32 [n]}; -> {part: float32 [a]}.
 
         key: uint32 [2] of `action_key`, to sample instead of taking the mean.
-        Raises ValueError naming the part that is missing, unknown, or of another shape or dtype.
+        Raises ValueError naming a part that is missing, unknown, or of another shape or dtype.
         """
         self.spaces.check_observation(observation)
         key, deterministic = (action_key(0, 0, 0), True) if key is None else (key, False)
@@ -53,9 +53,9 @@ class Policy:
 
 
 def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any]) -> None:
-    """Writes a policy of `Agent.policy_params`.
+    """Writes the policy with the parameters from `Agent.policy_params`.
 
-    card: JSON values about where it was learned and what its actions mean (task, robot, steps, results, ...).
+    card: JSON values about its origin and the meaning of its actions (task, robot, steps, results, ...).
     """
     tensors = {_name(path): np.array(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     about = {
@@ -70,14 +70,14 @@ def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any])
     beside = folder / f".{WEIGHTS}", folder / f".{ABOUT}"
     save_file(tensors, beside[0])
     beside[1].write_text(json.dumps(about, indent=2) + "\n")
-    beside[0].replace(folder / WEIGHTS)  # both are complete: the policy before is not lost to a full disk
+    beside[0].replace(folder / WEIGHTS)  # both are complete, so a full disk does not destroy the previous policy
     beside[1].replace(folder / ABOUT)
 
 
 def load(folder: str | Path, algorithm: str | None = None) -> Policy:
-    """Raises ValueError with one line where files are missing, damaged, of another format or of other shapes.
+    """Raises ValueError with one line if files are missing, damaged, of another format or of other shapes.
 
-    algorithm: `module:Class` of an algorithm that is no installed plug-in. A module that only the file names is not
+    algorithm: `module:Class` of an algorithm that is not an installed plug-in. A module that only the file names is not
     imported. No array is read or allocated before all shapes agree.
     """
     folder = Path(folder)
@@ -107,16 +107,16 @@ def _agent_of(about: dict[str, Any], algorithm: str | None) -> Agent:
         plugin = plugins.load("agent", named)
         parameters = plugin.Parameters.model_validate(about["agent"], strict=False)  # JSON has no tuples
         agent = plugin.build(parameters, Spaces.from_json(about["spaces"]))
-        _ = agent.policy_template  # shapes alone; sizes beyond what JAX counts raise here
+        _ = agent.policy_template  # shapes only; sizes beyond JAX's integers raise here
     except KeyError as error:
         raise ValueError(f"policy.json: {error} is missing") from None
-    except Exception as error:  # the sizes may be any: JAX has an exception for each way to be wrong
+    except Exception as error:  # the sizes may be anything, and JAX raises various exceptions
         raise ValueError(f"policy.json: {documents.one_line(error)}") from None
     return agent
 
 
 def _check_tensors(file: Any, agent: Agent) -> None:
-    """Raises ValueError where the header names other arrays than the agent's policy has."""
+    """Raises ValueError if the header names other arrays than those of the agent's policy."""
     found = {name: _described(file.get_slice(name)) for name in file.keys()}
     expected = {
         _name(path): f"F32{list(leaf.shape)}" for path, leaf in jax.tree_util.tree_leaves_with_path(agent.policy_template)

@@ -1,4 +1,4 @@
-"""One optimiser step: global-norm clip, Adam, weight clip, or nothing at all where the gradient is not finite."""
+"""One optimiser step: global-norm clip, Adam, weight clip; skipped if the gradient is not finite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Gradient(NamedTuple):
     """A loss with its gradient."""
 
     loss: jax.Array  # float32 []
-    aux: Any  # what the loss function gave beside it
+    aux: Any  # the auxiliary output of the loss function
     grads: Any
     norm: jax.Array  # float32 [], global
 
@@ -27,18 +27,18 @@ class Gradient(NamedTuple):
 
 
 def differentiate(loss: Callable, params: Any, *args: Any) -> Gradient:
-    """Of `loss(params, *args) -> (loss, aux)` by `params`."""
+    """The gradient of `loss(params, *args) -> (loss, aux)` with respect to `params`."""
     (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(params, *args)
     return Gradient(value, aux, grads, norm(grads))
 
 
 def norm(grads: Any) -> jax.Array:
-    """Of the whole tree, float32 []. As dot products: the squares of six million weights need not be written down."""
+    """Norm of the whole tree, float32 []. Computed as dot products, so the squares of six million values are never stored."""
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(grads)))
 
 
 def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
-    """optax's, with the one `norm` that the metrics have too, and a factor instead of a scaled copy of everything."""
+    """Like optax's, but with the same `norm` as the metrics, and with a factor instead of a scaled copy of the tree."""
 
     def clip(grads, state, params=None):
         factor = jnp.minimum(1.0, limit / norm(grads))
@@ -48,10 +48,10 @@ def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
 
 
 class Optimiser(NamedTuple):
-    """What moves one set of parameters."""
+    """The optimiser of one set of parameters."""
 
     transformation: optax.GradientTransformation
-    weight_clip_kappa: float = 0.0  # 0: weights are not clipped
+    weight_clip_kappa: float = 0.0  # 0: parameters are not clipped
 
     @property
     def init(self) -> Callable:
@@ -59,16 +59,16 @@ class Optimiser(NamedTuple):
 
 
 def make_optimiser(learning_rate: float, max_gradient_norm: float, weight_clip_kappa: float = 0.0) -> Optimiser:
-    """Clip to a global norm (Pascanu et al., 2013), then Adam, then clip the weights. A bound of 0: not clipped."""
+    """Clips to a global norm (Pascanu et al., 2013), then Adam, then clips the weights. A bound of 0: not clipped."""
     adam = optax.adam(learning_rate)
     transformation = optax.chain(clip_by_global_norm(max_gradient_norm), adam) if max_gradient_norm else adam
     return Optimiser(transformation, weight_clip_kappa)
 
 
 def step(optimiser: Optimiser, grads: Any, params: Any, opt_state: Any, is_finite: jax.Array) -> tuple[Any, Any]:
-    """Moves `params` along `grads`; -> (params, opt_state).
+    """Applies `grads` to `params`; returns (params, opt_state).
 
-    is_finite: bool []; where false both are returned as they came, to the bit.
+    is_finite: bool []; if false, both are returned unchanged, to the bit.
     """
     updates, new_opt_state = optimiser.transformation.update(grads, opt_state, params)
     new_params = optax.apply_updates(params, updates)

@@ -1,8 +1,8 @@
-"""First parameters (eq. 1): every kernel orthogonal with scale sqrt(2), biases zero, LayerNorm scales one.
+"""Initial parameters (eq. 1): every kernel orthogonal with scale sqrt(2), biases zero, LayerNorm scales one.
 
-Drawn in NumPy, on the host and once: nothing to compile, the same numbers on every device, and no QR decomposition
-inside XLA. That one blocks a worker of XLA's thread pool until others have done its parts (jaxlib 0.10.2,
-ParallelBatchMap): with the two workers of a two-core machine, two decompositions at a time deadlock.
+Drawn once, in NumPy on the host: nothing to compile, the same numbers on every device, and no QR decomposition
+inside XLA. XLA's QR blocks a worker of its thread pool until other workers have done its parts (jaxlib 0.10.2,
+ParallelBatchMap): with the two workers of a two-core machine, two concurrent decompositions deadlock.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ HEADS = frozenset({"mean", "log_std", "value", "values"})  # last layers
 
 
 def shapes_of(module: nn.Module, *inputs: Any) -> Any:
-    """The shapes of the parameters of `module` for inputs of these shapes (jax.ShapeDtypeStruct); {} where it has none."""
+    """The shapes of the parameters of `module` for inputs of these shapes (jax.ShapeDtypeStruct); {} if it has none."""
     return jax.eval_shape(module.init, jax.random.PRNGKey(0), *inputs).get("params", {})
 
 
 def initialise(shapes: Any, rng: np.random.Generator, head_scale: float = ORTHOGONAL_SCALE) -> Any:
-    """Parameters of these shapes: a tree of float32 NumPy arrays.
+    """Initial parameters of these shapes: a tree of float32 NumPy arrays.
 
     Kernels are [in, out], [h, w, in, out] of a convolution, or [N, in, out] of an ensemble.
-    head_scale: of the kernels of the last layers.
+    head_scale: scale of the kernels of the last layers.
     """
 
     def draw(path, leaf):

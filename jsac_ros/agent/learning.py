@@ -1,4 +1,4 @@
-"""The loop that learns: live from shared memory, one update a step of an environment, or from recordings.
+"""The learning loop: live from shared memory, one update per environment step, or from recordings.
 
 learner = Learner(agent, agent.init(seed))
 learner.compile(batch_size)
@@ -25,27 +25,27 @@ _END = object()
 
 
 class NotFinite(ValueError):
-    """Too many updates in a row were not finite."""
+    """Too many consecutive updates were not finite."""
 
 
 class Learner:
-    """An agent's state on its devices, its compiled update, and what was found last."""
+    """An agent's state on its devices, its compiled update, and the metrics of the last update."""
 
     def __init__(self, agent: Agent, state: TrainState, devices: int = 1):
-        """Raises ValueError where there are fewer devices."""
+        """Raises ValueError if there are fewer devices."""
         self.agent, self._devices = agent, Devices(devices)
         self.state = self._devices.put_state(state)
         self.updates = int(state.step)
         self.metrics: Metrics = {}  # of the last update, scalars, still on the device
-        self.update_s = 0.0  # the last update took, waiting for its batch not included
+        self.update_s = 0.0  # duration of the last update, without the wait for its batch
         self._update = make_update(agent, self._devices)
 
     def compile(self, batch_size: int) -> float:
-        """Compiles the update; -> seconds. Raises ValueError where the devices cannot share a batch of this size."""
+        """Compiles the update; returns seconds. Raises ValueError if the devices cannot share a batch of this size."""
         return compile_update(self._update, self.state, self.agent, batch_size, self._devices)
 
     def policy_params(self) -> Params:
-        """What acting needs, of the newest state."""
+        """The parameters that acting needs, from the newest state."""
         return self.agent.policy_params(self.state)
 
     def policy_vector(self) -> np.ndarray:
@@ -53,7 +53,7 @@ class Learner:
         return np.asarray(flatten(self.policy_params()))
 
     def loss_of(self, batch: Batch) -> float:
-        """The critic's loss on a batch; nothing is learned: an update of a copy that is thrown away."""
+        """The critic's loss on a batch, without learning: it updates a copy that is discarded."""
         copy = jax.tree.map(lambda leaf: leaf.copy(), self.state)
         return float(self._update(copy, self._devices.put_batch(batch))[1]["critic_loss"])
 
@@ -66,16 +66,16 @@ class Learner:
         on_skipped: Callable[[Batch, np.ndarray], None] = lambda batch, td_error: None,
         max_skipped_updates: int = 100,
     ) -> None:
-        """Learns until `batches` ends.
+        """Learns until `batches` is exhausted.
 
-        batches: NumPy batches, or None where nothing is ready. It is asked for the next one while the device computes,
-            and should then not block: only after it gave None is there nothing else to do.
-        give_back: called once for each batch, in order, when nothing reads its memory any more; with its TD errors,
-            float32 [B], or None where the update was skipped.
-        after: each called with this learner after every update.
-        on_skipped: called with batch and TD errors where an update was not finite and left out.
+        batches: NumPy batches, or None if none is ready. The next one is requested while the device computes,
+            and `batches` should not block then; it may block only after it gave None.
+        give_back: called once for each batch, in order, when its memory is no longer read, with its TD errors,
+            float32 [B], or None if the update was skipped.
+        after: hooks, each called with this learner after every update.
+        on_skipped: called with batch and TD errors if an update was not finite and was skipped.
 
-        Raises NotFinite where `max_skipped_updates` in a row were.
+        Raises NotFinite after `max_skipped_updates` skipped updates in a row.
         """
         source, after = iter(batches), tuple(after)
         batch, on_device = self._fetch(source)
@@ -94,7 +94,7 @@ class Learner:
             skipped = int(metrics["skipped_in_a_row"])
             if skipped:
                 on_skipped(batch, td_error)
-            rows = batch.index[:4].tolist()  # before its memory is another batch's
+            rows = batch.index[:4].tolist()  # before its memory is reused
             give_back(None if skipped else td_error)
             for hook in after:
                 hook(self)
@@ -105,13 +105,13 @@ class Learner:
             batch, on_device = ahead
 
     def _fetch(self, source: Iterator[Batch | None]) -> tuple:
-        """(batch, the same on its way to the device); (None, None) where nothing is ready, (_END, None) at the end."""
+        """(batch, its copy on the way to the device); (None, None) if none is ready, (_END, None) at the end."""
         batch = next(source, _END)
         return (batch, None) if batch is None or batch is _END else (batch, self._devices.put_batch(batch))
 
 
 def every(updates: int, hook: Hook) -> Hook:
-    """`hook`, called after each `updates`-th update alone."""
+    """A hook that calls `hook` after each `updates`-th update only."""
 
     def call(learner: Learner) -> None:
         if learner.updates % updates == 0:

@@ -1,6 +1,6 @@
 """Encoder, actor and critic of the write-up (sections 2.1 to 2.3).
 
-Parameters are float32 and start as `initial.py` draws them; with `bfloat16` the products run in it and every output
+Parameters are float32, drawn by `initial.py`. With `bfloat16` the products are computed in bfloat16 and every output
 is float32 again. Axes: B batch, N ensemble, V values of all vectors, A of all parts of an action, z the encoder's output.
 """
 
@@ -27,7 +27,7 @@ def normalise(image: jax.Array, limit: float = 1.0, dtype: Any = jnp.float32) ->
 
 
 def _convolve(x, kernel, strides, padding, **_):
-    """What nn.Conv calls, with our input gradient."""
+    """The convolution for nn.Conv, with our input gradient."""
     return convolve(x, kernel, strides[0])
 
 
@@ -36,7 +36,7 @@ def _dense(width: int, dtype: Any, name: str) -> nn.Dense:
 
 
 def _norm(dtype: Any, name: str) -> nn.LayerNorm:
-    # Two passes: E[x^2] - E[x]^2 would lose digits where the mean is large.
+    # Two passes: E[x^2] - E[x]^2 would lose digits if the mean is large.
     return nn.LayerNorm(use_fast_variance=False, dtype=dtype, name=name)
 
 
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, images: dict[str, jax.Array]) -> jax.Array | None:
-        """images: {name: uint8 [B, H, W, S*C]}; returns float32 [B, z], the images in order; None without an image."""
+        """images: {name: uint8 [B, H, W, S*C]}; returns float32 [B, z], the images in order; None if there is no image."""
         if not self.names:
             return None
         if self.joined:
@@ -82,10 +82,10 @@ class Encoder(nn.Module):
 
 
 class Latent(nn.Module):
-    """z projected to `width` with LayerNorm and tanh, then the vectors and what else there is. Without z: only those."""
+    """z projected to `width` with LayerNorm and tanh, concatenated with the vectors and other inputs. Without z: only those."""
 
     width: int
-    vector_limit: float  # vectors are clipped to +-limit where there is a z; 0: not clipped
+    vector_limit: float  # vectors are clipped to +-limit if there is a z; 0: not clipped
     dtype: Any
 
     @nn.compact
@@ -135,7 +135,7 @@ class Actor(nn.Module):
 
 
 class Value(nn.Module):
-    """One number."""
+    """A network with one scalar output."""
 
     mlp: dict[str, Any]
 
@@ -147,7 +147,7 @@ class Value(nn.Module):
 
 
 class Critic(nn.Module):
-    """(z, vectors, a) -> N values (section 2.3): one latent shared by an ensemble that is one batched computation."""
+    """(z, vectors, a) -> N values (section 2.3): an ensemble, computed as one batch, on one shared latent."""
 
     latent: dict[str, Any]
     mlp: dict[str, Any]
@@ -169,7 +169,7 @@ class Critic(nn.Module):
 
 
 class Settings(NamedTuple):
-    """What the networks of one agent have in common: arguments of `Encoder`, `Latent` and `MLP`."""
+    """Settings that the networks of one agent share: arguments of `Encoder`, `Latent` and `MLP`."""
 
     encoder: Encoder
     latent: dict[str, Any]
@@ -190,7 +190,7 @@ def settings_of(parameters: NetworkParameters, spaces: Spaces) -> Settings:
 
 
 class Shapes(NamedTuple):
-    """Inputs of a batch of one, as shapes; and those of the encoder's parameters."""
+    """Shapes of the inputs of a batch of one, and of the encoder's parameters."""
 
     encoder: Any
     z: jax.ShapeDtypeStruct | None
@@ -199,7 +199,7 @@ class Shapes(NamedTuple):
 
 
 def shapes_for(encoder: Encoder, spaces: Spaces) -> Shapes:
-    """What `initial.shapes_of` needs for the networks behind `encoder`. Allocates nothing."""
+    """The shapes that `initial.shapes_of` needs for the networks after `encoder`. Allocates nothing."""
     images = {image.name: jax.ShapeDtypeStruct((1, *image.shape), jnp.uint8) for image in spaces.images}
     params = shapes_of(encoder, images)
     z = jax.eval_shape(encoder.apply, {"params": params}, images)
@@ -208,17 +208,17 @@ def shapes_for(encoder: Encoder, spaces: Spaces) -> Shapes:
 
 
 class Networks(NamedTuple):
-    """Of an actor-critic. Parameters: {"encoder", "critic"} of the critic, whose loss trains both, and those of the actor."""
+    """Networks of an actor-critic. Parameters: {"encoder", "critic"} of the critic, whose loss trains both, and the actor's."""
 
     encoder: Encoder
     actor: Actor
     critic: Critic
 
     def encode(self, params: Any, observation: Inputs) -> jax.Array | None:
-        """z of the encoder in {"encoder", ...}."""
+        """z from the encoder in {"encoder", ...}."""
         return self.encoder.apply({"params": params["encoder"]}, observation.images)
 
     def q_values(self, params: Any, observation: Inputs, action: jax.Array) -> jax.Array:
-        """Q(o, a) of {"encoder", "critic"}, float32 [N, B]."""
+        """Q(o, a) from {"encoder", "critic"}, float32 [N, B]."""
         z = self.encode(params, observation)
         return self.critic.apply({"params": params["critic"]}, z, observation.vector, action)

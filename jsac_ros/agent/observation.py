@@ -1,4 +1,4 @@
-"""From the named parts of observations to what networks take: stacks of images and one vector."""
+"""From the named parts of observations to the inputs of networks: stacks of images and one vector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsac_ros.types import Batch
 
 
 class Inputs(NamedTuple):
-    """A batch of observations as the networks take it."""
+    """A batch of observations as input of the networks."""
 
     images: dict[str, jax.Array]  # {image: uint8 [B, H, W, S*C], oldest frame first}
     vector: jax.Array  # float32 [B, V], the vectors in the order of `Spaces`
@@ -26,14 +26,14 @@ def inputs_of(spaces: Spaces, observation: Mapping[str, jax.Array]) -> Inputs:
 
 
 def joined(parts: list[jax.Array], observation: Mapping[str, jax.Array]) -> jax.Array:
-    """Concatenates parts [B, n] on the last axis; without parts: float32 [B, 0] with the batch size of `observation`."""
+    """Concatenates parts [B, n] along the last axis; without parts: float32 [B, 0] with the batch size of `observation`."""
     if parts:
         return jnp.concatenate(parts, axis=-1)
     return jnp.zeros((len(next(iter(observation.values()))), 0), jnp.float32)
 
 
 def observations_of(spaces: Spaces, batch: Batch) -> tuple[Inputs, Inputs]:
-    """Observation and next observation of a sample; the images not shifted yet."""
+    """Observation and next observation of a sample; images not yet shifted."""
     pairs = {image.name: stacks(batch.frames[image.name], image.stack) for image in spaces.images}
     images, next_images = ({name: pair[k] for name, pair in pairs.items()} for k in (0, 1))
     return inputs_of(spaces, images | batch.vectors), inputs_of(spaces, next_images | batch.next_vectors)

@@ -1,6 +1,6 @@
-"""What can be configured of an algorithm: pydantic models and arithmetic alone, so that the starter checks without JAX.
+"""Configuration of the algorithms: only pydantic models and arithmetic, so that the starter can check it without JAX.
 
-The groups here are shared; `Parameters` of an algorithm (`agent/<algorithm>/parameters.py`) extends those that it uses.
+The groups here are shared; `Parameters` of an algorithm (`agent/<algorithm>/parameters.py`) extends those it uses.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Activation = Literal["relu", "leaky_relu", "elu", "silu", "tanh"]
 Layers = Annotated[tuple[int, ...], Field(min_length=1, max_length=16)]
 LogStd = Annotated[float, Field(ge=-20.0, le=20.0)]
 
-# Largest values of one layer of a network; beyond them it is a slip of the keyboard or a damaged file.
+# Largest values for one layer of a network; anything larger is a typing error or a damaged file.
 _LARGEST = {"conv_channels": 1024, "conv_kernels": 31, "conv_strides": 16, "hidden": 16_384}
 
 
 class ScaffoldParameters(AgentParameters):
-    """What the update does around every algorithm: random shifts before it, the target after it."""
+    """The part of the update that all algorithms share: random shifts before it, the target after it."""
 
-    # One encoder for each image, or one for all of them side by side on the channel axis, which are then of one size
+    # One encoder per image, or one for all images concatenated along the channel axis, which must then have one size
     encoder: Literal["separate", "joined"] = "separate"
-    shift_pad: Annotated[int, Field(ge=0, le=64)] = 4  # DrQ: shift by up to so many pixels; 0: no augmentation
+    shift_pad: Annotated[int, Field(ge=0, le=64)] = 4  # DrQ: shift by up to this many pixels; 0: no augmentation
     tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.005  # Polyak step of the target
-    target_period: Count = 1  # updates between two steps of the target
+    target_period: Count = 1  # updates between two updates of the target
 
     def misfits(self, spaces: Spaces) -> list[str]:
         problems = super().misfits(spaces)
@@ -43,18 +43,18 @@ class NetworkParameters(ScaffoldParameters):
     """Encoder and MLPs (write-up, sections 2.1 to 2.3); the defaults are the published encoder at 96x96."""
 
     conv_channels: Layers = (32, 32, 64, 64)
-    conv_kernels: Layers = (5, 5, 3, 3)  # pixels each way; one for all layers or one a layer
+    conv_kernels: Layers = (5, 5, 3, 3)  # pixels in each direction; one for all layers or one per layer
     conv_strides: Layers = (2, 2, 1, 1)
     conv_activation: Activation = "leaky_relu"
-    pixel_limit: Annotated[float, Field(gt=0.0, le=255.0)] = 1.0  # pixels 0..255 become -limit..limit
-    vector_limit: NonNegative = 0.0  # where there is an image, vectors are clipped to +-limit; 0: not clipped
+    pixel_limit: Annotated[float, Field(gt=0.0, le=255.0)] = 1.0  # pixels 0..255 are scaled to -limit..limit
+    vector_limit: NonNegative = 0.0  # if there is an image, vectors are clipped to +-limit; 0: not clipped
     latent_dim: Annotated[int, Field(ge=1, le=16_384)] = 64
     hidden: Layers = (1024, 1024)
     hidden_activation: Activation = "relu"
-    layer_norm: bool = True  # in MLPs and encoder; the latent has its LayerNorm always
+    layer_norm: bool = True  # in MLPs and encoder; the latent always has LayerNorm
     conv_layer_norm: bool = True  # with layer_norm: between the convolutions too
-    head_scale: Positive = math.sqrt(2.0)  # of the first orthogonal weights of the last layers
-    bfloat16: bool = False  # products in bfloat16; parameters, losses and optimisers stay float32
+    head_scale: Positive = math.sqrt(2.0)  # of the initial orthogonal kernels of the last layers
+    bfloat16: bool = False  # products in bfloat16; parameters, losses and optimiser states stay float32
 
     @model_validator(mode="after")
     def _check_layers(self):
@@ -107,8 +107,8 @@ class ActorCriticParameters(NetworkParameters, OptimiserParameters):
     target_entropy_std: Positive = 0.3  # for "max_std"
     actor_max_gradient_norm: NonNegative = 0.0  # 0: max_gradient_norm
     temperature_max_gradient_norm: NonNegative = 0.0  # 0: not clipped
-    actor_period: Count = 1  # updates of the critic per update of the actor
-    critic_warmup_updates: Annotated[int, Field(ge=0)] = 0  # first updates that leave actor and temperature alone
+    actor_period: Count = 1  # critic updates per actor update
+    critic_warmup_updates: Annotated[int, Field(ge=0)] = 0  # number of first updates that leave actor and temperature unchanged
 
     @model_validator(mode="after")
     def _check_log_std(self):
@@ -125,7 +125,7 @@ class ActorCriticParameters(NetworkParameters, OptimiserParameters):
 
 
 def smallest_image(parameters: NetworkParameters) -> int:
-    """Pixels each way that leave one pixel after the last of the VALID convolutions."""
+    """The smallest image side, in pixels, that leaves one pixel after the last of the VALID convolutions."""
     side = 1
     for _, kernel, stride in reversed(parameters.conv_layers):
         side = (side - 1) * stride + kernel
@@ -133,6 +133,6 @@ def smallest_image(parameters: NetworkParameters) -> int:
 
 
 def check_spaces(parameters: AgentParameters, spaces: Spaces) -> None:
-    """Raises ConfigError, a line for each part of `spaces` that an agent of these parameters cannot learn from."""
+    """Raises ConfigError with a line for each part of `spaces` that an agent with these parameters cannot learn from."""
     if problems := parameters.misfits(spaces):
         raise ConfigError("\n".join(problems))

@@ -1,4 +1,4 @@
-"""What the actor process needs: the policy's parameters as one vector, and one action from one observation."""
+"""Functions for the actor process: the policy's parameters as one vector, and one action from one observation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Act = Callable[[Params, Mapping[str, np.ndarray], np.ndarray, bool], Action]
 
 
 def compute_in_calling_thread() -> None:
-    """For a process that only acts, before its first computation: an action is there when the call returns, and all of
-    it was computed at the caller's priority. With one thread for XLA (PJRT_NPROC=1) no other thread takes part.
+    """For a process that only acts; call it before the first computation. An action is then complete when the call returns,
+    and all of it was computed at the caller's priority. With one thread for XLA (PJRT_NPROC=1) no other thread is involved.
 
-    JAX reads this setting from no variable of the environment.
+    JAX has no environment variable for this setting.
     """
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
@@ -30,8 +30,8 @@ def compute_in_calling_thread() -> None:
 def make_act(agent: Agent) -> Act:
     """The compiled `act(params, observation, key, deterministic) -> action`.
 
-    params: of `Agent.policy_params`; observation: {image: uint8 [H, W, S*C], vector: float32 [n]}; key: uint32 [2] of
-    `action_key`; action: {part: float32 [a]}, in [-1, 1] or the number of a choice.
+    params: from `Agent.policy_params`; observation: {image: uint8 [H, W, S*C], vector: float32 [n]}; key: uint32 [2] of
+    `action_key`; action: {part: float32 [a]}, in [-1, 1], or the index of a choice.
     """
 
     @jax.jit
@@ -52,7 +52,7 @@ def flatten(params: Params) -> jax.Array:
 
 
 def unflatten(vector: np.ndarray, agent: Agent) -> Params:
-    """The tree that `flatten` took apart. Raises ValueError where the vector has another length or dtype."""
+    """The inverse of `flatten`. Raises ValueError if the vector has another length or dtype."""
     leaves, structure = jax.tree.flatten(agent.policy_template)
     size = parameter_count(agent)
     if vector.shape != (size,) or vector.dtype != np.float32:
@@ -68,7 +68,7 @@ def parameter_count(agent: Agent) -> int:
 
 
 def layout_hash(agent: Agent) -> int:
-    """uint64 that differs wherever a vector of one side would mean something else on the other."""
+    """A uint64 that differs whenever a vector would mean something else on the other side."""
     leaves = jax.tree_util.tree_leaves_with_path(agent.policy_template)
     fields, forward = agent.parameters.model_dump(mode="json"), agent.forward_fields
     layout = {
@@ -80,12 +80,12 @@ def layout_hash(agent: Agent) -> int:
 
 
 def acting_seed(run_seed: int, session: int) -> int:
-    """The seed of one session's actions, uint32: a restarted actor draws other noise."""
+    """The seed of one session's actions, uint32: a restarted actor draws different noise."""
     return (run_seed ^ session) & 0xFFFFFFFF
 
 
 def action_key(seed: int, episode: int, step: int) -> np.ndarray:
-    """The random key, uint32 [2], of one step: its action can be computed again from these three numbers.
+    """The random key, uint32 [2], of one step: its action can be recomputed from these three numbers.
 
     NumPy, not JAX: no dispatch in the control thread.
     """
@@ -93,7 +93,7 @@ def action_key(seed: int, episode: int, step: int) -> np.ndarray:
 
 
 def random_action(key: np.ndarray, spaces: Spaces) -> Action:
-    """Uniform in [-1, 1), or the number of a choice: the initial random steps. key: of `action_key`."""
+    """A random initial action: uniform in [-1, 1), or the index of a choice. key: of `action_key`."""
     random = np.random.default_rng(key)
     draw = {
         part.name: random.integers(part.choices, size=1) if part.choices else random.uniform(-1.0, 1.0, part.size)

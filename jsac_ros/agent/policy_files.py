@@ -1,4 +1,4 @@
-"""A policy's folder as far as it can be read without JAX, so that a starter checks it: `policy.json` and what it names."""
+"""The part of a policy's folder that can be read without JAX, so that a starter can check it: `policy.json` and its files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from jsac_ros import documents
+from jsac_ros.config import ConfigError
 from jsac_ros.spaces import Spaces
 
 ABOUT, WEIGHTS = "policy.json", "policy.safetensors"
@@ -15,8 +16,16 @@ FORMAT = 2
 _LARGEST_JSON = 1 << 20  # bytes
 
 
+def folder_of(given: Path) -> Path:
+    """The folder of a policy, or of a run with one. Raises ConfigError."""
+    for folder in (given, given / "policy"):
+        if (folder / ABOUT).is_file():
+            return folder.resolve()
+    raise ConfigError(f"policy {given}: has no {ABOUT}; expected the folder of a policy or of a run")
+
+
 def about_of(folder: Path) -> dict[str, Any]:
-    """The content of policy.json. Raises ValueError with one line where it cannot be read or is of another format."""
+    """The content of policy.json. Raises ValueError with one line if it cannot be read or has another format."""
     try:
         about = documents.json_of(documents.read(folder / ABOUT, _LARGEST_JSON))
     except ValueError as error:
@@ -28,7 +37,7 @@ def about_of(folder: Path) -> dict[str, Any]:
 
 
 def check(folder: Path, spaces: Spaces) -> None:
-    """Raises ValueError with one line where the files do not agree, or where the policy was learned in other spaces."""
+    """Raises ValueError with one line if the files are inconsistent, or if the policy was learned in other spaces."""
     about = about_of(folder)
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as file:

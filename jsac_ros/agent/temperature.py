@@ -1,4 +1,4 @@
-"""The temperature's update (section 3)."""
+"""The temperature's loss and target entropy (section 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.agent.parameters import ActorCriticParameters
 
 
 def target_entropy(parameters: ActorCriticParameters, actions: int) -> float:
-    """H of the temperature loss, in nats: -|A|, -|A|/2, or that of a Gaussian of a given standard deviation.
+    """H of the temperature loss, in nats: -|A|, -|A|/2, or the entropy of a Gaussian with a given standard deviation.
 
     The last is |A| (log(2 pi e) / 2 + log sigma), before squashing.
     """

@@ -1,4 +1,4 @@
-"""The update around every algorithm: batch check, stacks, DrQ shifts, the algorithm's own step, target and counters."""
+"""The update that all algorithms share: batch check, stacks, DrQ shifts, the algorithm's `learn`, target and counters."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Update = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_update(agent: Agent, devices: Devices | None = None) -> Update:
-    """The compiled `update(state, batch) -> (state, metrics)`. The state that went in is used up (donated).
+    """The compiled `update(state, batch) -> (state, metrics)`. The input state is donated.
 
-    devices: where state and batches lie; a state comes out as it went in.
+    devices: placement of state and batches; the output state has that of the input.
     metrics: float32 scalars, and "td_error" float32 [B], |Q - y| averaged over the ensemble.
-    Calling it raises ValueError where the batch has another dtype, rank or size than `batch_layout` says.
+    Calling it raises ValueError if the batch differs from `batch_layout` in dtype, rank or size.
     """
     shardings = (devices.state, None) if devices and devices.state else None
     return jax.jit(_update_of(agent), donate_argnums=0, out_shardings=shardings)
 
 
 def make_updates(agent: Agent) -> Update:
-    """As `make_update`, but for n batches in one call, stacked on a new first axis; so are the metrics.
+    """As `make_update`, but for n batches in one call, stacked along a new first axis, as are the metrics.
 
-    One `lax.scan`: worth it where an update is shorter than the time to dispatch it, as on a GPU.
+    One `lax.scan`: useful if an update is shorter than its dispatch, as on a GPU.
     """
     return jax.jit(lambda state, batches: jax.lax.scan(_update_of(agent), state, batches), donate_argnums=0)
 
 
 def compile_update(update: Update, state: TrainState, agent: Agent, batch_size: int, devices: Devices) -> float:
-    """Compiles for the one shape there will be, on a copy of the state that is then thrown away. -> seconds."""
+    """Compiles for the one shape in use, on a copy of the state that is then discarded; returns seconds."""
     began = time.monotonic()
     batch = devices.put_batch(empty_batch(agent.spaces, batch_size, agent.parameters.n_step))
     jax.block_until_ready(update(jax.tree.map(jnp.copy, state), batch))
@@ -48,10 +48,10 @@ def compile_update(update: Update, state: TrainState, agent: Agent, batch_size: 
 
 
 def check_batch(batch: Batch, spaces: Spaces, n_step: int) -> None:
-    """Raises ValueError naming the field, what came and what was expected. Costs nothing once compiled."""
+    """Raises ValueError naming the field, its value and what was expected. Costs nothing once compiled."""
     fields, layout = batch.fields, batch_layout(spaces, len(batch.reward), n_step)
     for path in [*layout, *fields]:
-        if path == "index":  # never leaves the host's side of the update
+        if path == "index":  # stays on the host
             continue
         if path not in layout or path not in fields:
             state = "unknown" if path in fields else "missing"
@@ -87,7 +87,7 @@ def _update_of(agent: Agent) -> Update:
 
 
 def sample_of(agent: Agent, batch: Batch, shift_key: jax.Array, next_shift_key: jax.Array) -> Sample:
-    """Stacks of frames, shifted, and the parts of vectors and action side by side."""
+    """Shifted stacks of frames, and the concatenated parts of vectors and action."""
     p, spaces = agent.parameters, agent.spaces
 
     def shifted(key: jax.Array, inputs: Inputs) -> Inputs:

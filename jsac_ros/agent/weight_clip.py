@@ -9,10 +9,10 @@ from jsac_ros.agent.initial import ORTHOGONAL_SCALE
 
 
 def clip_weights(params, kappa: float):
-    """W <- clip(W, -kappa s_l, kappa s_l) with s_l = sqrt(2), the scale the kernels were drawn with.
+    """W <- clip(W, -kappa s_l, kappa s_l) with s_l = sqrt(2), the scale with which the kernels are drawn.
 
     Every kernel of `params` is clipped, dense and convolutional; biases and LayerNorm scales, which eq. 1 does not
-    draw from that scale, are left alone.
+    draw with that scale, are not clipped.
     """
     bound = kappa * ORTHOGONAL_SCALE
 

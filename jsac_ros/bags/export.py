@@ -1,8 +1,9 @@
-"""Writes a replay store in another format: RLDS, LeRobot or rosbag2.
+"""Writes a replay store in another format, RLDS, LeRobot or rosbag2, or a policy as ONNX.
 
   jsac-ros export runs/NAME/replay episodes --to rlds            one .npz an episode with the step fields of RLDS
   jsac-ros export runs/NAME/replay dataset --to lerobot          a LeRobot dataset, v3.0 (needs pyarrow)
   jsac-ros export runs/NAME/replay recording --to rosbag2        jsac_ros/msg/Transition on /transitions
+  jsac-ros export runs/NAME --to onnx                            policy.onnx beside a policy's weights (needs onnx, onnxruntime)
 
 A store is the `replay/` folder of a run; take a snapshot of one that is in use first (`jsac-ros replay snapshot`).
 """
@@ -18,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jsac_ros import documents
+from jsac_ros.agent import policy_files
 from jsac_ros.bags import definitions
 from jsac_ros.bags.writer import BagWriter
+from jsac_ros.config import ConfigError
 from jsac_ros.messages import Classes, to_message
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
@@ -29,9 +33,9 @@ CLASSES = Classes(definitions.known().types, np.asarray)  # of recordings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store")
-    parser.add_argument("new", help="a new folder")
-    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2"), default="rlds")
+    parser.add_argument("store", help="folder of a store; onnx: of a policy, or of a run with one")
+    parser.add_argument("new", nargs="?", help="a new folder; onnx: a file (default: policy.onnx beside the policy)")
+    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds")
     parser.add_argument("--rate", type=float, default=0.0, metavar="HZ", help="lerobot: of control; else that of the stamps")
     parser.add_argument("--task", default="", metavar="WORDS", help="lerobot: what was to be done")
 
@@ -39,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     if arguments.rate < 0 or not math.isfinite(arguments.rate):
         raise StoreError(f"--rate is {arguments.rate}; expected more than 0")
+    if arguments.to == "onnx":
+        return to_onnx(Path(arguments.store), arguments.new)
+    if arguments.new is None:
+        raise StoreError(f"export of {arguments.store} to {arguments.to}: expected a new folder")
     store = FrameStore.read(arguments.store)
     if arguments.to == "rlds":
         print(f"{arguments.new}: {to_rlds(store, arguments.new)} episodes")
@@ -135,6 +143,22 @@ def _rate_hz(store: FrameStore) -> float:
     if median_ns <= 0:
         raise StoreError("export to LeRobot: the stamps do not tell the rate of control; expected --rate HZ")
     return float(f"{1e9 / median_ns:.4g}")
+
+
+def to_onnx(given: Path, new: str | None) -> int:
+    """Writes a policy as ONNX. Raises ConfigError where it cannot be read, or as `onnx_export.write` does."""
+    folder = policy_files.folder_of(given)
+    try:
+        from jsac_ros.agent import export, onnx_export
+    except ImportError as error:
+        raise ConfigError(f"export to ONNX: {error.name} is not installed; expected `pip install onnx onnxruntime`") from None
+    path = Path(new) if new else folder / onnx_export.FILE
+    try:
+        difference = onnx_export.write(export.load(folder), path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"export to ONNX: {documents.one_line(error)}") from None
+    print(f"{path}: acts as the policy does, to {difference:.1g}")
+    return 0
 
 
 def to_bag(store: FrameStore, target: str | Path) -> int:

@@ -14,6 +14,7 @@ from jsac_ros.agent.agent import Agent, TrainState
 from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
 from jsac_ros.agent.distributions import sample_tanh_gaussian
 from jsac_ros.agent.observation import Inputs, inputs_of
+from jsac_ros.agent.saliency import make_saliency
 from jsac_ros.config import ConfigError
 from jsac_ros.types import Arrays, Observation
 
@@ -39,10 +40,10 @@ class Judge:
                 f"agent.type is {agent.parameters.type!r}; expected an actor-critic, such as jsac, to judge recorded steps"
             )
         self._agent = agent
-        self.name, state = load(path, agent)
-        self._critic, self._actor = state.params["critic"], state.params["actor"]
+        self.name, self._state = load(path, agent)
+        self._critic, self._actor = self._state.params["critic"], self._state.params["actor"]
         self._judge = jax.jit(lambda *arguments: _judge(agent.networks, *arguments))
-        self._saliency = jax.jit(lambda *arguments: _saliency(agent.networks, *arguments))
+        self._saliency = make_saliency(agent)
 
     def __call__(self, observation: Arrays, action: np.ndarray, key: np.ndarray) -> Judgement:
         """{image: uint8 [B, H, W, C*S], vector: float32 [B, n]}, float32 [B, A], uint32 [B, 2] of `action_key`; B up to 64."""
@@ -54,15 +55,8 @@ class Judge:
         return Judgement(j.sampled[:count], j.greedy[:count], j.entropy[:count], j.q[:, :count], j.q_greedy[:, :count])
 
     def saliency(self, observation: Observation) -> Arrays:
-        """How much each pixel of the newest frames moves the value of the greedy action: {image: float32 [H, W] in [0, 1]}.
-
-        The gradient's size summed over channels and frames, smoothed, over the largest of all images.
-        """
-        inputs = inputs_of(self._agent.spaces, {name: part[None] for name, part in observation.items()})
-        images = {name: image.astype(jnp.float32) for name, image in inputs.images.items()}
-        found = {n: np.asarray(s) for n, s in self._saliency(self._critic, self._actor, images, inputs.vector).items()}
-        largest = max(1e-12, *(float(size.max()) for size in found.values()))
-        return {name: size / largest for name, size in found.items()}
+        """How much each pixel moves the value of the greedy action: {image: float32 [H, W] in [0, 1]}."""
+        return self._saliency(self._state, observation)
 
 
 def _padded(rows: np.ndarray) -> np.ndarray:
@@ -79,7 +73,7 @@ def load(path: str | Path, agent: Agent) -> tuple[str, TrainState]:
     elif (folder / "checkpoints").is_dir():
         folder = folder / "checkpoints"
     try:
-        with Checkpoints(folder, agent, keep=None) as checkpoints:
+        with Checkpoints(folder, agent, read_only=True) as checkpoints:
             state, _ = checkpoints.restore(step)
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
@@ -93,15 +87,3 @@ def _judge(networks, critic, actor, observation: Inputs, action, key):
     value = lambda a: networks.critic.apply({"params": critic["critic"]}, z, vector, a)
     greedy = jnp.tanh(mean)
     return Judgement(sampled, greedy, -log_prob, value(action), value(greedy))
-
-
-def _saliency(networks, critic, actor, images, vector):
-    def value(images):
-        z = networks.encode(critic, Inputs(images, vector))
-        mean, _ = networks.actor.apply({"params": actor}, z, vector)
-        greedy = jax.lax.stop_gradient(jnp.tanh(mean))
-        return networks.critic.apply({"params": critic["critic"]}, z, vector, greedy).mean()
-
-    kernel = jnp.ones((3, 3)) / 9  # single pixels are noise of the strides
-    grads = jax.grad(value)(images)
-    return {name: jax.scipy.signal.convolve2d(jnp.abs(grad[0]).sum(-1), kernel, mode="same") for name, grad in grads.items()}

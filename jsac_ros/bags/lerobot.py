@@ -2,9 +2,11 @@
 
     meta/info.json  stats.json  tasks.parquet  episodes/chunk-000/file-000.parquet
     data/chunk-000/file-000.parquet, file-001.parquet, ...
+    closing.parquet
 
 Images are `observation.images.NAME`; `observation.state` holds all vectors and `action` all parts of an action, their
-`names` telling which value is which. The observation that closes an episode is left out: there is no action with it.
+`names` telling which value is which. The observation that closes an episode has no action with it: those are in
+`closing.parquet`, a row an episode, which LeRobot does not read and `lerobot_import.py` does.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from jsac_ros.spaces import ActionSpace, Spaces, VectorSpace
 from jsac_ros.types import Transition
 
 VERSION = "v3.0"
+CLOSING = "closing.parquet"
+STATE, IMAGES = "observation.state", "observation.images."
 FILES_PER_CHUNK = 1000
 FILE_MB = 100  # after which the next file begins
 _FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -41,6 +45,7 @@ class Dataset:
         self._frames = 0
         self._file = self._bytes = 0
         self._writer: parquet.ParquetWriter | None = None
+        self._closing: list[pa.Table] = []
         self._stats = {name: _Stats() for name in self._features()}
 
     def add(self, episode: list[Transition]) -> None:
@@ -49,6 +54,9 @@ class Dataset:
         if not acted:
             return
         table = self._table(episode)
+        if episode[-1].is_last:  # else its end is lost
+            index = {"episode_index": pa.array([len(self._episodes)], pa.int64())}
+            self._closing.append(pa.table(index | self._observed(episode[-1:])))
         if self._writer is None or self._bytes > FILE_MB * 2**20:
             self._next_file(table.schema)
         self._writer.write_table(table)  # one row group an episode
@@ -77,6 +85,8 @@ class Dataset:
         path.parent.mkdir(parents=True)
         columns = {name: [episode[name] for episode in self._episodes] for name in (self._episodes or [{}])[0]}
         parquet.write_table(pa.table(columns), path)
+        if self._closing:
+            parquet.write_table(pa.concat_tables(self._closing), self._folder / CLOSING)
         return len(self._episodes)
 
     def _next_file(self, schema: pa.Schema) -> None:
@@ -96,33 +106,40 @@ class Dataset:
             "next.reward": np.array([t.reward for t in acted], np.float32),
             "next.done": np.array([t.is_last for t in following]),
             "next.success": np.array([t.success for t in following]),
+            "next.truncated": np.array([t.is_last and before.mask > 0 for before, t in zip(acted, following, strict=True)]),
             "timestamp": (np.arange(length) / self._rate_hz).astype(np.float32),
             **{name: np.array(column, np.int64) for name, column in zip(_NUMBERS, numbers, strict=True)},
         }
-        if self._spaces.vectors:
-            values["observation.state"] = np.stack([np.concatenate([*t.vectors.values()]) for t in acted])
-        columns = {name: _column(column) for name, column in values.items()}
         for name, column in values.items():
             self._stats[name].add(column.reshape(length, -1))
+        if self._spaces.vectors:
+            self._stats[STATE].add(_state(acted))
         for image in self._spaces.images:
-            name, frames = f"observation.images.{image.name}", [t.frames[image.name] for t in acted]
-            columns[name] = pa.array([{"bytes": _png(frame), "path": None} for frame in frames], _IMAGE)
-            self._stats[name].add_frames(frames)
-        return pa.table(columns)
+            self._stats[IMAGES + image.name].add_frames([t.frames[image.name] for t in acted])
+        return pa.table({name: _column(column) for name, column in values.items()} | self._observed(acted))
+
+    def _observed(self, transitions: list[Transition]) -> dict[str, pa.Array]:
+        """The columns of what was observed."""
+        columns = {STATE: _column(_state(transitions))} if self._spaces.vectors else {}
+        for image in self._spaces.images:
+            frames = [{"bytes": _png(t.frames[image.name]), "path": None} for t in transitions]
+            columns[IMAGES + image.name] = pa.array(frames, _IMAGE)
+        return columns
 
     def _features(self) -> dict[str, dict[str, Any]]:
         spaces = self._spaces
         one = {"shape": [1], "names": None}
         features = {"action": _vectors(spaces.actions)}
         if spaces.vectors:
-            features["observation.state"] = _vectors(spaces.vectors)
+            features[STATE] = _vectors(spaces.vectors)
         for image in spaces.images:
             names = ["height", "width", "channels"]
             shape = list(image.frame_shape)
-            features[f"observation.images.{image.name}"] = {"dtype": "image", "shape": shape, "names": names}
+            features[IMAGES + image.name] = {"dtype": "image", "shape": shape, "names": names}
         return features | {
             "next.reward": {"dtype": "float32", **one}, "next.done": {"dtype": "bool", **one},
-            "next.success": {"dtype": "bool", **one}, "timestamp": {"dtype": "float32", **one},
+            "next.success": {"dtype": "bool", **one}, "next.truncated": {"dtype": "bool", **one},
+            "timestamp": {"dtype": "float32", **one},
             **{name: {"dtype": "int64", **one} for name in _NUMBERS},
         }  # fmt: skip
 
@@ -163,6 +180,11 @@ class _Stats:
         spread = np.sqrt(np.maximum(squares.sum(0) / self._count - mean**2, 0.0))
         values = {"min": least.min(0), "max": most.max(0), "mean": mean, "std": spread}
         return {name: value.reshape(self._shape).tolist() for name, value in values.items()} | {"count": [self._count]}
+
+
+def _state(transitions: list[Transition]) -> np.ndarray:
+    """float32 [n, size], the vectors in order."""
+    return np.stack([np.concatenate([*t.vectors.values()]) for t in transitions])
 
 
 def _column(values: np.ndarray) -> pa.Array:

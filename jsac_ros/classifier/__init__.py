@@ -1,1 +1,1 @@
-"""A success classifier: from images that a person has marked to a reward that any task can name (`task.classifier`)."""
+"""A success classifier: from images marked by a person to a reward for any task (`task.classifier`)."""

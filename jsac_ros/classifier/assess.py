@@ -1,4 +1,4 @@
-"""What a classifier is worth on episodes that it has not learned from: its threshold, precision, recall, worst images."""
+"""Evaluates a classifier on episodes that it has not learned from: threshold, precision, recall, worst images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from jsac_ros.classifier.examples import NEGATIVE, NEITHER, POSITIVE, LabelledEpisode
 
-_MOST_MARGIN = 1.0  # logits that a threshold lies below what it lets through
+_MOST_MARGIN = 1.0  # logits by which a threshold lies below the lowest accepted score
 
 
 class Judged(NamedTuple):
@@ -17,11 +17,11 @@ class Judged(NamedTuple):
 
     episode: LabelledEpisode
     scores: np.ndarray  # float32 [T], logits
-    runs: np.ndarray  # float32 [T], the least of so many scores in a row; -inf where there are not so many
+    runs: np.ndarray  # float32 [T], the minimum over the last scores in a row; -inf before there are enough
 
 
 class Counts(NamedTuple):
-    """Of what was called success, and of what was one."""
+    """Counts of predicted and of true successes."""
 
     called: int
     rightly: int
@@ -29,7 +29,7 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """1 where nothing was called success."""
+        """1 if no success was predicted."""
         return self.rightly / self.called if self.called else 1.0
 
     @property
@@ -47,9 +47,9 @@ def judged(episode: LabelledEpisode, scores: np.ndarray, consecutive: int) -> Ju
 def choose_threshold(episodes: Sequence[Judged], precision: float) -> tuple[float, Counts]:
     """The threshold with the best recall among those that reach `precision`, and its counts.
 
-    Counted are single images, of which there are more than episodes: that a success takes several in a row comes on top.
-    Where no threshold reaches it, the one that comes nearest. It lies in the middle between the lowest score that it lets
-    through and the highest negative one below, but not far from the first.
+    It counts single images, of which there are more than episodes; the need for several in a row comes on top.
+    If none reaches it, the nearest one. The threshold is in the middle between the lowest accepted score
+    and the highest negative one below, but close to the first.
     """
     scores, labels = (np.concatenate(parts) for parts in zip(*[(one.scores, one.episode.labels) for one in episodes]))
     counted = np.flatnonzero(labels != NEITHER)
@@ -64,27 +64,27 @@ def choose_threshold(episodes: Sequence[Judged], precision: float) -> tuple[floa
 
 
 def count_images(episodes: Sequence[Judged], threshold: float) -> Counts:
-    """Of single images, those that are neither left out."""
+    """Counts over single images, without those labelled neither."""
     scores, labels = (np.concatenate(parts) for parts in zip(*[(one.scores, one.episode.labels) for one in episodes]))
     called, positive = (scores >= threshold) & (labels != NEITHER), labels == POSITIVE
     return Counts(int(called.sum()), int((called & positive).sum()), int(positive.sum()))
 
 
 def count_episodes(episodes: Sequence[Judged], threshold: float) -> Counts:
-    """Of episodes as a run would have them: each ends at the first success, rightly unless its image is negative."""
+    """Counts over episodes as in a run: each ends at the first predicted success, correctly unless its image is negative."""
     ends = [ending_of(one, threshold) for one in episodes]
     rightly = sum(end is not None and bool(one.episode.labels[end] != NEGATIVE) for one, end in zip(episodes, ends))
     return Counts(sum(end is not None for end in ends), rightly, sum(one.episode.succeeded for one in episodes))
 
 
 def ending_of(one: Judged, threshold: float) -> int | None:
-    """Where the episode would end as a success; None: it would not."""
+    """The observation at which the episode would end as a success; None if it would not."""
     over = np.flatnonzero(one.runs >= threshold)
     return int(over[0]) if len(over) else None
 
 
 class Worst(NamedTuple):
-    """An image that was judged wrongly, or nearly."""
+    """An image that was judged wrongly or almost wrongly."""
 
     one: Judged
     at: int  # of its observations
@@ -95,7 +95,7 @@ class Worst(NamedTuple):
 
 
 def worst(episodes: Sequence[Judged], label: int, count: int) -> list[Worst]:
-    """The images of one label whose scores are farthest on the other side, at most two of an episode."""
+    """The images of one label with the most wrong scores, at most two per episode."""
     sign = -1 if label == NEGATIVE else 1
     found: list[Worst] = []
     for one in episodes:

@@ -1,15 +1,15 @@
-"""A success classifier: mark what success looks like, learn it from the images, and take its word as the reward.
+"""A success classifier: mark what success looks like, learn it from the images, and use its output as the reward.
 
   jsac-ros classifier record my_robot.yaml --episodes 20         drive, press success where the goal is reached and stay there
   jsac-ros classifier record config/lift.yaml --expert --to marked
                                                                  the scripted expert and random failures, in the simulator
   jsac-ros classifier train runs/NAME/replay --config my_robot.yaml --to lifted
-  jsac-ros classifier judge lifted another_store                 precision and recall, and its worst images as a picture
-  jsac-ros run my_robot.yaml task.classifier=lifted              its word is the reward
-  jsac-ros train config/lift.yaml task.classifier=lifted         in the simulator, beside the true success
+  jsac-ros classifier judge lifted another_store                 precision and recall, and a picture of its worst errors
+  jsac-ros run my_robot.yaml task.classifier=lifted              its output is the reward
+  jsac-ros train config/lift.yaml task.classifier=lifted         in the simulator, which also knows the true success
 
-A store is the `replay` folder of any run in which a person or a sensor said success: a step of success is positive, every other
-one negative. Whole episodes are held out for the threshold.
+A store is the `replay` folder of any run in which a person or a sensor reported success: a step of success is positive, every
+other step negative. Whole episodes are held out for the threshold.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from jsac_ros.config import ConfigError
 
-_AFTER_S = 1.0  # that an episode goes on behind its success
+_AFTER_S = 1.0  # that an episode continues after its success
 _HELD_OUT = 0.25  # of the episodes
 _WORST = 8  # images of a kind
 
@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--config", required=True, help="of the robot whose cameras it will see")
     train.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="of the classifier")
     train.add_argument("--precision", type=float, default=0.99, help="wanted on held-out episodes (default 0.99)")
-    train.add_argument("--consecutive", type=int, default=3, metavar="K", help="positive images that are a success (default 3)")
-    train.add_argument("--cameras", default="", metavar="NAME,...", help="these alone (default: all)")
+    train.add_argument("--consecutive", type=int, default=3, metavar="K", help="in a row that are a success (default 3)")
+    train.add_argument("--cameras", default="", metavar="NAME,...", help="only these (default: all)")
     train.add_argument("--updates", type=int, default=600, help="gradient steps (default 600)")
-    train.add_argument("--seed", type=int, default=0, help="of the held-out episodes and the first weights (default 0)")
+    train.add_argument("--seed", type=int, default=0, help="of the held-out episodes and the initial parameters (default 0)")
     judge = verbs.add_parser("judge", help="precision, recall and the worst images on marked episodes")
     judge.add_argument("classifier", type=Path, help="its folder")
     judge.add_argument("store", nargs="+", help="of marked episodes that it has not learned from")
@@ -120,7 +120,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if min(images.precision, episodes.precision) < arguments.precision:
         print(
             f"warning: no threshold reaches a precision of {arguments.precision:.0%} on them; record failures that look like "
-            "what it takes for success"
+            "its false positives"
         )
     print(f"its worst images: jsac-ros classifier judge {arguments.to} STORE; as a reward: task.classifier={arguments.to}")
     return 0
@@ -155,8 +155,8 @@ def _judge(arguments: argparse.Namespace) -> int:
     _print(judged, card.threshold)
     out = arguments.picture or arguments.classifier / "judged.png"
     rows = (
-        ("taken for success, or nearest to it", assess.worst(judged, examples.NEGATIVE, _WORST)),
-        ("success that is missed, or nearly", assess.worst(judged, examples.POSITIVE, _WORST)),
+        ("false positives, or nearest to one", assess.worst(judged, examples.NEGATIVE, _WORST)),
+        ("missed successes, or nearest to one", assess.worst(judged, examples.POSITIVE, _WORST)),
     )
     picture.draw(out, rows, card.threshold)
     print(f"worst images: {out}")

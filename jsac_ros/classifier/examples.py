@@ -1,7 +1,7 @@
-"""From replay stores to labelled images, episode by episode: `success` of a step is what its image shows.
+"""From replay stores to labelled images, episode by episode: the label is the `success` of the step.
 
-A step of success is positive, every other one negative, but for the last ones before a first success, which are neither:
-a person presses late, and a run of positive images that begins there ends in success.
+A step of success is positive, every other step negative, except the last ones before a first success, which are neither:
+a person presses late, and a series of positive images that starts there ends in success.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Examples(NamedTuple):
 
 
 def read(stores: Iterable[str | Path], unsure: int, images: Collection[str] = ()) -> Examples:
-    """Of every store. unsure: steps before a first success that are neither; images: names; empty: all.
+    """The episodes of all stores. unsure: steps before a first success that are neither; images: names; empty: all.
 
-    What is damaged is left out. Raises ConfigError where there is no store, or they have not the same images.
+    Damaged rows are left out. Raises ConfigError if there is no store, or their images differ.
     """
     spaces: dict[str, ImageSpace] = {}
     episodes: list[LabelledEpisode] = []
@@ -88,9 +88,9 @@ def labels_of(success: np.ndarray, unsure: int) -> np.ndarray:
 
 
 def split(examples: Examples, share: float, seed: int) -> tuple[list[LabelledEpisode], list[LabelledEpisode]]:
-    """(to learn from, held out): whole episodes, the same share of those that succeeded and of those that failed.
+    """(for training, held out): whole episodes, with the same share of successes and failures.
 
-    Raises ConfigError where there are too few of either to hold one out.
+    Raises ConfigError if there are too few of either to hold one out.
     """
     rng = np.random.default_rng(seed)
     learned: list[LabelledEpisode] = []

@@ -1,6 +1,6 @@
-"""A classifier's folder: `classifier.safetensors` with the weights, `classifier.json` with all that is needed to use them.
+"""A classifier's folder: `classifier.safetensors` with the parameters, `classifier.json` with all that is needed to use them.
 
-Both are plain data: nothing in them is executed when they are read. Imports no JAX, so that the starter checks a folder.
+Both are plain data: nothing in them is executed when they are read. Imports no JAX, so the starter can check a folder.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class CardImage(Section):
 
 
 class Card(Section):
-    """What a classifier sees, and when its word is success."""
+    """The images that a classifier sees, and when it reports a success."""
 
     format: Literal[1] = FORMAT
     images: Annotated[dict[str, CardImage], Field(min_length=1, max_length=16)]
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)]  # a convolution
-    width: Annotated[int, Field(ge=1, le=4096)]  # of the layer behind the convolutions
-    threshold: float  # of the score, a logit: from it on an image is positive
+    width: Annotated[int, Field(ge=1, le=4096)]  # of the layer after the convolutions
+    threshold: float  # on the score, a logit: from it on an image is positive
     consecutive: Annotated[int, Field(ge=1, le=100)]  # positive images in a row that are a success
     wanted_precision: Annotated[float, Field(gt=0.0, le=1.0)]
     tensors: dict[str, tuple[Count, ...]] = {}  # name -> shape of every array
-    about: dict[str, Any] = {}  # where it was learned and what it reached there
+    about: dict[str, Any] = {}  # where it was trained and how well it did there
 
     @property
     def probability(self) -> float:
@@ -59,7 +59,7 @@ class Card(Section):
         return 1.0 / (1.0 + math.exp(-min(max(self.threshold, -700.0), 700.0)))
 
     def misfits(self, images: Mapping[str, ImageSpace]) -> str:
-        """What of `images`, a rig's or a store's, is not as the classifier saw it, in one line; '' where all is."""
+        """How `images`, a rig's or a store's, differ from those of the classifier, in one line; '' if they do not."""
         found = []
         for name, image in self.images.items():
             seen = "x".join(map(str, image.shape))
@@ -71,7 +71,7 @@ class Card(Section):
 
 
 def save(folder: str | Path, card: Card, tensors: dict[str, np.ndarray]) -> None:
-    """Writes a classifier, in place of one that is there. tensors: float32 by name. Raises ConfigError."""
+    """Writes a classifier, replacing an existing one. tensors: float32 by name. Raises ConfigError."""
     folder = Path(folder)
     card = card.model_copy(update={"tensors": {name: value.shape for name, value in tensors.items()}})
     try:
@@ -84,7 +84,7 @@ def save(folder: str | Path, card: Card, tensors: dict[str, np.ndarray]) -> None
 
 
 def read_card(folder: str | Path) -> Card:
-    """The card, where both files are whole and fit each other. Raises ConfigError with one line where they do not."""
+    """The card, if both files are complete and consistent. Raises ConfigError with one line if they are not."""
     folder = Path(folder).expanduser()
     try:
         card = Card.model_validate(documents.json_of(documents.read(folder / CARD, _LARGEST_JSON)), strict=False)
@@ -108,7 +108,7 @@ def read_card(folder: str | Path) -> Card:
 
 
 def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
-    """float32 by name, of a folder that `read_card` accepts. Raises ConfigError where it was damaged since."""
+    """float32 by name, from a folder that `read_card` accepts. Raises ConfigError if it was damaged since."""
     try:
         with safe_open(Path(folder).expanduser() / WEIGHTS, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -121,7 +121,7 @@ def read_tensors(folder: str | Path) -> dict[str, np.ndarray]:
 
 
 def copy(folder: str | Path, to: Path) -> None:
-    """Keeps a classifier beside what was learned with it; where it is the same folder, nothing happens. Raises OSError."""
+    """Copies a classifier into the folder of what was learned with it, unless it is there already. Raises OSError."""
     source = Path(folder).expanduser().resolve()
     if source != to.resolve():
         to.mkdir(parents=True, exist_ok=True)

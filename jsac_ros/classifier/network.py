@@ -1,4 +1,4 @@
-"""From the newest frame of every camera to one score: convolutions an image, a layer over all of them, a logit."""
+"""From the newest frame of every camera to one score: convolutions per image, a layer over all of them, a logit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: dict[str, jax.Array]) -> jax.Array:
-        """images: {name: uint8 [B, H, W, C]}; -> score, float32 [B]; above 0 success is likelier than not."""
+        """images: {name: uint8 [B, H, W, C]}; -> score, float32 [B]; above 0, success is more likely than not."""
         layers = tuple((channels, _KERNEL, _STRIDE) for channels in self.channels)
         conv_net = {"layers": layers, "layer_norm": False, "activation": "relu", "pixel_limit": 1.0, "dtype": jnp.float32}
         x = nn.relu(Encoder(self.names, False, conv_net, name="encoder")(images))
@@ -42,7 +42,7 @@ def network_of(card: Card) -> Network:
 
 
 def channels_for(side: int) -> tuple[int, ...]:
-    """Of each convolution, as many as images of `side` pixels have room for; none where they have none."""
+    """Channels of each convolution: as many convolutions as fit images of `side` pixels."""
     channels: list[int] = []
     while side >= _KERNEL and len(channels) < len(_CHANNELS):
         channels.append(_CHANNELS[len(channels)])
@@ -61,7 +61,7 @@ def first_params(card: Card, rng: np.random.Generator) -> Params:
 
 @partial(jax.jit, static_argnums=0)
 def scores(network: Network, params: Params, images: dict[str, jax.Array]) -> jax.Array:
-    """Compiled once for each network and batch size; float32 [B]."""
+    """Scores, float32 [B]; compiled once for each network and batch size."""
     return network.apply({"params": params}, images)
 
 
@@ -73,7 +73,7 @@ def to_tensors(params: Params) -> dict[str, np.ndarray]:
 
 
 def from_tensors(card: Card, tensors: dict[str, np.ndarray]) -> Params:
-    """Raises ConfigError where the network that the card describes has other arrays."""
+    """Raises ConfigError if the network that the card describes has other arrays."""
     shapes = param_shapes(card)
     wanted = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)}
     held = {name: value.shape for name, value in tensors.items()}

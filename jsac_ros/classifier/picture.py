@@ -1,4 +1,4 @@
-"""The images that a classifier judges worst, in one picture."""
+"""The worst errors of a classifier, in one PNG file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jsac_ros.report.style import GRID, INK, MUTED, plt
 
 
 def draw(path: Path, rows: Sequence[tuple[str, Sequence[Worst]]], threshold: float) -> None:
-    """rows: what they are, and the images, worst first. Raises OSError where it cannot be written."""
+    """rows: a title, and the images, worst first. Raises OSError if it cannot be written."""
     columns = max((len(images) for _, images in rows), default=1) or 1
     figure = plt.figure(figsize=(1.9 * columns + 0.4, 3.0 * len(rows)), layout="constrained")
     for part, (title, images) in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
@@ -35,7 +35,7 @@ def draw(path: Path, rows: Sequence[tuple[str, Sequence[Worst]]], threshold: flo
 
 
 def _beside(frames: dict[str, np.ndarray], at: int) -> np.ndarray:
-    """The images of one observation under each other, RGB uint8 [H, W, 3]."""
+    """The images of one observation, stacked vertically, RGB uint8 [H, W, 3]."""
     images = [to_rgb(frames[name][at]) for name in sorted(frames)]
     width = max(image.shape[1] for image in images)
     return np.concatenate([np.pad(image, ((0, 0), (0, width - image.shape[1]), (0, 0))) for image in images])

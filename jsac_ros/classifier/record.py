@@ -1,4 +1,4 @@
-"""Marked episodes from the simulator, for trying a classifier without a person: the scripted expert, and what fails."""
+"""Marked episodes from the simulator, to test a classifier without a person: the scripted expert's, and failures."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TRIES = 5  # episodes for each that is kept
 
 
 def record(config: SystemConfig, successes: int, failures: int, folder: Path, seed: int) -> int:
-    """Writes so many episodes of each kind to a new store; -> their steps.
+    """Writes the given number of episodes of each kind to a new store; returns their number of steps.
 
-    Raises ConfigError where there is no expert, the folder is there, or too few episodes succeed or fail.
+    Raises ConfigError if there is no expert, the folder exists, or too few episodes succeed or fail.
     """
     if folder.exists():
-        raise StoreError(f"{folder}: is there already; expected a new folder")
+        raise StoreError(f"{folder}: exists already; expected a new folder")
     simulation, random = Simulation(config, seed), np.random.default_rng(seed)
     kept: list[Transition] = []
     try:

@@ -1,4 +1,4 @@
-"""A classifier learned from labelled images: as many positives as negatives in every batch, each shifted (DrQ)."""
+"""Trains a classifier on labelled images: as many positives as negatives in every batch, each shifted (DrQ)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from jsac_ros.config import ConfigError
 from jsac_ros.spaces import ImageSpace
 from jsac_ros.types import Arrays
 
-_WIDTH = 64  # of the layer behind the convolutions
+_WIDTH = 64  # of the layer after the convolutions
 _SCORED = 256  # images at once
 
 
 class Recipe(NamedTuple):
-    """How it is learned."""
+    """Settings of the training."""
 
     updates: int = 600
     batch_size: int = 64  # half of it positives
@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
 
 
 def fresh_card(images: Mapping[str, ImageSpace], consecutive: int, precision: float) -> Card:
-    """Of a classifier that has learned nothing yet. Raises ConfigError where an image is too small."""
+    """The card of an untrained classifier. Raises ConfigError if an image is too small."""
     seen = {n: CardImage(height=image.height, width=image.width, channels=image.channels) for n, image in images.items()}
     small = min(seen, key=lambda name: min(seen[name].shape[:2]))
     channels = channels_for(min(seen[small].shape[:2]))
@@ -46,7 +46,7 @@ def fresh_card(images: Mapping[str, ImageSpace], consecutive: int, precision: fl
 
 
 def learn(card: Card, episodes: list[LabelledEpisode], recipe: Recipe, seed: int) -> Params:
-    """The parameters after `recipe.updates`; equal seeds give equal ones."""
+    """The parameters after `recipe.updates`; equal seeds give equal parameters."""
     rng = np.random.default_rng(seed)
     params = first_params(card, rng)
     optimiser = optax.adamw(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates), weight_decay=recipe.weight_decay)

@@ -1,7 +1,7 @@
-"""jpeg, png and compressedDepth: decoded whole, or refused in one line.
+"""jpeg, png and compressedDepth: decoded completely, or refused with one line.
 
-OpenCV gives a grey remainder for a jpeg that was cut or lost bytes on its way, and a `cv2.error` for a header that asks
-for too much. libjpeg-turbo knows of the damage, and `simplejpeg` raises it; png carries checksums, which Pillow checks.
+OpenCV fills the rest of a truncated or incomplete jpeg with grey, and raises `cv2.error` for a header with a huge size.
+libjpeg-turbo detects the damage, and `simplejpeg` raises it; png carries checksums, which Pillow checks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image as png
 
-MOST_PIXELS = 1 << 26  # of one image: what its header may ask to be made room for
+MOST_PIXELS = 1 << 26  # of one image: the largest allocation that its header may request
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _DHT, _SOS, _APP1 = 0xC4, 0xDA, 0xE1  # segments of a jpeg: tables of codes, start of scan, EXIF
 _STANDARD_TABLE = bytes((0x10, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125))  # of brightness: codes of each length
@@ -29,7 +29,7 @@ def decoded(message: Any) -> tuple[str, np.ndarray]:
     """sensor_msgs/CompressedImage -> an encoding of sensor_msgs/Image and its pixels, [H, W, values].
 
     `format` is "jpeg", "png", or what image_transport's plug-ins write: "bgr8; jpeg compressed bgr8",
-    "16UC1; compressedDepth png". Raises ValueError with one line where this is no such image, or not a whole one.
+    "16UC1; compressedDepth png". Raises ValueError with one line if this is not such an image, or incomplete.
     """
     original, _, compression = message.format.partition(";")
     data = bytes(message.data)
@@ -43,13 +43,13 @@ def decoded(message: Any) -> tuple[str, np.ndarray]:
         raise ValueError(f"compressed image of format {message.format!r}: {len(data)} bytes are no jpeg or png")
     if name == "mono16" and original == "16UC1":
         return original, pixels  # a depth
-    if "compressed rgb" in compression:  # the compressor, which takes what it gets for blue first, was given red first
+    if "compressed rgb" in compression:  # the compressor expects blue first but was given red first
         name = name.replace("rgb", "bgr")
     return name, pixels
 
 
 def jpeg(data: bytes) -> tuple[str, np.ndarray]:
-    """-> "rgb8" or "mono8", uint8 [H, W, 3 or 1]. Raises ValueError with one line at any damage that can be seen."""
+    """-> "rgb8" or "mono8", uint8 [H, W, 3 or 1]. Raises ValueError with one line at any detectable damage."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         _check_size(height, width)
@@ -64,10 +64,10 @@ def jpeg(data: bytes) -> tuple[str, np.ndarray]:
 
 
 def _check_segments(data: bytes) -> None:
-    """Raises ValueError where the image asks to be turned, or where zeros stand in the place of lost bytes.
+    """Raises ValueError if the image asks for a rotation, or if zeros replace lost bytes.
 
-    Zeros decode to something that fits, more often than not. With the standard tables, which cameras use, nothing is
-    coded as so many of them: every block of brightness holds a one.
+    Zeros usually decode to something valid. With the standard tables, which cameras use, no valid code has that many
+    zeros: every luminance block contains a one.
     """
     tables = b""
     for marker, content in _segments(data):
@@ -80,7 +80,7 @@ def _check_segments(data: bytes) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, content) of what stands before the pixels; of the start of scan, with all that follows."""
+    """(marker, content) of the segments before the pixels; the start of scan includes everything after it."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -88,7 +88,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if marker == _SOS:
             yield marker, data[end:]
             return
-        if marker == 0xFF:  # a filling byte
+        if marker == 0xFF:  # a fill byte
             at += 1
             continue
         yield marker, data[at + 4 : end]
@@ -96,12 +96,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _orientation(block: bytes) -> int:
-    """Of an APP1 segment, where it is one of EXIF."""
+    """The orientation in an APP1 segment, if it is EXIF."""
     exif = png.Exif()
     try:
         exif.load(block)
         return exif.get(_ORIENTATION, _UPRIGHT)
-    except Exception:  # a parser's many ways to stumble: what cannot be read asks for nothing
+    except Exception:  # parsers raise many exceptions; an unreadable segment asks for no rotation
         return _UPRIGHT
 
 
@@ -117,7 +117,7 @@ def _png(data: bytes) -> tuple[str, np.ndarray]:
 
 
 def _depth(data: bytes, form: str) -> np.ndarray:
-    """uint16 [H, W, 1], mm, 0 where none was measured; or float32, m, NaN where none was measured."""
+    """uint16 [H, W, 1], mm, 0 if unmeasured; or float32, m, NaN if unmeasured."""
     if form.startswith(("16UC1;", "32FC1;")):
         if data[_DEPTH_HEADER.size :].startswith(_PNG):
             name, values = _png(data[_DEPTH_HEADER.size :])
@@ -127,7 +127,7 @@ def _depth(data: bytes, form: str) -> np.ndarray:
 
 
 def _metres(values: np.ndarray, a: float, b: float) -> np.ndarray:
-    """The transport stores a / depth + b, and 0 where none was measured."""
+    """The transport stores a / depth + b, and 0 if unmeasured."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values > 0, a / (values.astype(np.float32) - np.float32(b)), np.nan).astype(np.float32)
 

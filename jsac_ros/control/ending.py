@@ -1,4 +1,4 @@
-"""What an action earned and why an episode ends: the task's word, or a classifier's in its place, then a person's."""
+"""The reward of an action and the reason why an episode ends: from the task, or a classifier instead, then from a person."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jsac_ros.types import Action, Score, Sensed
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-# What a person may say of the episode while it runs -> the reason with which it ends.
+# A person's verdict during the episode -> the reason with which it ends.
 VERDICTS = {"success": "success (operator)", "failure": "failure (operator)", "discard": "discarded (operator)"}
-CONTACT = "contact"  # an event as those, of the safety node: the tool pressed harder than it may
+CONTACT = "contact"  # such an event from the safety node: the tool pressed too hard
 _ENDS = VERDICTS | {CONTACT: CONTACT}
-GOAL, TIME_LIMIT = "goal", "time limit"  # reasons of episodes that ran their course
-# Likewise, where the task knows better than the classifier
+GOAL, TIME_LIMIT = "goal", "time limit"  # reasons of complete episodes
+# Likewise, if the task disagrees with the classifier
 FALSE_GOAL = "goal (the classifier's alone)"
 MISSED_GOAL = "time limit (the classifier missed the goal)"
 
 
 class Ending:
-    """Of one episode after the other: `begin`, `score`, `score`, ...
+    """The scores of successive episodes: `begin`, `score`, `score`, ...
 
-    With `task.classifier` its success earns `success_reward` and ends the episode; of the task's own score counts only that
-    it ends in a failure. Whether its success was ever true is remembered, for `reason`.
+    With `task.classifier`, the classifier's success earns `success_reward` and ends the episode; the task's own score
+    counts only if it ends the episode as a failure. The task's success is remembered for `reason`.
     """
 
     def __init__(self, rig: Rig):
@@ -33,14 +33,14 @@ class Ending:
         self.begin()
 
     def begin(self) -> None:
-        self._left: int | None = None  # steps behind the first success; None before it
+        self._left: int | None = None  # steps since the first success; None before it
         self._said = False  # by a person
-        self._is_true = self._is_called = False  # the goal was reached by the task's own score; by the classifier's word
+        self._is_true = self._is_called = False  # the goal was reached according to the task; to the classifier
         if self._judge is not None:
             self._judge.begin()
 
     def score(self, before: Sensed, action: Action, after: Sensed) -> tuple[Score, str]:
-        """What `action` earned, and why the episode ends with it; "" where it does not. Raises what the task's code raises."""
+        """The score of `action`, and why the episode ends with it; "" if it does not. Raises what the task's code raises."""
         score = self._judged(self._rig.task.score(before, action, after), after)
         score = score._replace(reward=score.reward - self._rig.actions.penalty)
         if not math.isfinite(score.reward):
@@ -49,7 +49,7 @@ class Ending:
         return score, self._lingered(score, ends)
 
     def reason(self, ends: str) -> str:
-        """Why an episode ended that ended with `ends`, or '' at its time limit."""
+        """The reason of an episode that ended with `ends`, or '' at its time limit."""
         if self._judge is not None and self._rig.task.knows_success:
             if ends == GOAL and self._is_called and not self._is_true:
                 return FALSE_GOAL
@@ -74,7 +74,7 @@ class Ending:
         return Score(score.reward + earned, verdict != "discard", self._said), _ENDS[verdict]
 
     def _lingered(self, score: Score, ends: str) -> str:
-        """`ends`, later by `after_success_s` where the goal was reached."""
+        """`ends`, delayed by `after_success_s` if the goal was reached."""
         if self._left is None and ends and score.success:
             self._left = self._lingers
         elif self._left is not None:

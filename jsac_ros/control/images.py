@@ -1,8 +1,8 @@
-"""From a camera's message to the frame that everything else sees: the one way in, live, from a bag and in tests.
+"""From a camera's message to the frame that everything else uses: the only conversion, live, from a bag and in tests.
 
 Pure: a message is anything with the fields of sensor_msgs/Image or sensor_msgs/CompressedImage, whether rclpy or
-`rosbags` made it. The arrays are those that cv_bridge gives (a test compares them), without its compiled part: the apt
-build fails beside NumPy 2.
+`rosbags` made it. The arrays equal those of cv_bridge (a test compares them), without its compiled part, because the apt
+build fails with NumPy 2.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from jsac_ros.control import compressed_images
 
 
 class _Encoding(NamedTuple):
-    """How the pixels of one of the names of sensor_msgs/image_encodings.hpp lie in a message."""
+    """The layout of the pixels in a message for one name of sensor_msgs/image_encodings.hpp."""
 
     values: int  # of a pixel
-    to_rgb: int | None  # OpenCV's conversion code; None: as it is
+    to_rgb: int | None  # OpenCV's conversion code; None: no conversion
     to_grey: int | None
-    type: str = "u1"  # NumPy's, of a value; of u2 the upper byte is kept
+    type: str = "u1"  # NumPy dtype of a value; of u2 the upper byte is kept
     unit_m: float = 0.0  # of a depth
     planes: float = 1.0  # rows of values for each row of pixels
 
@@ -35,7 +35,7 @@ _EIGHT_BITS = {
     "rgba8": _Encoding(4, cv2.COLOR_RGBA2RGB, cv2.COLOR_RGBA2GRAY),
     "bgra8": _Encoding(4, cv2.COLOR_BGRA2RGB, cv2.COLOR_BGRA2GRAY),
     "mono8": _Encoding(1, cv2.COLOR_GRAY2RGB, None),
-    # The name tells the upper left four; OpenCV's old names begin one row and one column later.
+    # The name gives the upper left four pixels; OpenCV's old names start one row and one column later.
     "bayer_rggb8": _Encoding(1, cv2.COLOR_BayerRGGB2RGB, cv2.COLOR_BayerRGGB2GRAY),
     "bayer_bggr8": _Encoding(1, cv2.COLOR_BayerBGGR2RGB, cv2.COLOR_BayerBGGR2GRAY),
     "bayer_gbrg8": _Encoding(1, cv2.COLOR_BayerGBRG2RGB, cv2.COLOR_BayerGBRG2GRAY),
@@ -44,7 +44,7 @@ _EIGHT_BITS = {
 _ENCODINGS = {
     **_EIGHT_BITS,
     **{f"{name[:-1]}16": encoding._replace(type="u2") for name, encoding in _EIGHT_BITS.items()},
-    # OpenCV's own types name no colours: its order, blue first.
+    # OpenCV's own types name no colours: its order is blue first.
     "8UC1": _EIGHT_BITS["mono8"],
     "8UC3": _EIGHT_BITS["bgr8"],
     "8UC4": _EIGHT_BITS["bgra8"],
@@ -62,8 +62,8 @@ _ENCODINGS = {
 def to_rgb(message: Any, channels: int = 3, depth_range_m: tuple[float, ...] = ()) -> np.ndarray:
     """uint8 [H, W, 3] RGB, or [H, W, 1] grey with `channels` 1; may share memory with the message.
 
-    `depth_range_m`: the depths, m, that become 0 and 255; what was not measured becomes 0.
-    Raises ValueError with one line where the encoding is not known or the data are not what the message says.
+    `depth_range_m`: the depths, m, that become 0 and 255; unmeasured pixels become 0.
+    Raises ValueError with one line if the encoding is unknown or the data do not match the message's fields.
     """
     name, pixels = compressed_images.decoded(message) if hasattr(message, "format") else _pixels(message)
     encoding = _ENCODINGS[name]
@@ -77,7 +77,7 @@ def to_rgb(message: Any, channels: int = 3, depth_range_m: tuple[float, ...] = (
 
 
 def _scaled(depth: np.ndarray, name: str, unit_m: float, range_m: tuple[float, ...]) -> np.ndarray:
-    """Depths in units of `unit_m`, 0 and NaN where none was measured, any shape -> uint8."""
+    """Depths in units of `unit_m`, 0 and NaN if unmeasured, any shape -> uint8."""
     if not range_m:
         raise ValueError(f"image encoding {name!r} holds depths; expected camera.depth_range_m: [nearest, farthest]")
     near, far = (limit / unit_m for limit in range_m)
@@ -87,7 +87,7 @@ def _scaled(depth: np.ndarray, name: str, unit_m: float, range_m: tuple[float, .
 
 def _pixels(message: Any) -> tuple[str, np.ndarray]:
     """Name of the encoding; uint8, uint16 or float32 [H * planes, W, values], contiguous, in this machine's byte order,
-    without the padding that rows may end with."""
+    without the padding at the end of rows."""
     height, width, name = message.height, message.width, message.encoding
     if name not in _ENCODINGS:
         raise ValueError(f"image encoding {name!r}; expected one of {', '.join(_ENCODINGS)}")
@@ -108,7 +108,7 @@ def _pixels(message: Any) -> tuple[str, np.ndarray]:
 
 
 class FrameMaker:
-    """Decode, check the size, crop, resize: what the camera's configuration says, in this order."""
+    """Decodes, checks the size, crops and resizes, in this order, as configured for the camera."""
 
     def __init__(self, camera: CameraConfig):
         self._camera = camera
@@ -118,7 +118,7 @@ class FrameMaker:
         return self.of_image(to_rgb(message, self._camera.channels, self._camera.depth_range_m))
 
     def of_image(self, image: np.ndarray) -> np.ndarray:
-        """As above, of a decoded image, uint8 [H, W, channels]."""
+        """As above, for a decoded image, uint8 [H, W, channels]."""
         camera = self._camera
         rows, columns = image.shape[:2]
         if (camera.source_height or rows, camera.source_width or columns) != (rows, columns):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jsac_ros.config import Stamps
+from jsac_ros.control.arrivals import Arrivals, lost
 from jsac_ros.control.heard import Frame, Heard, JointReader, Reading, Times, known_by, sensed_of
 from jsac_ros.control.images import FrameMaker
 from jsac_ros.control.rate import Clock, Tick
@@ -24,6 +25,7 @@ from jsac_ros.rig import JOINTS, Rig, Source
 from jsac_ros.types import Command
 
 _CONTESTED_S = 1.0  # without a second source before a joint state counts again; safety latches
+_LOST_S = 10.0  # between two log lines about lost images
 _FRAMES_OF_A_BAG = 1000  # every frame of a recording is a step
 
 
@@ -50,6 +52,8 @@ class Inputs:
         self._contested = -math.inf, ""  # when a second source of a joint was noticed last, and which
         self._heard: dict[str, Heard] = {}  # source -> newest
         self._refused: dict[str, str] = {}  # source -> why its newest message could not be used
+        self._arrivals = {name: Arrivals() for name in config.cameras}
+        self._lost: dict[str, str] = {}  # camera -> how many of its images do not arrive, and what helps
         self._answers: OrderedDict[int, Command | None] = OrderedDict()  # of a recording; see `recorded_action`
         self.needs_answers = plays and bool(config.bag.action_topic)
         self._needs_effort = "joint_effort" in rig.observed
@@ -58,11 +62,13 @@ class Inputs:
         self.frame_arrived = threading.Condition()
 
     # -- executor ------------------------------------------------------------------------------------------------
-    # published_ns: when the message was published, as the middleware tells; 0 where it does not. waited_s: since it came.
+    # As the middleware tells: published_ns, when the message was published, 0 where it does not; number, which its
+    # publisher gave it, None where it does not. waited_s: since it came.
 
-    def on_image(self, name: str, message: Any, published_ns: int = 0) -> None:
+    def on_image(self, name: str, message: Any, published_ns: int = 0, number: int | None = None) -> None:
         """name: of the camera."""
         camera = self._rig.config.cameras[name]
+        self._count(name, message, number)
         try:
             pixels = self._make_frame[name](message)
             times = self._times(message, camera.stamps, published_ns)
@@ -79,8 +85,14 @@ class Inputs:
                 self.frames.append(frame)
                 self.frame_arrived.notify()
 
+    def _count(self, name: str, message: Any, number: int | None) -> None:
+        self._arrivals[name].take(number)
+        self._lost[name] = lost(self._arrivals[name].counts, name, len(message.data))
+        if self._lost[name]:
+            topic = self._rig.sources[name].topic
+            self._logger.warning(f"{topic}: {self._lost[name]}", throttle_duration_sec=_LOST_S)
+
     def on_joints(self, message: Any, published_ns: int = 0, waited_s: float = 0.0, number: int | None = None) -> None:
-        """number: that its publisher gave it, where the middleware tells."""
         joint_map = self._read_joints.map
         try:
             times = self._times(message, self._rig.config.robot.stamps, published_ns, waited_s)
@@ -215,6 +227,8 @@ class Inputs:
         if age_s <= source.max_age_s:
             return ""
         why = why_old(age_s, now_s - heard.times.arrived_s, source.max_age_s, heard.lacks) or refused
+        if not why and self._lost.get(source.name):
+            why = f": {self._lost[source.name]}"
         return f"{source.topic} is {age_s:.2f} s old, limit {source.max_age_s:.2f} s{why}"
 
 

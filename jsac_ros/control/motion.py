@@ -1,8 +1,8 @@
-"""What the gate has the robot do next: change speed for a while, then come to rest by itself.
+"""A motion that the gate sends to the robot: change the speed for a while, then come to rest.
 
-A motion is two polynomial segments. Joint angles (or a base's way) are quartic in time at most, so a trajectory
-controller that is given position, velocity and acceleration at the ends of a segment follows it exactly; without a
-jerk limit they are quadratic and position and velocity are enough.
+A motion has two polynomial segments. Joint angles (or a base's path) are at most quartic in time, so a trajectory
+controller that gets position, velocity and acceleration at the ends of a segment follows it exactly; without a
+jerk limit they are quadratic, and position and velocity suffice.
 All arrays are float64; N is the number of joints (2 for a base: forward, turn); rad, rad/s, rad/s^2 (m for a base).
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Two points closer than this would turn a millisecond of jitter between sender and controller into a jolt.
+# With points closer than this, a millisecond of jitter between sender and controller would cause a jerk.
 SHORTEST_BRAKE_S = 0.08
 
 
@@ -28,10 +28,10 @@ class Limits(NamedTuple):
 
 class Segment(NamedTuple):
     duration_s: float
-    coefficients: np.ndarray  # [5, N], ascending powers of the time since its begin
+    coefficients: np.ndarray  # [5, N], ascending powers of the time since its start
 
     def at(self, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Position, velocity and acceleration [N] at t seconds. One product: arrays of six are all overhead."""
+        """Position, velocity and acceleration [N] at t seconds. One product: for arrays of six the overhead dominates."""
         t2, t3 = t * t, t * t * t
         powers = ((1.0, t, t2, t3, t2 * t2), (0.0, 1.0, 2 * t, 3 * t2, 4 * t3), (0.0, 0.0, 2.0, 6 * t, 12 * t2))
         q, v, acc = np.array(powers) @ self.coefficients
@@ -54,7 +54,7 @@ class Motion(NamedTuple):
 
     @property
     def cruise(self) -> np.ndarray:
-        """[N]: the velocity that it works towards before it brakes; 0 where it only brakes."""
+        """[N]: the velocity that it ramps to before it brakes; 0 if it only brakes."""
         first = self.segments[0]
         return first.at(first.duration_s)[1]
 
@@ -69,7 +69,7 @@ class Motion(NamedTuple):
         return position, np.zeros_like(position), np.zeros_like(position)
 
     def points(self, with_start: bool = False) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
-        """End of each segment, and the start if asked: seconds since the start, position, velocity, acceleration."""
+        """End of each segment, and the start if requested: seconds since the start, position, velocity, acceleration."""
         ends, elapsed = [(0.0, *self.segments[0].at(0.0))] if with_start else [], 0.0
         for segment in self.segments:
             elapsed += segment.duration_s
@@ -119,7 +119,7 @@ def _smooth_range(acc, duration_s, limits: Limits) -> tuple[np.ndarray, np.ndarr
     """Lowest and highest mean acceleration [N] of a smooth ramp that keeps acceleration and jerk within limits.
 
     With x = t / T and mean acceleration d, a(x) = acc (1 - 4x + 3x^2) + 6 d x (1 - x); the jerk is extreme at the
-    ends: (6d - 4acc) / T and (2acc - 6d) / T. Where nothing fits, d = acc / 2 has the least jerk.
+    ends: (6d - 4acc) / T and (2acc - 6d) / T. If no value is within the limits, d = acc / 2 has the least jerk.
     """
     reach = limits.jerk * duration_s
     lows = [(4 * acc - reach) / 6, (2 * acc - reach) / 6]
@@ -134,7 +134,7 @@ def _smooth_range(acc, duration_s, limits: Limits) -> tuple[np.ndarray, np.ndarr
 
 
 def brake_time(v: np.ndarray, acc: np.ndarray, limits: Limits) -> np.ndarray:
-    """Seconds to rest from velocity v and acceleration acc, [..., N] -> [...]; all joints take the slowest one's.
+    """Seconds to rest from velocity v and acceleration acc, [..., N] -> [...]; all joints take as long as the slowest.
 
     With a jerk limit the brake is the cubic of `_smooth`: its acceleration stays below 3|v|/2T + |acc|/3, its jerk
     below 6|v|/T^2 + 4|acc|/T.
@@ -150,17 +150,17 @@ def brake_time(v: np.ndarray, acc: np.ndarray, limits: Limits) -> np.ndarray:
 
 _RAMP_SHARES = np.linspace(0.0, 1.0, 5)
 _BRAKE_SHARES = np.array((0.0, 0.35, 0.7, 1.0))[:, None, None]
-# The way of a brake up to these shares of its duration T: of v T, and of the acceleration at its begin times T^2.
+# Distance of a brake up to these shares of its duration T: in v T, and in initial acceleration times T^2.
 _EVEN_WAY = _BRAKE_SHARES - _BRAKE_SHARES**2 / 2
 _SMOOTH_WAY = _BRAKE_SHARES - _BRAKE_SHARES**3 + _BRAKE_SHARES**4 / 2
 _SMOOTH_BEND = _BRAKE_SHARES**2 / 2 - 2 * _BRAKE_SHARES**3 / 3 + _BRAKE_SHARES**4 / 4
 
 
 def reach(motion: Motion, limits: Limits, brake_s: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Where the motion may lead: positions relative to its start [K, N] and speeds on the way [K, N].
+    """Positions that the motion may reach, relative to its start [K, N], and speeds on the way [K, N].
 
-    Not only along the motion itself: also along the brake from every fifth of its first segment, so that stopping
-    at any instant stays within what was judged. `brake_s`: judge as if braking took at least so long.
+    They are along the motion itself and along the brake from every fifth of its first segment, so that stopping at
+    any instant stays within what was judged. `brake_s`: judge as if braking took at least this long.
     """
     *ramps, brake = motion.segments
     origin = motion.segments[0].coefficients[0]

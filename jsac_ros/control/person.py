@@ -1,4 +1,4 @@
-"""What a person does in the policy's place, as the actor hears it: fresh, silent, or handed back."""
+"""A person's commands instead of the policy's actions, as received by the actor: fresh, silent, or handed back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.rig import Rig
 from jsac_ros.tasks.reset import ResetPart, Then
 from jsac_ros.types import Action, Command, Sensed
 
-Doing = Callable[[Sensed], Action]  # what is sensed at the tick -> some parts of the action or all
+Doing = Callable[[Sensed], Action]  # sensed values at the tick -> some or all parts of the action
 
 
 class _Said(NamedTuple):
@@ -20,7 +20,7 @@ class _Said(NamedTuple):
 
 
 class Person:
-    """The executor's thread calls `says`, the control thread `doing`."""
+    """The executor's thread calls `says`, the control thread calls `doing`."""
 
     def __init__(self, config: PersonConfig):
         self._config = config
@@ -32,7 +32,7 @@ class Person:
         self._said = _Said(doing, now_s)
 
     def doing(self, episode: int, now_s: float) -> Doing | None:
-        """What a person does now in the policy's place; None: the policy acts."""
+        """The person's current action instead of the policy's; None: the policy acts."""
         doing, at_s = self._said
         if doing is not None and now_s - at_s <= self._config.max_age_s:
             self._episode = episode
@@ -41,19 +41,19 @@ class Person:
         return _rest if left_alone or self._config.episodes else None
 
     def holds(self, now_s: float) -> bool:
-        """Whether a person has taken over and is heard."""
+        """Whether a person has taken over and still sends commands."""
         doing, at_s = self._said
         return doing is not None and now_s - at_s <= self._config.max_age_s
 
     def reset_of(self, rig: Rig, now_s: Callable[[], float]) -> Callable[[], ResetPart] | None:
-        """The task's and then, where a person alone acts, rest until one has taken over; None: the task's as it is."""
+        """The task's reset and then, if only a person acts, rest until one has taken over; None: the task's reset alone."""
         if not self._config.episodes:
             return None
         return lambda: Then(rig.task.reset(), _Awaited(rig.actions.rest, lambda: self.holds(now_s())))
 
 
 class _Awaited(ResetPart):
-    """Rest until a person has taken over."""
+    """Rests until a person has taken over."""
 
     reason = "waiting for a person to take over"
 

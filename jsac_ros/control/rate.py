@@ -1,6 +1,6 @@
 """The fixed-rate loop: absolute deadlines, late ticks counted and skipped, never bunched.
 
-A deadline is computed from the start and the tick's number, so that the lateness of one tick never moves the next one.
+A deadline is computed from the start and the tick's number, so the lateness of one tick never shifts the next one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Clock(Protocol):
         """On the loop's own clock."""
 
     def ros_now_ns(self) -> int:
-        """ROS time, which messages are stamped with."""
+        """ROS time, used for stamps of messages."""
 
     def sleep_until(self, due_ns: int, stop: threading.Event) -> None:
-        """Returns at `due_ns`, or earlier when `stop` is set (a sleep of one period is short enough to sit out)."""
+        """Returns at `due_ns`, or earlier when `stop` is set (a sleep of one period need not be interrupted)."""
 
 
 class SteadyClock:
     """CLOCK_MONOTONIC. `time.sleep` is clock_nanosleep with an absolute deadline since Python 3.11; calling
-    clock_nanosleep through ctypes was measured to be no better (p50 0.1 ms, SCHED_FIFO 0.05 ms, either way)."""
+    clock_nanosleep through ctypes was no better when measured (p50 0.1 ms, SCHED_FIFO 0.05 ms, either way)."""
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
@@ -45,7 +45,7 @@ class SteadyClock:
 
 
 class ReceivedClock:
-    """Time from another node (`/clock`, when a bag is replayed): `set` it, and sleepers wake when they are due."""
+    """Time from another node (`/clock`, when a bag is replayed): `set` it, and sleeping threads wake when they are due."""
 
     def __init__(self):
         self._now_ns = 0
@@ -57,7 +57,7 @@ class ReceivedClock:
             self._changed.notify_all()
 
     def now_ns(self) -> int:
-        """0 until it was told."""
+        """0 until the first `set`."""
         return self._now_ns
 
     ros_now_ns = now_ns
@@ -66,13 +66,13 @@ class ReceivedClock:
         with self._changed:
             before = self._now_ns
             while before <= self._now_ns < due_ns and not stop.is_set():
-                self._changed.wait(timeout=0.1)  # so that `stop` is seen when the clock stands still
+                self._changed.wait(timeout=0.1)  # so that `stop` is noticed while the clock stands still
 
 
 class FixedRate:
-    """`wait()` in a loop of its own thread, away from any executor. Tick 0 is due when `wait` is first called.
+    """Call `wait()` in a loop in a separate thread, not in an executor. Tick 0 is due when `wait` is first called.
 
-    It ends when `stop`, the caller's event or one of its own, is set.
+    It ends when `stop`, the caller's event or an internal one, is set.
     """
 
     def __init__(self, period_s: float, clock: Clock | None = None, stop: threading.Event | None = None):
@@ -87,7 +87,7 @@ class FixedRate:
         self._begun_ns = 0
 
     def stop(self) -> None:
-        """From any thread: the next `wait` returns None."""
+        """Callable from any thread: the next `wait` returns None."""
         self._stop.set()
 
     def wait(self) -> Tick | None:
@@ -99,7 +99,7 @@ class FixedRate:
         begun_ns = self._clock.now_ns()
         if self._stop.is_set():
             return None
-        if begun_ns < self._begun_ns:  # the clock was set back (a bag starts again): count on from here
+        if begun_ns < self._begun_ns:  # the clock was set back (a bag restarts): continue counting from here
             self._t0_ns = due_ns = begun_ns - self._next * self.period_ns
             due_ns = begun_ns
         missed = max(begun_ns - due_ns, 0) // self.period_ns

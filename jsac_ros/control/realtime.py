@@ -1,4 +1,4 @@
-"""What an ordinary Linux grants a control loop: each thing is tried, applied where allowed, and said where refused."""
+"""Real-time settings on an ordinary Linux: each is tried, applied if allowed, and reported if refused."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 _PR_SET_TIMERSLACK = 29
 _SWITCH_INTERVAL_S = 0.0005
-_SLICE_NS = 100_000  # the shortest there is
-_SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}  # sched_setattr, sched_getattr: glibc wraps neither
-_SCHED_ATTR = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime (of SCHED_OTHER: the turn), ...
+_SLICE_NS = 100_000  # the shortest possible
+_SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}  # sched_setattr, sched_getattr: without wrappers in glibc
+_SCHED_ATTR = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime (for SCHED_OTHER: the time slice), ...
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 
 class Applied(NamedTuple):
-    """One measure: its name, whether it is in force, and what the system said."""
+    """One setting: its name, whether it is in force, and the answer of the system."""
 
     name: str
     ok: bool
@@ -34,9 +34,9 @@ class Applied(NamedTuple):
 
 
 def thread_fifo(priority: int, thread_id: int = 0) -> Applied:
-    """SCHED_FIFO for one thread (0: the calling one): it then runs before everything that is not real-time.
+    """SCHED_FIFO for one thread (0: the calling one), which then runs before everything that is not real-time.
 
-    The system allows it to root, with CAP_SYS_NICE, or where `ulimit -r` is at least `priority`
+    The system allows it to root, with CAP_SYS_NICE, or if `ulimit -r` is at least `priority`
     (/etc/security/limits.conf: `@realtime - rtprio 90`).
     """
     name = f"SCHED_FIFO {priority}"
@@ -50,10 +50,10 @@ def thread_fifo(priority: int, thread_id: int = 0) -> Applied:
 
 
 def process_fifo(priority: int) -> Applied:
-    """SCHED_FIFO for every thread the process has now (middleware included): only for a process that is light.
+    """SCHED_FIFO for all current threads of the process (middleware included): only for a light process.
 
     Measured with a learner on both cores: the gate's p99 falls from 0.8 to 0.3 ms against its control thread alone,
-    because a command also waits for the middleware's threads that carry it, and for the interpreter's lock.
+    because a command also waits for the middleware's threads, and for the interpreter lock.
     """
     results = [thread_fifo(priority, int(thread)) for thread in os.listdir("/proc/self/task")]
     refused = [result for result in results if not result.ok]
@@ -61,18 +61,18 @@ def process_fifo(priority: int) -> Applied:
 
 
 def process_first(priority: int) -> tuple[Applied, ...]:
-    """`process_fifo`; where that is refused or off, `process_short_turns`."""
+    """`process_fifo`; if that is refused or off, `process_short_turns`."""
     fifo = process_fifo(priority)
-    if os.sched_getscheduler(0) == os.SCHED_FIFO:  # also where only some thread that ended meanwhile was refused
+    if os.sched_getscheduler(0) == os.SCHED_FIFO:  # also if it was only refused for a thread that ended meanwhile
         return (fifo,)
     return fifo, process_short_turns()
 
 
 def process_short_turns() -> Applied:
-    """Short turns for every thread the process has now, and those they start, under the ordinary scheduler.
+    """Short time slices for all current threads of the process, and those they start, under the ordinary scheduler.
 
-    Needs no rights. A thread that wakes goes before those with longer turns (EEVDF, Linux 6.12 or later). Measured
-    without real-time rights: the p99 of the actor's command falls by a tenth, of when its tick begins by a fifth.
+    Needs no rights. A thread that wakes runs before those with longer time slices (EEVDF, Linux 6.12 or later). Measured
+    without real-time rights: the p99 of the actor's command falls by a tenth, that of the start of its tick by a fifth.
     """
     name = f"turns of {_SLICE_NS / 1e6:g} ms"
     calls = _SCHED_CALLS.get(platform.machine())
@@ -92,9 +92,9 @@ def process_short_turns() -> Applied:
 
 
 def process_idle(nice: int) -> Applied:
-    """SCHED_IDLE for every thread the process has now, and those they start, where its `nice` is the highest, 19.
+    """SCHED_IDLE for all current threads of the process, and those they start, if its `nice` is the highest, 19.
 
-    Needs no rights. Who is only nice may end its time slice; this one makes way at once when anything wakes. Measured
+    Needs no rights. A process with only a high nice value may finish its time slice; this one yields at once. Measured
     without real-time rights: the p99 of the gate falls by a tenth to a fifth, that of the actor's command by a tenth.
     """
     if nice < 19:
@@ -120,27 +120,27 @@ def pin(cpu: int, thread_id: int = 0) -> Applied:
 
 
 def fine_timers() -> Applied:
-    """Lets the calling thread's sleeps end on time: Linux may round them up by 50 us to save power."""
+    """Makes the calling thread's sleeps end on time: Linux may round them up by 50 us to save power."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0) != 0:
         return Applied("timer slack 1 ns", False, os.strerror(ctypes.get_errno()))
     return Applied("timer slack 1 ns", True, "on")
 
 
 def short_switch_interval() -> Applied:
-    """A thread that wakes waits at most this long for the interpreter, not 5 ms, when another one computes."""
+    """A thread that wakes waits at most this long for the interpreter, instead of 5 ms, while another one computes."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     return Applied("thread switch interval", True, f"{_SWITCH_INTERVAL_S * 1000:g} ms")
 
 
 def freeze_garbage() -> Applied:
-    """After warm-up: what lives now is never scanned again, so a collection in the loop stays short."""
+    """Call after warm-up: objects that exist now are never scanned again, so a collection in the loop stays short."""
     gc.collect()
     gc.freeze()
     return Applied("gc.freeze", True, f"{gc.get_freeze_count()} objects")
 
 
 def nice_ranks() -> Applied:
-    """Whether `nice` means what one expects. With autogroups it ranks processes inside one session (setsid) only."""
+    """Whether `nice` works as expected. With autogroups it ranks processes only within one session (setsid)."""
     try:
         on = _AUTOGROUP.read_text().strip() == "1"
     except OSError:
@@ -150,9 +150,9 @@ def nice_ranks() -> Applied:
 
 
 def huge_pages() -> Applied:
-    """Whether large allocations get huge pages: glibc must ask for them and the kernel be willing.
+    """Whether large allocations get huge pages: glibc must request them and the kernel must allow them.
 
-    They pay where much memory is allocated again and again, as in a learner on a CPU; no other process asks for them.
+    They help if much memory is allocated repeatedly, as in a learner on a CPU; no other process requests them.
     """
     try:
         kernel = _HUGE_PAGES.read_text()
@@ -166,9 +166,9 @@ def huge_pages() -> Applied:
 
 
 def kept_memory() -> Applied:
-    """Whether glibc keeps what it has had, as a learner's starter asks it to (xla_settings.py).
+    """Whether glibc keeps allocated memory, as the starter of a learner requests (xla_settings.py).
 
-    Where it gives memory back after every update, control threads on every core were seen to stall.
+    When it returned memory after every update, control threads on every core stalled.
     """
     if "glibc.malloc.trim_threshold=" not in os.environ.get("GLIBC_TUNABLES", ""):
         return Applied("kept memory", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.trim_threshold")

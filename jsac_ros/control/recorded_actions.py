@@ -1,4 +1,4 @@
-"""What another system commanded, as actions of ours: live in shadow of a recording, and offline."""
+"""The commands of another system as our actions: live in shadow mode on a recording, and offline."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from jsac_ros.types import Arrays, Command, Sensed
 
 COMMANDS = ("std_msgs/msg/Float64MultiArray", "sensor_msgs/msg/JointState")  # of joints
 BASE_COMMANDS = ("std_msgs/msg/Float64MultiArray", "geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped")
-# What a command is, of the joint's position in rad (m where prismatic).
+# The ratio of a command to the joint's position in rad (m if prismatic).
 _UNITS = (
     (1.0, "they look like positions of the joints: expected offset and scale around them"),
     (180.0 / math.pi, "they look like degrees: expected rad"),
     (1000.0, "they look like mm: expected m"),
 )
-_LIKE = 0.25  # a unit fits where the slope is within this share of it
-_LEAST = 10  # commands before anything is said of them
+_LIKE = 0.25  # a unit matches if the slope is within this share of it
+_LEAST = 10  # commands before anything is reported about them
 
 
 class CommandReader:
-    """Messages of `bag.action_topic`, in order -> what had been commanded when each was sent.
+    """Messages of `bag.action_topic`, in order -> the complete command at the time of each.
 
-    An array holds the robot's motion, its grippers' joints by name behind it where there are as many values; joint states
-    hold positions by joint.
+    An array holds the robot's motion, followed by its grippers' joints in the order of names if it has as many values; joint
+    states hold positions by joint.
     """
 
     def __init__(self, rig: Rig):
@@ -39,7 +39,7 @@ class CommandReader:
         self._outputs: Arrays = {}
 
     def __call__(self, message: Any, type_name: str) -> Command | None:
-        """None: nothing has been commanded yet. Raises ValueError with one line where the message is no command."""
+        """None: nothing has been commanded yet. Raises ValueError with one line if the message is not a command."""
         if type_name == "sensor_msgs/msg/JointState":
             motion, joints = self._of_joints(message)
         elif type_name == "std_msgs/msg/Float64MultiArray":
@@ -63,7 +63,7 @@ class CommandReader:
         return values[: self._size], dict(zip(self._grippers, values[self._size :].tolist()))
 
     def _of_joints(self, message: Any) -> tuple[np.ndarray, dict[str, float]]:
-        """The motion is empty where the message holds none of the robot's joints, or others have not come yet."""
+        """The motion is empty if the message contains none of the robot's joints, or if others have not arrived yet."""
         found = self._map(message.name, message.position, (), 0)
         place = {name: i for i, name in enumerate(message.name)}
         joints = {
@@ -75,18 +75,18 @@ class CommandReader:
 
 
 class RecordedActions:
-    """Counts what does not fit in [-1, 1]; an action of ours is clipped there."""
+    """Counts commands outside [-1, 1], where our actions are clipped."""
 
     def __init__(self, rig: Rig):
         self._actions = rig.actions
         self._moving = [part for part in rig.actions.moving if not part.space.choices]
         self._commands_joints = not rig.robot.is_base
-        self._sums = np.zeros((4, len(rig.robot)))  # of q, c, q c, q q: one column a joint
+        self._sums = np.zeros((4, len(rig.robot)))  # of q, c, q c, q q: one column per joint
         self.count = 0
         self.clipped = 0
 
     def choice(self, command: Command, sensed: Sensed) -> Choice:
-        """The action nearest to `command`; devices that it leaves out are left as they are."""
+        """The action nearest to `command`; devices that it does not contain keep their command."""
         action = {name: np.nan_to_num(values) for name, values in self._actions.action(command, sensed).items()}
         self.count += 1
         self.clipped += any((np.abs(action[part.space.name]) >= 1.0).any() for part in self._moving)
@@ -97,7 +97,7 @@ class RecordedActions:
 
     @property
     def finding(self) -> str:
-        """Which share did not fit, with the likely unit, in one line; "" where all did, or too few have come."""
+        """The share of clipped commands, with the likely unit, in one line; "" if there are none or too few commands."""
         if self.count < _LEAST or not self.clipped:
             return ""
         names = ", ".join(f"actions.{part.space.name}" for part in self._moving)
@@ -106,7 +106,7 @@ class RecordedActions:
         return f"{said}; {unit}" if unit else said
 
     def _likely_unit(self) -> str:
-        """From the slope of the commands over the positions, the median over the joints that moved."""
+        """The likely unit, from the slope of the commands over the positions, median over the joints that moved."""
         q, c, qc, qq = self._sums / max(self.count, 1)
         spread = qq - q * q
         moved = spread > 1e-6

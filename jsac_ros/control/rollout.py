@@ -1,4 +1,4 @@
-"""What the policy sees, does and earns, one episode after the other: live, and when a recording is computed again."""
+"""Observations, actions and scores of successive episodes: live, and when a recording is recomputed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from jsac_ros.types import Action, Command, Observation, Score, Sensed, Transiti
 
 
 class Step(NamedTuple):
-    """What an observation tells of the action before it."""
+    """The result of the previous action at an observation."""
 
     transition: Transition | None  # that it completes; None at the first observation of an episode
     score: Score | None  # likewise
-    ends: str  # why the episode ends here; "" where it does not, the time limit apart
+    ends: str  # why the episode ends here, except by the time limit; "" if it does not
 
 
 class Rollout:
-    """Of one session. The order is `begin`, `observe`, `act`, `observe`, ..., `close`, and again."""
+    """The rollout of one session. The order is `begin`, `observe`, `act`, `observe`, ..., `close`, and again."""
 
     def __init__(self, rig: Rig, robot: str, session: int):
         """robot: the actor's name in every transition."""
@@ -29,7 +29,7 @@ class Rollout:
         self._ending = Ending(rig)
         self.sensed: Sensed | None = None  # at the newest observation, tared
         self.observation: Observation = {}  # the newest, those that close episodes included
-        self._action: Action | None = None  # chosen at it; None where none was
+        self._action: Action | None = None  # chosen at it; None if none was
 
     @property
     def is_open(self) -> bool:
@@ -45,7 +45,7 @@ class Rollout:
         return self._maker.step
 
     def begin(self, sensed: Sensed) -> None:
-        """An episode begins here."""
+        """Starts an episode."""
         self._action = None
         self._ending.begin()
         self._senses.begin(sensed)
@@ -53,8 +53,8 @@ class Rollout:
         self._rig.task.begin(self._senses.tared(sensed))
 
     def observe(self, sensed: Sensed, executed: Command | None = None, **about: Any) -> Step:
-        """The next observation. executed: what left the safety node for the action before it, None where it is not known;
-        about: stamps, as `TransitionMaker.observe` takes them. Raises what the code of a plug-in raises."""
+        """The next observation. executed: the output of the safety node for the previous action, None if unknown;
+        about: stamps, as for `TransitionMaker.observe`. Raises what the code of a plug-in raises."""
         rig, sensed = self._rig, self._senses.tared(sensed)
         score, ends = (None, "") if self._action is None else self._ending.score(self.sensed, self._action, sensed)
         frames = {image.name: sensed.frames[image.name] for image in rig.spaces.images}
@@ -68,16 +68,16 @@ class Rollout:
         return Step(transition, score, ends)
 
     def act(self, action: Action, version: int = -1, intervened: bool = False) -> Command:
-        """Takes what was chosen at the newest observation; -> what it commands."""
+        """Takes the action chosen at the newest observation; returns its command."""
         self._maker.act(action, version, intervened)
         self._action = action
         return self._rig.actions.command(action, self.sensed)
 
     def close(self) -> Transition:
-        """The newest observation closes the episode; an action that was chosen there is not counted."""
+        """Closes the episode at the newest observation; an action chosen there is not counted."""
         self._action = None
         return self._maker.close()
 
     def reason(self, ends: str) -> str:
-        """Why an episode ended that ended with `Step.ends`, or '' at its time limit."""
+        """The reason of an episode that ended with `Step.ends`, or '' at its time limit."""
         return self._ending.reason(ends)

@@ -1,4 +1,4 @@
-"""From what was sensed to the vectors of an observation: joints, previous action, sensors, and what a task adds."""
+"""From sensed values to the vectors of an observation: joints, previous action, sensors, and vectors of the task."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from jsac_ros.types import Action, Arrays, Sensed
 
 
 class Sense(NamedTuple):
-    """One vector of an observation and how it is read; [n]."""
+    """One vector of an observation, [n], and its function."""
 
     space: VectorSpace
-    read: Callable[[Sensed, Action], np.ndarray]  # of what is sensed now and of the action before
-    begin: Callable[[Sensed], None] = lambda sensed: None  # an episode begins here
+    read: Callable[[Sensed, Action], np.ndarray]  # of the sensed values and the previous action
+    begin: Callable[[Sensed], None] = lambda sensed: None  # starts an episode
 
 
 def robot_senses(robot: Robot, actions: Actions) -> dict[str, Sense]:
-    """What a policy can be told of the joints that its actions move, and of its previous action."""
+    """The available senses of the joints that the actions move, and of the previous action."""
     moving = [part for part in actions.moving if len(part.joints)]
     joints = np.concatenate([part.joints for part in moving]) if moving else np.arange(len(robot))
     speed = np.concatenate([part.joint_speed for part in moving]) if moving else np.ones(len(robot))
@@ -46,7 +46,7 @@ def sensor_sense(sensor: Sensor) -> Sense:
 
 
 class Senses:
-    """The vectors of one system. Sensors that are tared count from where an episode began."""
+    """The vectors of one system. Tared sensors count from the start of the episode."""
 
     def __init__(self, senses: Iterable[Sense], sensors: Mapping[str, Sensor]):
         self.senses = {sense.space.name: sense for sense in senses}
@@ -54,7 +54,7 @@ class Senses:
         self._zero: Arrays = {}
 
     def begin(self, sensed: Sensed) -> None:
-        """An episode begins: what is measured now is zero from here on."""
+        """Starts an episode: the current values become zero."""
         for sense in self.senses.values():
             sense.begin(sensed)
         self._zero = {name: sensed.sensors[name] for name in self._tared}
@@ -68,7 +68,7 @@ class Senses:
         )
 
     def observe(self, sensed: Sensed, previous_action: Action) -> Arrays:
-        """{vector: float32 [n]}. Raises ValueError naming a part that has another size than declared or is not finite."""
+        """{vector: float32 [n]}. Raises ValueError naming a part with the wrong size or a value that is not finite."""
         vectors = {}
         for name, sense in self.senses.items():
             values = np.asarray(sense.read(sensed, previous_action), np.float32)

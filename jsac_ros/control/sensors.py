@@ -1,4 +1,4 @@
-"""Numbers of any message as a vector: the field paths, scale and bounds of a configured sensor."""
+"""Numbers from any message as a vector: the field paths, scale and bounds of a configured sensor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FieldPath:
     """`wrench.force.x`, `data`, `data[2]` or `data[0:6]` in a message."""
 
     def __init__(self, text: str):
-        """Raises ValueError where the text is no path."""
+        """Raises ValueError if the text is not a path."""
         self.text = text
         self._steps: list[tuple[str, slice | int | None]] = []
         self.size = 1
@@ -54,7 +54,7 @@ class FieldPath:
             setattr(message, name, whole[: max(end, len(getattr(message, name)))])
 
     def check(self, message: Any) -> None:
-        """Raises ValueError where no message of the type of this new one has such a field."""
+        """Raises ValueError if the type of this new message has no such field."""
         value = message
         for name, place in self._steps:
             if not hasattr(value, name):
@@ -63,12 +63,12 @@ class FieldPath:
             value = getattr(value, name)
             if place is not None:
                 self._check_sequence(name, value)
-                return  # as long as a message makes it
+                return  # of variable length
         if not isinstance(value, int | float):
             raise ValueError(f"{self.text} is {type(value).__name__}; expected a number")
 
     def read(self, message: Any) -> np.ndarray:
-        """float64 [size]. Raises ValueError where the message has no such numbers."""
+        """float64 [size]. Raises ValueError if the message has no such numbers."""
         value = message
         for name, place in self._steps:
             if not hasattr(value, name):
@@ -93,7 +93,7 @@ class Sensor:
     """One configured sensor."""
 
     def __init__(self, name: str, config: SensorConfig):
-        """Raises ConfigError where a path or the number of scales is wrong."""
+        """Raises ConfigError if a path or the number of scales is wrong."""
         self.name, self.config = name, config
         try:
             self._paths = [FieldPath(path) for path in config.fields]
@@ -107,16 +107,16 @@ class Sensor:
         self.space = VectorSpace(name, size, config.unit, tuple(-bound for bound in bounds), bounds)
 
     def check(self, message: Any) -> None:
-        """Raises ValueError where no message of the type of this new one has the configured fields."""
+        """Raises ValueError if the type of this new message lacks a configured field."""
         for path in self._paths:
             path.check(message)
 
     def read(self, message: Any) -> np.ndarray:
-        """float64 [size], scaled. Raises ValueError where the message has no such numbers or one is not finite."""
+        """float64 [size], scaled. Raises ValueError if the message has no such numbers or one is not finite."""
         return self.scaled(np.concatenate([path.read(message) for path in self._paths]))
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """float64 [size] as measured -> in the sensor's unit. Raises ValueError where one is not finite."""
+        """float64 [size] as measured -> in the sensor's unit. Raises ValueError if one is not finite."""
         values = values * self._scale
         if self.config.nan_as:
             values = np.where(np.isnan(values), self.config.nan_as[0], values)
@@ -125,7 +125,7 @@ class Sensor:
         return values
 
     def written(self, message: Any, values: np.ndarray) -> Any:
-        """`message` with what a simulation measured, float64 [size] before the scale."""
+        """`message` filled with simulated values, float64 [size] before the scale."""
         at = 0
         for path in self._paths:
             path.write(message, values[at : at + path.size])

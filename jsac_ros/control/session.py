@@ -1,8 +1,8 @@
-"""The actor's life as a pure state machine: wait, reset, act, hold, pause; one `tick` per control period.
+"""The actor's state machine, pure: wait, reset, act, hold, pause; one `tick` per control period.
 
-It decides what to command, closes every transition it opened and counts episodes. It knows no ROS, no clock and no
-network: the node hands it a `View` and a policy, and sends what comes out. That is what makes a live run and its
-replay from a bag the same code.
+It decides what to command, completes every transition that it began and counts episodes. It uses no ROS, no clock and no
+network: the node passes a `View` and a policy, and sends the result. So a live run and its replay from a bag use the
+same code.
 
     waiting ──start──▶ resetting ──home, settled──▶ acting ──end of episode──▶ resetting
        ▲                  ▲  ▲                        │
@@ -24,14 +24,14 @@ LONG_RESET_S = 30.0
 
 
 class View(NamedTuple):
-    """What the actor knows when a tick begins."""
+    """The actor's inputs at the start of a tick."""
 
     time_s: float  # steady clock
     stamp_ns: int  # ROS time
     lateness_s: float
-    sensed: Sensed | None  # None where something has never come
+    sensed: Sensed | None  # None if an input has never arrived
     source_stamps_ns: dict[str, int]  # {source: stamp of the newest message}; 0: none
-    ages_s: dict[str, float]  # {source: age when the tick began}; NaN where nothing has come
+    ages_s: dict[str, float]  # {source: age at the start of the tick}; NaN if nothing has arrived
     problem: str  # why this must not be acted on ("wrist is 0.31 s old, limit 0.20 s"); "" when fresh
 
 
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
     """A policy's answer to an observation."""
 
     action: Action
-    version: int  # updates behind it; -1: not from a policy
+    version: int  # updates that made the policy; -1: not from a policy
     intervened: bool = False  # a person chose it
 
 
@@ -60,7 +60,7 @@ class EpisodeResult(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    command: Command  # no motion wherever the policy does not act
+    command: Command  # no motion while the policy does not act
     acted: bool  # an observation was taken and an action chosen at this tick
     version: int
     transitions: tuple[Transition, ...]  # complete now, to be sent in this order
@@ -71,15 +71,15 @@ Policy = Callable[[Observation, int, int, bool], Choice]  # observation, episode
 
 
 class Session:
-    """One start of an actor. Not thread-safe: `tick` and the operator's requests belong to the control thread."""
+    """One start of an actor. Not thread-safe: call `tick` and the operator's requests from the control thread."""
 
     def __init__(self, rig: Rig, robot: str, session: int, reset: Callable[[], ResetPart] | None = None):
-        """robot: the actor's name in every transition; reset: in the place of the task's, for recordings."""
+        """robot: the actor's name in every transition; reset: replaces the task's, for recordings."""
         self.rig, self.task, self.session = rig, rig.task, session
         self.state, self.reason = "waiting", "start"
-        self.failed = ""  # what a plug-in raised, with file and line
-        self.service = ""  # a std_srvs/Trigger service that the reset wants called; '' for none
-        self.held_by: tuple[str, ...] = ()  # rules of safety that changed the last command
+        self.failed = ""  # the exception of a plug-in, with file and line
+        self.service = ""  # a std_srvs/Trigger service that the reset requests; '' for none
+        self.held_by: tuple[str, ...] = ()  # safety rules that changed the last command
         self.evaluation_left = 0  # episodes to run deterministically, not stored
         self._make_reset = reset or self.task.reset
         self._rollout = Rollout(rig, robot, session)
@@ -88,7 +88,7 @@ class Session:
         self._finished: EpisodeResult | None = None
         self._reset: ResetPart | None = None
         self._reset_began_s = self._reset_duration_s = 0.0
-        self._command = rig.actions.rest  # where the policy does not act
+        self._command = rig.actions.rest  # while the policy does not act
 
     @property
     def episode(self) -> int:
@@ -100,18 +100,18 @@ class Session:
 
     @property
     def sensed(self) -> Sensed | None:
-        """What was sensed at the newest observation."""
+        """The sensed values at the newest observation."""
         return self._rollout.sensed
 
     @property
     def observation(self) -> Observation:
-        """The newest, those that close episodes included."""
+        """The newest observation, including those that close episodes."""
         return self._rollout.observation
 
     # -- operator ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Resets and acts, from any state."""
+        """Starts with a reset, from any state."""
         self._halt("operator reset")
         self._enter("resetting", "")
 
@@ -125,29 +125,29 @@ class Session:
 
     @property
     def asks(self) -> str:
-        """What the reset asks a person to do; '' where it asks nothing."""
+        """What the reset asks a person to do; '' if nothing."""
         return self._reset.asks if self._reset else ""
 
     def answered(self, success: bool, message: str) -> None:
-        """What `service` said."""
+        """Takes the answer of `service`."""
         if not self.service or self._reset is None:
             return
         try:
             self._reset.answered(success, message)
-        except Exception as error:  # whatever the code of a plug-in raises
+        except Exception as error:  # anything that the code of a plug-in raises
             self._fail(self._task_name, error)
 
     # -- control -------------------------------------------------------------------------------------------------
 
     def tick(self, view: View, policy: Policy, executed: Command | None) -> Outcome:
-        """One control period. `executed`: what left the safety node for the previous command; None: not known."""
+        """One control period. `executed`: the output of the safety node for the previous command; None: unknown."""
         observation = self.look(view, executed)
         if observation is None:
             return self.rest()
         return self.act(policy(observation, self.episode, self.step, self._evaluating))
 
     def look(self, view: View, executed: Command | None) -> Observation | None:
-        """The first half of a tick: what the policy is asked about, and `act` answers; None: it is not, and `rest` follows."""
+        """The first half of a tick: the question for the policy, to be followed by `act`; None: followed by `rest`."""
         self._command = self.rig.actions.rest
         if self.state in ("resetting", "acting", "holding") and view.problem:
             self._halt(view.problem)
@@ -159,7 +159,7 @@ class Session:
                 self._command = self._step_reset(view, view.sensed)
             if self.state == "acting":
                 return self._observe(view, executed)
-        except Exception as error:  # whatever the code of a plug-in raises: the robot rests, the operator is told
+        except Exception as error:  # anything that the code of a plug-in raises: the robot rests, the operator is informed
             self._fail(self._task_name, error)
         return None
 
@@ -176,7 +176,7 @@ class Session:
         return self._outcome(self._command, False, -1)
 
     def end(self, reason: str) -> Outcome:
-        """Rest; the last transitions of an episode that was open."""
+        """Rests; returns the last transitions of an open episode."""
         self.stop(reason)
         self._command = self.rig.actions.rest
         return self.rest()
@@ -186,7 +186,7 @@ class Session:
         return f"task {self.rig.config.task.type!r}"
 
     def _fail(self, what: str, error: Exception) -> None:
-        """A plug-in raised: the robot rests, the episode is closed, a person is told and may start again."""
+        """After an exception in a plug-in: the robot rests, the episode is closed, a person is informed and may start again."""
         self.failed = f"{what}: {plugins.where(error)}"
         self.stop(self.failed)
         self._command = self.rig.actions.rest
@@ -201,7 +201,7 @@ class Session:
         self._reset = None
 
     def _step_reset(self, view: View, sensed: Sensed) -> Command:
-        """Runs the reset; ends in "acting" at the same tick."""
+        """Runs the reset; when complete, changes to "acting" at the same tick."""
         if self._reset is None:
             self._reset, self._reset_began_s = self._make_reset(), view.time_s
             self._reset.begin(sensed)
@@ -221,12 +221,12 @@ class Session:
         self._evaluating = self.evaluation_left > 0
         self._return, self._success, self._version = 0.0, False, -1
         self._interventions = self._intervened_steps = 0
-        self._person_acted = False  # at the step before
+        self._person_acted = False  # at the previous step
         self._began_s = self._seen_s = view.time_s
         self._rollout.begin(sensed)
 
     def _observe(self, view: View, executed: Command | None) -> Observation | None:
-        """Scores the previous action and observes; None where the episode ends here."""
+        """Scores the previous action and observes; None if the episode ends here."""
         step = self._rollout.observe(
             view.sensed, executed, stamp_ns=view.stamp_ns, source_stamps_ns=view.source_stamps_ns, lateness_s=view.lateness_s
         )
@@ -254,7 +254,7 @@ class Session:
         return self._rollout.act(choice.action, choice.version, choice.intervened)
 
     def _halt(self, reason: str) -> None:
-        """Ends an open episode without a new observation: the newest one closes it, its action never counted."""
+        """Ends an open episode without a new observation: the newest one closes it, and its action is not counted."""
         if self.state == "acting" and self._rollout.is_open:
             self._close(reason, terminated=False)
 

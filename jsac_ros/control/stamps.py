@@ -1,29 +1,29 @@
-"""When a message was true: one rule for the actor, the safety node and the offline tools.
+"""When a message was measured: one rule for the actor, the safety node and the offline tools.
 
-By its stamp (`stamps: header`), or, where a driver's stamps cannot be used, by its arrival (`stamps: arrival`), which hides
-how long it took to come. A stamp that cannot be meant is never guessed at: the message is refused in one line that names
-the case and the cure, what it would have brought grows old, and the robot holds.
+By its stamp (`stamps: header`), or, if a driver's stamps are unusable, by its arrival (`stamps: arrival`), which hides
+the delay of the message. An invalid stamp is never guessed at: the message is refused with one line that names
+the case and the cure, the last value goes stale, and the robot holds.
 """
 
 from __future__ import annotations
 
 from jsac_ros.config import Stamps
 
-# A stamp may be this far ahead of its arrival: two computers kept together by NTP differ by milliseconds.
+# A stamp may be this far ahead of its arrival: two computers synchronised by NTP differ by milliseconds.
 _AHEAD_NS = 50_000_000
-# More than this from its arrival, it was never of this clock: time since boot, a simulation's, another day's.
+# More than this from its arrival, it is from another clock: time since boot, a simulation's, another day's.
 _OTHER_CLOCK_NS = 3600 * 1_000_000_000
 
 
 class StampError(ValueError):
-    """A stamp that cannot be used; one line."""
+    """An unusable stamp; one line."""
 
 
 def taken_ns(stamp_ns: int, arrived_ns: int, stamps: Stamps) -> int:
-    """When a message that arrived at `arrived_ns` was taken, never later than that; both in ROS time.
+    """When a message that arrived at `arrived_ns` was measured, never later than that; both in ROS time.
 
-    Raises StampError where `stamps` is "header" and the stamp is unset, in the future or of another clock. One that is merely
-    old is no error here: its age is for its limit to judge.
+    Raises StampError if `stamps` is "header" and the stamp is unset, in the future or of another clock. One that is merely
+    old is no error here: the age limit judges it.
     """
     if stamps == "arrival":
         return arrived_ns
@@ -42,7 +42,7 @@ def taken_ns(stamp_ns: int, arrived_ns: int, stamps: Stamps) -> int:
 
 
 def why_old(stamp_age_s: float, arrival_age_s: float, limit_s: float, lacks: tuple[str, ...] = ()) -> str:
-    """In which way something is older than its limit, where that is known; `lacks`: what the newest message does not hold."""
+    """Why an input is older than its limit, if known; `lacks`: what the newest message does not contain."""
     if arrival_age_s > limit_s or stamp_age_s <= limit_s:
         return ""
     if lacks:

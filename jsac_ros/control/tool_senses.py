@@ -1,4 +1,4 @@
-"""What a policy can be told of the tool and of grippers: poses count from where the episode began."""
+"""The senses of the tool and of grippers: poses are relative to where the episode began."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jsac_ros.robots.rotations import six_values
 from jsac_ros.spaces import VectorSpace
 from jsac_ros.types import Sensed
 
-_LENGTH_M = 0.1  # a length in an observation is 1 for so many metres: about as far as a skill reaches
+_LENGTH_M = 0.1  # m for a length of 1 in an observation: about the reach of a skill
 
 
 def tool_senses(robot: Robot) -> dict[str, Sense]:
-    """`tool_position` [3], `tool_rotation` [6] and `tool_velocity` [6], in the tool's frame as the episode began."""
+    """`tool_position` [3], `tool_rotation` [6] and `tool_velocity` [6], in the tool's frame at the start of the episode."""
     tool = _Tool(robot)
     parts = (
         (VectorSpace("tool_position", 3, "0.1 m from the start"), slice(0, 3)),
@@ -30,7 +30,7 @@ def tool_senses(robot: Robot) -> dict[str, Sense]:
 
 
 class _Tool:
-    """The tool beside its start; computed once for what is sensed, however many senses read it."""
+    """The tool relative to its start; computed once per tick, however many senses read it."""
 
     def __init__(self, robot: Robot):
         self._robot = robot
@@ -42,7 +42,7 @@ class _Tool:
         self._start, self._sensed = self._robot.forward(sensed.position), None
 
     def at(self, sensed: Sensed) -> np.ndarray:
-        """[15]: position, two columns of the rotation, velocity, turn rate."""
+        """[15]: position, two columns of the rotation, velocity, angular velocity."""
         if sensed is not self._sensed:
             position, rotation, jacobian = self._robot.jacobian(sensed.position)
             origin, axes = self._start
@@ -56,7 +56,7 @@ class _Tool:
 
 
 def gripper_senses(gripper: Gripper, part: ActionPart | None) -> dict[str, Sense]:
-    """`DEVICE_opening` [1] as measured and, where a part of the action commands it, `DEVICE_command` [1]."""
+    """`DEVICE_opening` [1] as measured and, if an action part commands it, `DEVICE_command` [1]."""
     device, unit = gripper.name, "-1 closed to 1 open"
 
     def share(opening: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Observations, actions and rewards in the order in which they come -> transitions, each once and complete.
+"""From observations, actions and rewards in order to transitions, each once and complete.
 
-The one way in which transitions are made: by the actor, in a Gymnasium environment, and from a recording.
+The only code that makes transitions: in the actor, in a Gymnasium environment, and from a recording.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jsac_ros.types import Action, Arrays, Score, Transition
 
 
 class TransitionMaker:
-    """Of one session. The order is `observe`, `act`, `observe`, ..., `observe`, `close`, and again.
+    """The transitions of one session. The order is `observe`, `act`, `observe`, ..., `observe`, `close`, and again.
 
     A transition is complete when the observation after its action is known; the one that closes an episode carries the
     final observation and no action.
@@ -30,7 +30,7 @@ class TransitionMaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether an episode has begun and is not closed."""
+        """Whether an episode is open."""
         return self._open is not None
 
     @property
@@ -53,8 +53,8 @@ class TransitionMaker:
     ) -> Transition | None:
         """The next observation; returns the transition that it completes.
 
-        score: what the action before it earned, None at the first observation of an episode. executed: what left the
-        safety node for that action, None where it is unknown.
+        score: of the previous action, None at the first observation of an episode. executed: the output of the
+        safety node for that action, None if unknown.
         """
         complete = None
         if self._open is not None:
@@ -78,7 +78,7 @@ class TransitionMaker:
         return complete
 
     def act(self, action: Action, policy_version: int = -1, intervened: bool = False) -> None:
-        """What was chosen at the newest observation. Raises ValueError naming a part of another size."""
+        """Takes the action chosen at the newest observation. Raises ValueError naming a part of another size."""
         if self._open is None:
             raise RuntimeError("act: no observation to act on")
         self._spaces.check_action(action)
@@ -86,7 +86,7 @@ class TransitionMaker:
         self._acted = True
 
     def close(self) -> Transition:
-        """The newest observation closes the episode; an action that was chosen there is not counted."""
+        """Closes the episode at the newest observation; an action chosen there is not counted."""
         if self._open is None:
             raise RuntimeError("close: no episode is open")
         closing = self._open._replace(is_last=True, action=self._nothing, policy_version=-1, intervened=False)

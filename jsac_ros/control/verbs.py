@@ -1,4 +1,4 @@
-"""What an operator may ask of an actor: what will happen, or why nothing will."""
+"""The operator's requests to an actor, and their answers: what will happen, or why nothing will."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from jsac_ros.control.ending import VERDICTS
 
 VERBS = ("start", "pause", "resume", "stop", "reset", "evaluate")
-EVENTS = ("continue", *VERDICTS)  # what a person says of an episode or a reset; the task hears it
+EVENTS = ("continue", *VERDICTS)  # a person's word on an episode or a reset; the task receives it
 MOVING = ("start", "resume", "reset")  # these let the robot move
 _IN_CONTROL = ("resetting", "acting", "holding")
 
 
 class Situation(NamedTuple):
-    """Of an actor, as far as an answer depends on it."""
+    """The state of an actor on which the answers depend."""
 
     state: str  # of the session: waiting, resetting, acting, holding, paused, stopped
-    waits_for: str = ""  # what the first tick waits for ("the learner's first policy"); '' once there are ticks
-    stopped: str = ""  # why safety lets nothing move until a person releases it; '' where it does
-    holds: str = ""  # why nothing may move at the newest tick ("wrist is 0.31 s old, limit 0.20 s"); '' where it may
-    asks: str = ""  # what a reset asks a person to do; '' where it asks nothing
+    waits_for: str = ""  # what delays the first tick ("the learner's first policy"); '' once there are ticks
+    stopped: str = ""  # why safety allows no motion until a person releases it; '' if it does
+    holds: str = ""  # why there is no motion at the newest tick ("wrist is 0.31 s old, limit 0.20 s"); '' if there may be
+    asks: str = ""  # what a reset asks a person to do; '' if nothing
     shadow: bool = False  # another system moves the robot
 
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 def answer(verb: str, now: Situation) -> Answer:
-    """success: it will be done, and the message says what that is; else why not and what to do."""
+    """success: the request will be executed, and the message describes it; else why not, and what to do."""
     if now.waits_for:
         return Answer(False, f"{verb}: not yet, the actor waits for {now.waits_for}; ask again then")
     if verb in MOVING and now.stopped:

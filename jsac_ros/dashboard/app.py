@@ -40,16 +40,14 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
 
     async def look(socket: WebSocket) -> None:
         await socket.accept()
-        hub.enter()
         try:
-            await _serve_viewer(socket, hub)
+            with Reader(hub) as reader:
+                await _serve_viewer(socket, hub, reader)
         except WebSocketDisconnect:
             pass
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):  # it sent nonsense, or left meanwhile
             with contextlib.suppress(RuntimeError):
                 await socket.close(_UNSUPPORTED_DATA)
-        finally:
-            hub.leave()
 
     async def verb(request: Request) -> Response:
         name = request.path_params["name"]
@@ -117,9 +115,9 @@ class _Guard:
         return await self._app(scope, receive, send_with_policy)
 
 
-async def _serve_viewer(socket: WebSocket, hub: Hub) -> None:
-    """Sends changes as text and images as bytes (JSON header, a zero byte, JPEG), each image when the last was seen."""
-    reader, wanted, seen = Reader(hub), [], {}
+async def _serve_viewer(socket: WebSocket, hub: Hub, reader: Reader) -> None:
+    """Sends changes as text and images as bytes (JSON header, a zero byte, the image), each image when the last was seen."""
+    wanted, seen = [], {}
     may_send = asyncio.Event()
     may_send.set()
 
@@ -127,8 +125,9 @@ async def _serve_viewer(socket: WebSocket, hub: Hub) -> None:
         nonlocal wanted
         while True:
             said = json.loads(await socket.receive_text())
-            if "cameras" in said:
-                wanted = [str(name) for name in said["cameras"]][:16]
+            if "images" in said:
+                wanted = [str(name) for name in said["images"]][:32]
+                reader.want(wanted)
             if said.get("seen"):
                 may_send.set()
 
@@ -138,12 +137,12 @@ async def _serve_viewer(socket: WebSocket, hub: Hub) -> None:
             changes = reader.changes()
             if changes:
                 await socket.send_text(json.dumps(changes, allow_nan=False))
-            for camera in wanted:
-                image = hub.image(camera)
-                if image is not None and image.version != seen.get(camera) and may_send.is_set():
-                    seen[camera] = image.version
+            for name in wanted:
+                image = hub.image(name)
+                if image is not None and image.version != seen.get(name) and may_send.is_set():
+                    seen[name] = image.version
                     may_send.clear()
-                    await socket.send_bytes(json.dumps({"camera": camera}).encode() + b"\0" + image.jpeg)
+                    await socket.send_bytes(json.dumps({"image": name}).encode() + b"\0" + image.coded)
                     with contextlib.suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(may_send.wait(), _PERIOD_S)
             await asyncio.sleep(_PERIOD_S / 2 if wanted else _PERIOD_S)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-MOST_EVENTS = 5000  # of a timeline; older ones are dropped
-MOST_EPISODES = 20_000
+MOST = {"episodes": 20_000, "events": 5000, "ticks": 1500}  # of each list; older ones are dropped
 
 
 class Picture(NamedTuple):
-    """The newest image of a camera."""
+    """The newest of its name."""
 
     version: int
-    jpeg: bytes
+    coded: bytes  # JPEG, or PNG where it is laid over another
 
 
 class Hub:
@@ -25,10 +24,10 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[int, Any]] = {}  # name -> version, JSON value
-        self._lists: dict[str, list[Any]] = {"episodes": [], "events": []}
-        self._dropped = {"episodes": 0, "events": 0}
+        self._lists: dict[str, list[Any]] = {name: [] for name in MOST}
+        self._dropped = dict.fromkeys(MOST, 0)
         self._images: dict[str, Picture] = {}
-        self._viewers = 0
+        self._wanted: dict[Reader, list[str]] = {}  # viewer -> names of images
         self._version = 0
 
     # -- writers ---------------------------------------------------------------------------------------------------
@@ -40,47 +39,56 @@ class Hub:
                 self._version += 1
                 self._parts[part] = (self._version, value)
 
-    def append(self, name: str, value: Any) -> None:
-        """To `episodes` or `events`."""
-        limit = MOST_EVENTS if name == "events" else MOST_EPISODES
+    def append(self, name: str, *new: Any) -> None:
+        """To one of the lists."""
         with self._lock:
             values = self._lists[name]
-            values.append(value)
-            if len(values) > limit:
-                del values[0]
-                self._dropped[name] += 1
+            values += new
+            if (over := len(values) - MOST[name]) > 0:
+                del values[:over]
+                self._dropped[name] += over
 
-    def set_image(self, camera: str, jpeg: bytes) -> None:
+    def set_image(self, name: str, coded: bytes) -> None:
         with self._lock:
-            before = self._images.get(camera)
-            self._images[camera] = Picture(before.version + 1 if before else 1, jpeg)
+            before = self._images.get(name)
+            self._images[name] = Picture(before.version + 1 if before else 1, coded)
 
     # -- viewers ---------------------------------------------------------------------------------------------------
 
     @property
     def viewers(self) -> int:
-        return self._viewers
+        return len(self._wanted)
 
-    def enter(self) -> None:
+    def wanted(self) -> set[str]:
+        """Names of images that a viewer asks for."""
         with self._lock:
-            self._viewers += 1
+            return {name for names in self._wanted.values() for name in names}
 
-    def leave(self) -> None:
+    def image(self, name: str) -> Picture | None:
         with self._lock:
-            self._viewers -= 1
-
-    def image(self, camera: str) -> Picture | None:
-        with self._lock:
-            return self._images.get(camera)
+            return self._images.get(name)
 
 
 class Reader:
-    """What one viewer has been told."""
+    """One viewer: what it has been told and wants to see. It counts as a viewer inside a `with` statement."""
 
     def __init__(self, hub: Hub):
         self._hub = hub
         self._seen: dict[str, int] = {}
-        self._places = {"episodes": 0, "events": 0}
+        self._places = dict.fromkeys(MOST, 0)
+
+    def __enter__(self) -> Reader:
+        self.want([])
+        return self
+
+    def __exit__(self, *_) -> None:
+        with self._hub._lock:
+            del self._hub._wanted[self]
+
+    def want(self, images: list[str]) -> None:
+        """Names of images."""
+        with self._hub._lock:
+            self._hub._wanted[self] = images
 
     def changes(self) -> dict[str, Any]:
         """Parts that have changed and what has been appended since the last call; {} for nothing."""

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-_PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _FOLDER = Path(__file__).resolve().parent
 DATAGRAM_BYTES = 60_000  # of a picture that fits into one, with room for the header
 
@@ -30,7 +30,22 @@ def profile(shared_memory: bool = False) -> dict[str, str]:
         return {}
     where = "localhost" if os.environ.get(_RANGE, "LOCALHOST") == "LOCALHOST" else "network"
     name = f"{where}_shared_memory.xml" if shared_memory else f"{where}.xml"
-    return {_PROFILE: str(_FOLDER / name)}
+    return {PROFILE: str(_FOLDER / name)}
+
+
+def driver_profile() -> str:
+    """The profile with which a camera's driver sends large pictures to us without loss; "" where another one is in use."""
+    if not _ours():
+        return ""
+    ours = Path(os.environ.get(PROFILE, "")).name  # a running process of ours has been told another range than the user's
+    on_this_host = ours.startswith("localhost") or (not ours and os.environ.get(_RANGE, "LOCALHOST") == "LOCALHOST")
+    folder = next((folder for folder in _installed() if folder.is_dir()), _FOLDER)
+    return str(folder / f"{'localhost' if on_this_host else 'network'}_shared_memory.xml")
+
+
+def _installed() -> list[Path]:
+    """Where the profiles are for others than our own processes."""
+    return [Path(prefix) / "share/jsac_ros/dds" for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if prefix]
 
 
 def enclave(process: str) -> list[str]:
@@ -41,5 +56,6 @@ def enclave(process: str) -> list[str]:
 def _ours() -> bool:
     """Neither another middleware nor a profile of the user's."""
     middleware = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
-    profiles = [os.environ[name] for name in (_PROFILE, "FASTDDS_DEFAULT_PROFILES_FILE") if name in os.environ]
-    return middleware.startswith("rmw_fastrtps") and all(Path(file).parent == _FOLDER for file in profiles)
+    profiles = [os.environ[name] for name in (PROFILE, "FASTDDS_DEFAULT_PROFILES_FILE") if name in os.environ]
+    folders = {_FOLDER, *(folder.resolve() for folder in _installed())}
+    return middleware.startswith("rmw_fastrtps") and all(Path(file).resolve().parent in folders for file in profiles)

@@ -11,6 +11,7 @@ from typing import Any
 
 from jsac_ros import dds
 from jsac_ros.config import SystemConfig
+from jsac_ros.control.arrivals import are_lost, cure
 from jsac_ros.doctor.finding import Finding, graded
 
 LISTEN_S = 4.0
@@ -83,18 +84,22 @@ def _timely(title: str, name: str, heard: Heard, config: SystemConfig) -> Findin
     is_late = limit_s and heard["age_s"] + between_s > limit_s
     was_late = limit_s and heard["oldest_s"] + heard["largest_gap_s"] > limit_s
     is_slow = heard["is_camera"] and heard["rate_hz"] < 0.9 * control_hz
-    brightness = heard["brightness"]
+    brightness, counts = heard["brightness"], heard["arrivals"]
+    loses = are_lost(counts)
     said = f"{heard['rate_hz']:.1f} Hz, {1e3 * heard['age_s']:.0f} ms old when they come"
     said += f", mean {brightness:.0f} of 255" if brightness is not None else ""
+    said += f"; {counts[0]} of {counts[1]} images arrive" if loses else ""
     if is_late or was_late:
         said += f"; up to {1e3 * (heard['oldest_s'] + heard['largest_gap_s']):.0f} ms at a tick, limit {1e3 * limit_s:.0f} ms"
-        cure = "raise its driver's rate, shorten the exposure, synchronise the clocks; the limit last (docs/cameras.md)"
+        helps = "raise its driver's rate, shorten the exposure, synchronise the clocks; the limit last (docs/cameras.md)"
     elif is_slow:
-        cure = f"control wants {control_hz:.0f} images a second: raise the camera's rate, or `control.period_s`"
+        helps = f"control wants {control_hz:.0f} images a second: raise the camera's rate, or `control.period_s`"
     else:
-        cure = "light the scene, or set the exposure of the camera's driver by hand"
+        helps = "light the scene, or set the exposure of the camera's driver by hand"
     is_dark = brightness is not None and not BLACK < brightness < WHITE
-    return graded(title, said, cure, red=bool(is_late), amber=bool(was_late or is_slow or is_dark))
+    if loses:
+        helps = cure(name, heard["image_bytes"])
+    return graded(title, said, helps, red=bool(is_late), amber=bool(was_late or is_slow or is_dark or loses))
 
 
 def _dds_cure() -> str:

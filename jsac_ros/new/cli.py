@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import re
+import sys
 from pathlib import Path
 from string import Template
 
@@ -34,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     print(
         f"wrote {folder}\n\n"
         f"  try it here      PYTHONPATH={folder} jsac-ros run {folder}/config/{name}.yaml\n"
-        f"  test it          PYTHONPATH={folder} python3 -m pytest {folder}/test\n"
+        f"  test it          PYTHONPATH={folder} {sys.executable} -m pytest {folder}/test\n"
         f"  build it         colcon build --packages-select {name}\n"
         f"  what to change   {folder}/{name}/task.py"
     )

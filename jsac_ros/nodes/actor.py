@@ -366,12 +366,12 @@ class Actor(WorkingNode):
 
         def on_image(message, info: dict) -> None:
             for name in cameras:
-                self.inputs.on_image(name, message, _published_ns(info))
+                self.inputs.on_image(name, message, _published_ns(info), _number(info))
 
         return on_image
 
     def _on_joints(self, message: JointState, info: dict) -> None:
-        self.inputs.on_joints(message, _published_ns(info), _waited_s(info), info.get("publication_sequence_number"))
+        self.inputs.on_joints(message, _published_ns(info), _waited_s(info), _number(info))
 
     def _on_recorded_action(self, message: Action) -> None:
         """Without a velocity: nothing had been commanded yet."""
@@ -413,6 +413,11 @@ def _waited_s(info: dict) -> float:
 def _published_ns(info: dict) -> int:
     """When the message was published, by its publisher's clock; 0 where the middleware does not tell."""
     return info.get("source_timestamp") or 0
+
+
+def _number(info: dict) -> int | None:
+    """Which its publisher gave the message; None where the middleware does not tell."""
+    return info.get("publication_sequence_number")
 
 
 def main(args=None) -> int:

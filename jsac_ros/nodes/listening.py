@@ -23,6 +23,7 @@ from std_msgs.msg import UInt8MultiArray
 
 from jsac_ros import dds, domain
 from jsac_ros.config import CameraConfig, SystemConfig
+from jsac_ros.control.arrivals import Arrivals
 from jsac_ros.control.images import to_rgb
 from jsac_ros.control.stamps import StampError, taken_ns
 from jsac_ros.parameters import load
@@ -42,9 +43,13 @@ class Ear:
         self._ages_s: list[float] = []
         self._brightness: list[float] = []
         self._problem = ""
+        self._arrivals, self._image_bytes = Arrivals(), 0
 
-    def hear(self, message: Any) -> None:
+    def hear(self, message: Any, info: dict) -> None:
         self._arrived_s.append(time.monotonic())
+        if self._camera:
+            self._arrivals.take(info.get("publication_sequence_number"))
+            self._image_bytes = len(message.data)
         now_ns, header = time.time_ns(), getattr(message, "header", None)
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec if header else now_ns
         try:
@@ -64,6 +69,7 @@ class Ear:
             "age_s": float(np.median(ages)) if len(ages) else None, "oldest_s": float(ages.max()) if len(ages) else None,
             "largest_gap_s": float(gaps.max()) if count > 1 else None,
             "brightness": float(np.median(self._brightness)) if self._brightness else None,
+            "arrivals": self._arrivals.counts, "image_bytes": self._image_bytes,
         }  # fmt: skip
 
 

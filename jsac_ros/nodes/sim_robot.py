@@ -1,8 +1,8 @@
 """The embedded robot: stands in for the robot's driver, its cameras, its sensors and the task's scene, in real time.
 
 Subscribes  the command topics of the configured interface and of the grippers, sim_fault (std_msgs/String, see sim/faults.py)
-Publishes   joint states, images, sensors, robot_program_running, speed_scaling; sim_state (the true joint state, whatever
-            the faults do), sim_truth (for a scripted person)
+Publishes   joint states, images, sensors, robot_program_running, speed_scaling, what nodes/sim_description.py says;
+            sim_state (the true joint state, whatever the faults do), sim_truth (for a scripted person)
 Serves      new_target
 A process because the real ones are; two threads with absolute deadlines, because executor timers bunch when they are late.
 """
@@ -30,6 +30,7 @@ from jsac_ros.messages import to_ns
 from jsac_ros.msg import SimTruth, Vector
 from jsac_ros.nodes import sim_grippers
 from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.nodes.sim_description import SimDescription
 from jsac_ros.rig import Rig
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
@@ -65,6 +66,8 @@ class SimRobot(JsacNode):
         self._rates: list[FixedRate] = []
         self._threads: list[threading.Thread] = []
         self._make_topics()
+        filmed = {topic: cameras[0] for topic, cameras in self._cameras.items()}
+        self._description = SimDescription(self, self.rig, self._sim, filmed)
 
     def _make_topics(self) -> None:
         robot = self.config.robot
@@ -186,7 +189,9 @@ class SimRobot(JsacNode):
                 delay_s = _JOINTS_LATE_S if self._faults.active("joints_late", now_s) else 0.0
                 late.append((now_s + delay_s, self._spoiled(state, now_s)))
             while late and late[0][0] <= now_s:
-                self._joint_states.publish(late.popleft()[1])
+                published = late.popleft()[1]
+                self._joint_states.publish(published)
+                self._description.joints(published)
 
     def _apply_faults(self, now_s: float) -> None:
         self._sim.protective_stop = self._faults.active("protective_stop", now_s)
@@ -275,6 +280,7 @@ class SimRobot(JsacNode):
             while late and late[0][0] <= time.monotonic():
                 _, topic, message = late.popleft()
                 self._images[topic].publish(message)
+                self._description.image(topic, message.header)
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""Teleop: a person's gamepad, SpaceMouse, keys or velocities as actions of the task, and its buttons as verbs.
+"""Teleop: a person's gamepad, SpaceMouse, keys, velocities or leading arm as actions of the task, and its buttons as verbs.
 
-Every message of the device is answered with one of ours, so that a device that falls silent is a person who does.
+Every message of the device is answered with one of ours, so that a device that falls silent is a person who does. With
+`person.direct` there are no messages: the device is read as often as one would come.
 
-Subscribes  the topic of the mapping (sensor_msgs/Joy, geometry_msgs/Twist or TwistStamped, or keys)
+Subscribes  the topic of the mapping (sensor_msgs/Joy, geometry_msgs/Twist or TwistStamped, or keys); of a leader its
+            sensor_msgs/JointState and buttons (sensor_msgs/Joy), and the robot's joint states
 Publishes   person_action, emergency_stop
 Calls       the operator's services of the actor
 A process because a device must be heard whatever control and learning do.
@@ -13,20 +15,25 @@ from __future__ import annotations
 import queue
 import sys
 import time
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
-from sensor_msgs.msg import Joy
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
 
-from jsac_ros.control import realtime, teleop
+from jsac_ros.control import devices, realtime, teleop
+from jsac_ros.control.leader import LeaderMapping, LeaderReading
 from jsac_ros.control.teleop import Keys, Reading
 from jsac_ros.msg import PersonAction, Vector
 from jsac_ros.nodes.console import EMERGENCY_STOP, Console
 from jsac_ros.nodes.process import WorkingNode, run_node
 from jsac_ros.rig import Rig
+from jsac_ros.robots.joint_map import JointMap
 
-KEYS_PERIOD_S = 0.04
+POLL_S = 0.04  # of keys and of a device that is read directly
+LEADER_S = 0.008  # of a leader that says its angles more often, one message in so long
 
 
 class Teleop(WorkingNode):
@@ -34,31 +41,53 @@ class Teleop(WorkingNode):
 
     def __init__(self):
         super().__init__("teleop")
-        mapping = teleop.load(self.config.person.mapping)
-        self._teleop = teleop.Teleop(mapping, Rig(self.config).actions)
+        mapping, rig = teleop.load(self.config.person.mapping), Rig(self.config)
+        self._device = teleop.device_of(mapping, rig)
         self._console = Console(self)
         self._verbs: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._publisher = self.create_publisher(PersonAction, "person_action", 1)
         self._holds = False
+        self._keys = Keys()
+        if self.config.person.direct:
+            self._reader = devices.Reconnecting(devices.opener_of(mapping))
+            self.create_timer(POLL_S, self._read)
+            return
         match mapping.source:
             case "joy":
-                self.create_subscription(Joy, mapping.topic, self._on_joy, 10)
+                self.create_subscription(Joy, mapping.topic, lambda m: self._hear(Reading(np.array(m.axes), _pressed(m))), 10)
             case "twist":
                 self.create_subscription(Twist, mapping.topic, self._on_twist, 10)
             case "twist_stamped":
                 self.create_subscription(TwistStamped, mapping.topic, lambda m: self._on_twist(m.twist), 10)
             case "keys":
-                self._keys = Keys()
                 self.create_subscription(String, mapping.topic, self._on_key, 10)
-                self.create_timer(KEYS_PERIOD_S, lambda: self._hear(self._keys.reading(time.monotonic())))
+                self.create_timer(POLL_S, lambda: self._hear(self._keys.reading(time.monotonic())))
+            case "leader":
+                self._follow(mapping, rig)
+
+    def _follow(self, mapping: LeaderMapping, rig: Rig) -> None:
+        """Subscribes to a leader and to the arm that follows it."""
+        robot = rig.config.robot
+        self._buttons, self._follower = Newest(mapping.silent_s), Newest(robot.joint_max_age_s)
+        self._joints, self._led_s, self._problem = JointMap(rig.robot.names), -LEADER_S, ""
+        self.create_subscription(JointState, mapping.topic, self._on_leader, qos_profile_sensor_data)
+        self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, qos_profile_sensor_data)
+        if mapping.buttons_topic:
+            self.create_subscription(Joy, mapping.buttons_topic, lambda m: self._buttons.set(_pressed(m)), 10)
 
     def run(self) -> None:
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
         self.get_logger().info("; ".join(map(str, measures)))
         super().run()
 
-    def _on_joy(self, message: Joy) -> None:
-        self._hear(Reading(np.array(message.axes), frozenset(np.flatnonzero(message.buttons).tolist())))
+    def _read(self) -> None:
+        """A device that is not there (any more) is silent."""
+        reading = self._reader.read(time.monotonic())
+        for line in self._reader.take_news():
+            self.get_logger().info(line)
+        if reading is not None:
+            with self.refusals.guard("device"):
+                self._hear(reading)
 
     def _on_twist(self, twist: Twist) -> None:
         linear, angular = twist.linear, twist.angular
@@ -69,9 +98,28 @@ class Teleop(WorkingNode):
         for key in message.data[:64]:
             self._keys.press(key, time.monotonic())
 
-    def _hear(self, reading: Reading) -> None:
+    def _on_joints(self, message: JointState) -> None:
+        """Raises ValueError where it cannot be used."""
+        stamp = message.header.stamp
+        joints = self._joints(message.name, message.position, message.velocity, stamp.sec * 10**9 + stamp.nanosec)
+        if joints is not None:
+            self._follower.set(joints.position)
+
+    def _on_leader(self, message: JointState) -> None:
+        """Raises ValueError where it is not the mapping's."""
+        now_s = time.monotonic()
+        if now_s - self._led_s < LEADER_S:
+            return
+        self._led_s = now_s
+        positions = dict(zip(message.name, message.position))
+        self._hear(LeaderReading(positions, self._buttons.get() or frozenset(), self._follower.get()))
+        if self._device.problem and self._device.problem != self._problem:
+            self.get_logger().warning(f"the robot rests: {self._device.problem}", throttle_duration_sec=1.0)
+        self._problem = self._device.problem
+
+    def _hear(self, reading: Reading | LeaderReading) -> None:
         """Raises ValueError where the device is not the mapping's."""
-        said = self._teleop.hear(reading, time.monotonic())
+        said = self._device.hear(reading, time.monotonic())
         action = [Vector(name=name, values=values) for name, values in said.action.items()]
         message = PersonAction(holds=said.holds, action=action)
         message.header.stamp = self.get_clock().now().to_msg()
@@ -90,6 +138,24 @@ class Teleop(WorkingNode):
         for verb, success, message in self._console.work(self._verbs, "teleop", self.stop):
             if not success:
                 self.get_logger().warning(f"{verb}: not done: {message}")
+
+
+class Newest:
+    """The newest value of a topic, while it is fresh."""
+
+    def __init__(self, max_age_s: float):
+        self._max_age_s, self._value, self._at_s = max_age_s, None, 0.0
+
+    def set(self, value: Any) -> None:
+        self._value, self._at_s = value, time.monotonic()
+
+    def get(self) -> Any:
+        """None where there is none, or it is too old."""
+        return self._value if time.monotonic() - self._at_s <= self._max_age_s else None
+
+
+def _pressed(message: Joy) -> frozenset[int]:
+    return frozenset(np.flatnonzero(message.buttons).tolist())
 
 
 def main(args=None) -> int:

@@ -1,4 +1,4 @@
-"""Reads, checks, copies and merges replay stores; or judges a recording (`jsac-ros replay BAG --help`).
+"""Reads, checks, copies and merges replay stores; or evaluates a recording (`jsac-ros replay BAG --help`).
 
   jsac-ros replay info runs/NAME/replay
   jsac-ros replay verify runs/NAME/replay
@@ -22,7 +22,7 @@ from jsac_ros.replay import format as files
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="replay_verb", required=True, metavar="info|verify|snapshot|merge")
-    info = verbs.add_parser("info", help="what is in a store")
+    info = verbs.add_parser("info", help="contents of a store")
     info.add_argument("store")
     info.add_argument("--json", action="store_true", help="for programs")
     verify = verbs.add_parser("verify", help="read everything and list what is damaged; exit status 1 if anything is")
@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     snapshot = verbs.add_parser("snapshot", help="copy a store, also while replay writes to it")
     snapshot.add_argument("store")
     snapshot.add_argument("new")
-    merge = verbs.add_parser("merge", help="one new store from several; what is in two of them comes once")
+    merge = verbs.add_parser("merge", help="one new store from several, without duplicates")
     merge.add_argument("store", nargs="+")
     merge.add_argument("new")
-    merge.add_argument("--capacity", type=int, default=0, help="transitions; default: as many as there are")
+    merge.add_argument("--capacity", type=int, default=0, help="transitions; default: as many as the stores hold")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def describe(folder: str | Path) -> dict:
-    """What is in a store, for people and programs. Raises StoreError."""
+    """Summary of a store, as text or JSON. Raises StoreError."""
     from jsac_ros.replay.records import robot_of
     from jsac_ros.replay.store import FrameStore
 

@@ -1,4 +1,4 @@
-"""Copies of stores: a snapshot while replay runs, the way back, and several stores merged into one."""
+"""Copies of stores: a snapshot while replay runs, restoring one, and several stores merged into one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jsac_ros.replay.store import FrameStore
 
 
 class Merged(NamedTuple):
-    """How many transitions a merge has stored and left out."""
+    """Numbers of transitions that a merge stored and left out."""
 
     stored: int
     duplicates: int  # in more than one store
@@ -24,8 +24,8 @@ class Merged(NamedTuple):
 def snapshot(source: str | Path, target: str | Path) -> int:
     """Copies every complete row to the same place of a new store; returns how many.
 
-    The source may be in use. A row that is damaged, or overwritten while it is copied, is left out. Restoring is the same
-    the other way round. Raises StoreError where `target` has a store already.
+    The source may be in use. A row that is damaged, or overwritten while it is copied, is left out. Restoring uses
+    the same function. Raises StoreError if `target` has a store already.
     """
     _expect_new(target)
     live = FrameStore.read(source)
@@ -45,7 +45,7 @@ def snapshot(source: str | Path, target: str | Path) -> int:
 def merge(sources: list[str | Path], target: str | Path, capacity: int = 0) -> Merged:
     """Appends the transitions of all sources to a new store.
 
-    One trajectory after the other, each in order. `capacity` 0: as many as there are. Raises StoreError where parts
+    One trajectory after the other, each in order. `capacity` 0: as many as there are. Raises StoreError if parts
     differ or `target` has a store already.
     """
     _expect_new(target)
@@ -82,7 +82,7 @@ def _expect_new(target: str | Path) -> None:
 
 
 def problems(folder: str | Path) -> list[str]:
-    """Everything that is wrong with a store, one line each. Raises StoreError when it cannot even be opened."""
+    """All damage in a store, one line each. Raises StoreError when it cannot even be opened."""
     store = FrameStore.read(folder)
     found = [f"slot {slot}: checksum does not fit what it holds" for slot in store.damaged()]
     live = store.live_slots()
@@ -96,7 +96,7 @@ def problems(folder: str | Path) -> list[str]:
     for slot in live:
         before = store.links.previous[slot]
         if before >= 0 and not _follows(store.records[before], store.records[slot]):
-            found.append(f"slot {slot}: the row linked as its previous step is not of its episode")
+            found.append(f"slot {slot}: the row linked as its previous step belongs to another episode")
     return found
 
 

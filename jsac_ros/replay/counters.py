@@ -1,6 +1,6 @@
-"""What a store counts across restarts, in `counters.npy`: written in turn to two records, each with its checksum.
+"""Counters of a store that survive restarts, in `counters.npy`: two records written in turn, each with its checksum.
 
-A process killed while it writes one, or a flipped bit, leaves the other, which is one change older.
+If a process is killed while writing one, or a bit flips, the other is intact; it is one change older.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ RECORD = np.dtype([(name, "<u8") for name in ("number", *NAMES, "checksum")])  #
 
 
 class Counters:
-    """Name -> count, of one store. Two threads may change different ones."""
+    """Name -> count of one store. Two threads may change different counters."""
 
     def __init__(self, records: np.ndarray):
-        """`records`: [2] of RECORD, mapped; zeros where nothing was counted yet."""
+        """`records`: [2] of RECORD, mapped; zeros before the first count."""
         self._records, self._lock = records, threading.Lock()
         whole = [record for record in records.copy() if record["checksum"] == _checksum(record)]
         newest = max(whole, key=lambda record: int(record["number"]), default=np.zeros((), RECORD))
         self._number = int(newest["number"])
         self._values = {name: int(newest[name]) for name in NAMES}
-        self.damaged = not whole and bool(records.view("u1").any())  # they begin at 0 again
+        self.damaged = not whole and bool(records.view("u1").any())  # counting starts at 0 again
 
     def __getitem__(self, name: str) -> int:
         return self._values[name]

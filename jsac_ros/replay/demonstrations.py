@@ -1,10 +1,11 @@
-"""The episodes of a store, one by one: to look through demonstrations, to leave some out."""
+"""The episodes of a store, one by one: to list demonstrations and to drop some."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from jsac_ros.replay import records
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.spaces import Spaces
 
 
 class StoredEpisode(NamedTuple):
@@ -51,35 +53,50 @@ def _episode(store: FrameStore, number: int, identity: tuple[str, int, int], slo
     return StoredEpisode(number, *identity, tuple(slots), is_complete, int(acted.sum()), total, bool(rows["success"].any()))
 
 
-def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode], bool]) -> list[StoredEpisode]:
-    """Copies the wanted episodes of a store to a new one; -> those. The new store is there as a whole or not at all.
+@contextmanager
+def new_store(target: str | Path, spaces: Spaces, rows: int) -> Iterator[FrameStore]:
+    """A store that the block fills, of so many rows at most. It is there as a whole or not at all.
 
-    Raises StoreError where `target` is there already, a process writes to the source or nothing is wanted.
+    Raises StoreError where `target` is there already.
     """
-    source, target = Path(source), Path(target)
+    target = Path(target)
     if target.exists():
-        raise StoreError(f"{target}: is there already; expected a new folder")
+        raise StoreError(f"{target}: exists already; expected a new folder")
+    beside = target.with_name(target.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    store = FrameStore.open(beside, spaces, max(rows, spaces.stack + 2))
+    try:
+        try:
+            yield store
+        finally:
+            store.close()
+        os.rename(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def keep(source: str | Path, target: str | Path, wanted: Callable[[StoredEpisode], bool]) -> list[StoredEpisode]:
+    """Copies the wanted episodes of a store to a new one and returns them. The new store is complete or absent.
+
+    Raises StoreError if `target` exists, a process writes to the source or no episode is wanted.
+    """
+    source = Path(source)
     store = FrameStore.read(source, exclude_writers=True)
     try:
         kept = [episode for episode in episodes_of(store) if wanted(episode)]
         if not kept:
-            raise StoreError(f"{source}: no episode of it is kept; expected at least one")
-        rows = sum(len(episode.slots) for episode in kept)
-        beside = target.with_name(target.name + ".new")
-        shutil.rmtree(beside, ignore_errors=True)
-        copy = FrameStore.open(beside, store.spaces, max(rows, store.spaces.stack + 2))
-        for episode in kept:
-            for slot in episode.slots:
-                copy.append(store.transition(slot))
-        copy.close()
+            raise StoreError(f"{source}: no episode is kept; expected at least one")
+        with new_store(target, store.spaces, sum(len(episode.slots) for episode in kept)) as copy:
+            for episode in kept:
+                for slot in episode.slots:
+                    copy.append(store.transition(slot))
     finally:
         store.close()
-    os.rename(beside, target)
     return kept
 
 
 def drop(folder: str | Path, numbers: set[int]) -> list[StoredEpisode]:
-    """Takes episodes out of a store; -> those that stay. Raises StoreError where one of them is not in it."""
+    """Removes episodes from a store; returns the remaining ones. Raises StoreError if one of them is not in it."""
     folder = Path(folder)
     store = FrameStore.read(folder, exclude_writers=True)
     count = len(episodes_of(store))

@@ -1,4 +1,4 @@
-"""The episodes of a store, to look at: which rows they are, and their frames as one image."""
+"""The episodes of a store for display: their rows, and their frames as one image."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from jsac_ros.replay import format as files
 from jsac_ros.replay import records
 from jsac_ros.replay.frames import Frames
+from jsac_ros.types import Observation
 
 Key = tuple[str, int, int]  # robot, session, episode
 
@@ -26,16 +27,16 @@ class Sheet(NamedTuple):
 
 
 class Episodes:
-    """The episodes of a store while replay writes to it: nothing is read but what is asked for."""
+    """The episodes of a store while replay writes to it: only what is requested is read."""
 
     def __init__(self, folder: str | Path):
-        """Raises StoreError where there is no store."""
+        """Raises StoreError if there is no store."""
         self.spaces, capacity = files.read_header(Path(folder))
         self._rows = np.asarray(files.open_array(Path(folder) / files.ROWS, files.row_type(self.spaces), (capacity,), "r"))
         self._frames = Frames(Path(folder), self.spaces, capacity, True)
 
     def rows(self, key: Key) -> np.ndarray:
-        """A copy of the whole records of an episode in the order of its steps, structured [T]; empty where there is none."""
+        """A copy of the whole records of an episode in the order of its steps, structured [T]; empty if it has none."""
         return self._rows[self.slots(key)]
 
     def slots(self, key: Key) -> np.ndarray:
@@ -54,6 +55,25 @@ class Episodes:
         slots = held[np.argsort(numbers[held])][-most:]
         return slots[records.intact(self._rows[slots])]
 
+    def newest_observation(self) -> tuple[int, Observation] | None:
+        """The number of the newest whole step and its observation as a policy takes it: {image: uint8 [H, W, S*C], vector:
+        float32 [n]}; None in an empty store."""
+        slots = self.newest(max([1, *(image.stack for image in self.spaces.images)]))
+        if not len(slots):
+            return None
+        rows = self._rows[slots]
+        last, same = rows[-1], np.ones(len(rows), bool)
+        for field in ("robot", "session", "episode"):
+            same &= rows[field] == last[field]
+        seen: Observation = {vector.name: last[f"observation/{vector.name}"].copy() for vector in self.spaces.vectors}
+        for image in self.spaces.images:
+            frames = self._frames.arrays[image.name][slots[same][-image.stack :]]
+            frames = np.concatenate(
+                [np.repeat(frames[:1], image.stack - len(frames), axis=0), frames]
+            )  # as in an episode's begin
+            seen[image.name] = np.moveaxis(frames, 0, 2).reshape(image.shape)
+        return int(last["number"]), seen
+
     def records(self, slots: np.ndarray) -> np.ndarray:
         """A copy of the records in these slots, structured [T]."""
         return self._rows[slots]
@@ -63,7 +83,7 @@ class Episodes:
         return self._frames.arrays[image][slots]
 
     def sheet(self, key: Key, image: str, most: int = 400) -> Sheet | None:
-        """The frames of one image of an episode; of more than `most`, evenly chosen ones. None where there are none."""
+        """The frames of one image of an episode; of more than `most`, evenly spaced ones. None if there are none."""
         slots = self.slots(key)
         if not len(slots) or image not in self._frames.arrays:
             return None
@@ -74,7 +94,7 @@ class Episodes:
 
 
 def tiled(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """uint8 [rows*H, columns*W, 3] of frames of one size, uint8 [H, W, 3] each: row after row, what is left over black."""
+    """uint8 [rows*H, columns*W, 3] of frames of one size, uint8 [H, W, 3] each: row after row; unused cells are black."""
     height, width, _ = frames[0].shape
     whole = np.zeros((-(-len(frames) // columns) * height, columns * width, 3), np.uint8)
     for place, frame in enumerate(frames):

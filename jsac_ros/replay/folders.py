@@ -1,4 +1,4 @@
-"""The folder of a store: locked by its one writer, made with room for all of it, compared with what is expected."""
+"""The folder of a store: locked by its one writer, created with all of its space, checked against the expected layout."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jsac_ros.spaces import Spaces
 
 @contextmanager
 def errors_in_one_line(folder: Path) -> Iterator[None]:
-    """What the file system refuses becomes a StoreError."""
+    """Turns an error of the file system into a StoreError."""
     try:
         yield
     except OSError as error:
-        raise StoreError(f"replay store {folder}: {error.strerror}; expected a folder that can be written") from None
+        raise StoreError(f"replay store {folder}: {error.strerror}; expected a writable folder") from None
     except MemoryError:
         raise StoreError(f"replay store {folder}: does not fit into memory") from None
 
 
 def lock(folder: Path) -> int:
-    """Makes the folder and holds it until the descriptor is closed or its process dies.
+    """Creates the folder and locks it until the descriptor is closed or its process dies.
 
-    Raises StoreError when another process holds it, OSError where it cannot be written.
+    Raises StoreError if another process has locked it, OSError if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     held = os.open(folder / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -44,9 +44,9 @@ def lock(folder: Path) -> int:
 
 
 def lock_out_writers(folder: Path) -> int | None:
-    """Holds a finished store, also together with other readers, until the descriptor is closed or its process dies.
+    """Locks a finished store, shared with other readers, until the descriptor is closed or its process dies.
 
-    None where it has no lock file, as in a copy of some files. Raises StoreError when a process is writing to it.
+    None if it has no lock file, as in a partial copy. Raises StoreError if a process is writing to it.
     """
     try:
         held = os.open(folder / files.LOCK, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,8 +61,8 @@ def lock_out_writers(folder: Path) -> int | None:
 
 
 def prepare(folder: Path, spaces: Spaces, capacity: int) -> None:
-    """Makes the files of a new store, or sees that those that are there fit; a damaged header that the other files
-    contradict in nothing is written again. Raises StoreError."""
+    """Creates the files of a new store, or checks those that exist. A damaged header that the other files
+    do not contradict is written again. Raises StoreError."""
     if not (folder / files.HEADER).exists():
         needs_header = True
         _create(folder, spaces, capacity)
@@ -74,7 +74,7 @@ def prepare(folder: Path, spaces: Spaces, capacity: int) -> None:
 
 
 def _is_damaged(folder: Path, spaces: Spaces, capacity: int) -> bool:
-    """Whether the header has to be written again. Raises StoreError where the store is another one."""
+    """Whether the header has to be written again. Raises StoreError if the store does not match."""
     try:
         found, found_capacity = files.read_header(folder)
     except files.HeaderDamaged:
@@ -91,7 +91,7 @@ def _is_damaged(folder: Path, spaces: Spaces, capacity: int) -> bool:
 
 
 def compare(folder: Path, found: Spaces, expected: Spaces) -> None:
-    """Raises StoreError naming every part that the store holds differently. Stacks are made when they are sampled."""
+    """Raises StoreError naming every part that differs in the store. Stacks may differ: they are built at sampling time."""
     differs = _as_stored(found).difference(_as_stored(expected))
     if differs:
         raise StoreError(f"replay store {folder}: {differs}")
@@ -108,10 +108,10 @@ def _arrays(spaces: Spaces, capacity: int) -> list[tuple[str, np.dtype, tuple[in
 
 
 def _create(folder: Path, spaces: Spaces, capacity: int) -> None:
-    """Rows are allocated at once, so that writing them through the mapping cannot fail; frames are sparse."""
+    """Rows are fully allocated, so that writing them through the mapping cannot fail; frames are sparse."""
     try:
         for name, dtype, shape in _arrays(spaces, capacity):
-            (folder / name).unlink(missing_ok=True)  # of a store that was being made when its maker died
+            (folder / name).unlink(missing_ok=True)  # of a store whose creator died before it was complete
             np.lib.format.open_memmap(folder / name, "w+", dtype, shape)
         for name in (files.ROWS, files.COUNTERS):
             with open(folder / name, "r+b") as file:
@@ -124,7 +124,7 @@ def _create(folder: Path, spaces: Spaces, capacity: int) -> None:
 
 
 def _check_room(folder: Path, spaces: Spaces) -> None:
-    """Does what the frames may still grow to fit on the file system? Raises StoreError."""
+    """Raises StoreError if the frames cannot grow to their full size on the file system."""
     paths = [folder / files.frames_file(image.name) for image in spaces.images]
     at = [os.stat(path) for path in paths if path.is_file()]
     disk = os.statvfs(folder)

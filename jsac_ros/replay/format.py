@@ -1,6 +1,6 @@
-"""The files of a replay store (docs/replay.md): what is in a record, the header, and what makes a folder be refused.
+"""The files of a replay store (docs/replay.md): the fields of a record, the header, and why a folder is refused.
 
-`store.json` describes the store, `rows.npy` holds one record a transition, `frames_NAME.npy` the frames of one image;
+`store.json` describes the store, `rows.npy` holds one record per transition, `frames_NAME.npy` the frames of one image;
 all are ordinary .npy files in which the ring stays in place. Everything is little-endian.
 """
 
@@ -28,11 +28,11 @@ HEADER_BYTES = 1 << 16  # of a .npy file, at most; its data begin at a multiple 
 
 
 class StoreError(ConfigError):
-    """One line: what is wrong with a store and what was expected."""
+    """One line: the error in a store and what was expected."""
 
 
 class HeaderDamaged(StoreError):
-    """`store.json` is not what was written."""
+    """`store.json` is damaged."""
 
 
 def frames_file(image: str) -> str:
@@ -43,12 +43,12 @@ def frames_file(image: str) -> str:
 def row_type(spaces: Spaces) -> np.dtype:
     """One transition, every field aligned.
 
-    Rows are counted 1, 2, 3, ... since the store was made; `number` is that count, 0 where there is no complete row.
+    Rows are counted 1, 2, 3, ... since the store was created; `number` is that count, 0 if there is no complete row.
     """
     fields: list[tuple] = [
         ("number", "<u8"),  # written last: a row without it was never acknowledged
         ("priority", "<f4"),  # |TD error| of the last update that used it; NaN: none yet
-        ("priority_check", "<u4"),  # its bits, inverted: a priority that does not fit is none
+        ("priority_check", "<u4"),  # its bits, inverted; if they do not match, the row has no priority
         ("checksum", "<u4"),  # CRC-32 of number and every field below
         ("episode", "<u4"),
         ("previous", "<u8"),  # `number` of the row that holds the episode's previous step; 0: none
@@ -79,7 +79,7 @@ def row_type(spaces: Spaces) -> np.dtype:
 
 
 def write_header(folder: Path, spaces: Spaces, capacity: int) -> None:
-    """Written last and at once: a folder without it is no store."""
+    """Written last and atomically: a folder without it is not a store."""
     header = {"format": FORMAT, "version": VERSION, "capacity": capacity, "spaces": spaces.to_json()}
     header["crc32"] = _header_crc(header)
     temporary = folder / (HEADER + ".new")
@@ -88,7 +88,7 @@ def write_header(folder: Path, spaces: Spaces, capacity: int) -> None:
 
 
 def read_header(folder: Path) -> tuple[Spaces, int]:
-    """Spaces and capacity of the store in `folder`. Raises StoreError, HeaderDamaged where it is not what was written."""
+    """Spaces and capacity of the store in `folder`. Raises StoreError, or HeaderDamaged if the header is damaged."""
     path = folder / HEADER
     try:
         with open(path, "rb") as file:
@@ -102,7 +102,7 @@ def read_header(folder: Path) -> tuple[Spaces, int]:
         what = type(error).__name__
         raise HeaderDamaged(f"{path}: header is damaged ({what}); expected what docs/replay.md says") from None
     if crc != _header_crc(header):
-        raise HeaderDamaged(f"{path}: header is damaged (its checksum does not fit)")
+        raise HeaderDamaged(f"{path}: header is damaged (its checksum does not match)")
     if found != FORMAT or version != VERSION:
         raise StoreError(f"{path}: format {found!r} version {version!r} is not read; expected {FORMAT!r} version {VERSION}")
     try:
@@ -123,7 +123,7 @@ def _header_crc(header: dict) -> int:
 def open_array(path: Path, dtype: np.dtype, shape: tuple[int, ...], mode: str) -> np.memmap:
     """The data of a .npy file, its last bytes, memory-mapped. Raises StoreError.
 
-    Type and shape are those of the store's own header, which has a checksum; the file's header is for other readers.
+    Type and shape come from the store's own header, which has a checksum; the file's header is for other readers.
     """
     try:
         size, needed = os.stat(path).st_size, dtype.itemsize * math.prod(shape)
@@ -136,7 +136,7 @@ def open_array(path: Path, dtype: np.dtype, shape: tuple[int, ...], mode: str) -
 
 
 def array_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """How a .npy file of these begins."""
+    """The header of a .npy file with this type and shape."""
     header = io.BytesIO()
     description = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(header, {"descr": description, "fortran_order": False, "shape": shape})

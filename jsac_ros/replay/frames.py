@@ -1,7 +1,7 @@
-"""The frames of a store, a file an image, each frame once.
+"""The frames of a store, one file per image, each frame once.
 
 Frames are written with pwrite, not through the mapping: a full disk is then an error to handle and not a SIGBUS, and a
-slow disk holds up the writer without holding the interpreter or the sampler.
+slow disk delays the writer without blocking the interpreter or the sampler.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jsac_ros.types import Arrays
 
 
 class Frames:
-    """`arrays` are uint8 [N, H, W, C] by the name of the image, to be read only; `flat` the same as [N, H*W*C]."""
+    """`arrays` maps the name of an image to uint8 [N, H, W, C], read-only; `flat` holds the same as [N, H*W*C]."""
 
     def __init__(self, folder: Path, spaces: Spaces, capacity: int, read_only: bool):
         self.arrays: Arrays = {}
@@ -35,7 +35,7 @@ class Frames:
         self.flat = {name: array.reshape(capacity, -1) for name, array in self.arrays.items()}
 
     def write(self, slot: int, frames: Arrays) -> None:
-        """Raises OSError where the disk is full or fails; what stands in the slot then is undefined."""
+        """Raises OSError if the disk is full or fails; the content of the slot is then undefined."""
         for name, frame in frames.items():
             descriptor, first = self._files[name]
             data, at = memoryview(np.ascontiguousarray(frame).reshape(-1)), first + slot * frame.size
@@ -44,7 +44,7 @@ class Frames:
                 data, at = data[written:], at + written
 
     def copy(self, slot: int) -> Arrays:
-        """What stands in one slot."""
+        """The content of one slot."""
         return {name: array[slot].copy() for name, array in self.arrays.items()}
 
     def close(self) -> None:

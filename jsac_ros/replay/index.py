@@ -1,12 +1,12 @@
-"""Which rows of the ring can be sampled, and how a row finds its neighbours in its own trajectory.
+"""Which rows of the ring can be sampled, and the neighbours of a row in its trajectory.
 
-One rule. The row that holds step k of an episode can be sampled iff
-  1. the row of the same episode's step k+1 is in the store: o_k+1 is known, r_k and m_k mean something; and
+One rule: the row that holds step k of an episode can be sampled iff
+  1. the row of the same episode's step k+1 is in the store: o_k+1, r_k and m_k are defined; and
   2. the S-1 rows before it in the episode are in the store, or the store holds the episode back to its first step:
      the stack is what the actor saw (the first frame repeated before the first step).
 Rows of several actors interleave, so neighbours are links and not adjacent slots. A link joins step k to step k+1 of
-one (robot, session, episode) and nothing else; a gap in the step numbers, an episode's border, an actor that died and
-a row that the ring has overwritten are all the same thing here: there is no link.
+one (robot, session, episode) and nothing else. A gap in the step numbers, the end of an episode, an actor that died and
+a row that the ring has overwritten are all the same case: there is no link.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NONE = -1
 
 
 class Links:
-    """Slot of the previous and the next step of every row, and how much of its stack is there. int64 [N] each."""
+    """Slots of the previous and the next step of every row, and how much of its stack is stored. int64 [N] each."""
 
     def __init__(self, capacity: int, stack: int):
         self.stack = stack
@@ -28,7 +28,7 @@ class Links:
 
     @classmethod
     def rebuild(cls, previous: np.ndarray, live: np.ndarray, is_first: np.ndarray, stack: int) -> Links:
-        """From what is on disk: slot of the previous step or NONE, int64 [N]; is there a row, bool [N]."""
+        """From the rows on disk: slot of the previous step or NONE, int64 [N]; whether there is a row, bool [N]."""
         links = cls(len(previous), stack)
         links.previous[:] = previous
         linked = np.flatnonzero(previous != NONE)
@@ -41,7 +41,7 @@ class Links:
         return links
 
     def remove(self, slot: int) -> None:
-        """Forgets the row in `slot`; stacks that need it are no longer whole."""
+        """Removes the row in `slot`; stacks that need it are no longer complete."""
         before, after = self.previous[slot], self.next[slot]
         if before != NONE:
             self.next[before] = NONE
@@ -79,13 +79,13 @@ class Links:
 
 
 class ValidSet:
-    """A set of slots from which a uniform draw is one random number: dense array, holes filled from its end."""
+    """A set of slots from which one random number draws uniformly: a dense array whose holes are filled from its end."""
 
     def __init__(self, capacity: int):
         self._slots = np.empty(capacity, np.int64)
         self._place = np.full(capacity, NONE, np.int64)
         self._count = 0
-        self.changed: set[int] | None = None  # slots that came or went, where account is kept of them
+        self.changed: set[int] | None = None  # slots added or removed, if changes are tracked
 
     def __len__(self) -> int:
         return self._count
@@ -95,7 +95,7 @@ class ValidSet:
 
     @property
     def slots(self) -> np.ndarray:
-        """int64 [number of valid rows], in no order."""
+        """int64 [number of valid rows], unordered."""
         return self._slots[: self._count]
 
     def contains(self, slots: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""In which order the transitions of an actor enter the store: each once, in sequence, nothing lost without a count.
+"""The order in which an actor's transitions enter the store: each once, in sequence, every loss counted.
 
-The protocol is go-back-N. An actor numbers what it sends (robot, session, sequence) and keeps it until it is
-acknowledged; replay writes only what comes next and acknowledges cumulatively. What comes twice is dropped, what comes
-too early is asked for again, and a gap is final only when the actor no longer holds what is missing.
+The protocol is go-back-N. An actor numbers its transitions (robot, session, sequence) and keeps each until it is
+acknowledged; replay writes only the next one and acknowledges cumulatively. A duplicate is dropped, one that comes
+too early is requested again, and a gap is final only when the actor no longer holds the missing transitions.
 
-Two messages in a row have to state that: one message of a stranger skips nothing that the living
-actor still holds. And no message skips more than an outbox can hold; a longer gap is passed in as many messages.
+Two messages in a row have to state that, so one foreign message skips nothing that the living
+actor still holds. No message skips more than an outbox can hold; a longer gap takes several messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jsac_ros.replay.format import ROBOT_BYTES
 from jsac_ros.replay.outbox import HELD, MOST_SEQUENCES
 
 Stream = tuple[str, int]  # robot, session
-MOST_STREAMS = 1000  # that are remembered; a stranger can make up any number of them
+MOST_STREAMS = 1000  # that are remembered; a foreign sender can invent any number of them
 
 
 class Verdict(NamedTuple):
@@ -24,23 +24,23 @@ class Verdict(NamedTuple):
 
     store: bool
     duplicate: bool = False
-    lost: int = 0  # sequence numbers that will never come
-    resend: bool = False  # ask the actor to begin again at what is next
+    lost: int = 0  # sequence numbers that will never arrive
+    resend: bool = False  # ask the actor to resend from the next one
 
 
 class Ingest:
-    """What comes next of every stream. `next_sequences` is what the store holds when it is opened."""
+    """The next sequence number of every stream. `next_sequences`: of the store when it is opened."""
 
     def __init__(self, next_sequences: dict[Stream, int]):
         self.next = dict(next_sequences)
         self._heard: dict[Stream, None] = {}  # the latest is the last
-        self._gaps: set[Stream] = set()  # streams whose last message said that what is missing is gone
+        self._gaps: set[Stream] = set()  # streams whose last message reported the missing ones as gone
 
     def judge(self, stream: Stream, sequence: int, oldest_sequence: int) -> Verdict:
-        """A transition has come, whose actor can still send `oldest_sequence` and later ones.
+        """Judges a transition whose actor can still send `oldest_sequence` and later ones.
 
-        What comes next stays the same until `accept` says that the transition is written; only a final gap is left
-        behind at once, so that it is counted once. Raises ValueError where no actor sends such numbers.
+        The next number stays the same until `accept` reports that the transition is written; only a final gap is passed
+        at once, so that it is counted once. Raises ValueError for numbers that no actor sends.
         """
         if len(stream[0]) > ROBOT_BYTES:
             raise ValueError(f"robot's name of {len(stream[0])} characters; expected at most {ROBOT_BYTES} bytes")
@@ -62,7 +62,7 @@ class Ingest:
         return Verdict(store=True, lost=lost)
 
     def _hear(self, stream: Stream) -> bool:
-        """Whether for the first time. Of too many streams, the one that has been silent for longest is forgotten."""
+        """Whether the stream is new. With too many streams, the one that has been silent for longest is removed."""
         first_heard = stream not in self._heard
         self._heard.pop(stream, None)
         self._heard[stream] = None
@@ -74,5 +74,5 @@ class Ingest:
         return first_heard
 
     def accept(self, stream: Stream, sequence: int) -> None:
-        """The transition is in the store (or refused for good): the next one may come."""
+        """The transition is in the store (or refused for good): the next one may follow."""
         self.next[stream] = sequence + 1

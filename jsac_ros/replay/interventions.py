@@ -1,9 +1,9 @@
-"""What a person did in the policy's place, kept in a store of its own: part of every batch's share of demonstrations.
+"""Transitions in which a person acted, in a separate store that is part of every batch's share of demonstrations.
 
-The store is the folder `interventions` of the store that it belongs to: it goes where that goes and is resumed with it. It is
-written first, so that what is acknowledged is in both. Each step that a person chose is in it as it was sent, with the frames
-of its stack before it and the observation after it; only what a person chose is sampled. A run in which no person acts has
-no such store.
+The store is the folder `interventions` in the run's store: it is copied and resumed with it. It is
+written first, so an acknowledged transition is in both. It holds each step that a person chose as it was sent, with the frames
+of the stack before it and the observation after it; only steps that a person chose are sampled. A run in which no person
+acts has no such store.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Interventions:
     """One writer (`add`) and one sampler (`sample_into`) may run in two threads."""
 
     def __init__(self, store: FrameStore, capacity: int):
-        """store: the one it belongs to; capacity: steps, frames of stacks and closing observations included.
+        """store: the run's store; capacity: rows, including those for stacks and closing observations.
 
-        Raises StoreError where what is there cannot be continued."""
+        Raises StoreError if an existing store cannot be continued."""
         self._store, self._capacity = store, capacity
         self._folder = store.folder / FOLDER
         self._kept: FrameStore | None = None
@@ -39,10 +39,10 @@ class Interventions:
         return self._kept
 
     def add(self, transition: Transition) -> None:
-        """Keeps it where a person chose it or the observation after such a step; before it goes to the other store.
+        """Stores a transition that a person chose, or that follows such a step, before it goes to the run's store.
 
-        What is kept already is left out. Raises ValueError and OSError as `FrameStore.append` does, OSError too where
-        the store cannot be made.
+        One that is stored already is skipped. Raises ValueError and OSError as `FrameStore.append` does, OSError also if
+        the store cannot be created.
         """
         kept = self._kept
         if kept is None:
@@ -63,19 +63,19 @@ class Interventions:
         self.count = len(self._chosen())
 
     def _stack_before(self, transition: Transition) -> list[Transition]:
-        """What the stack of its observation needs beside it, oldest first, as far as the other store has it."""
+        """The earlier rows that the stack of its observation needs, oldest first, as far as the run's store has them."""
         found: list[Transition] = []
         slot = self._store.previous_of(transition)
         while slot != NONE and len(found) < self._store.spaces.stack - 1:
             try:
                 found.insert(0, self._store.transition(slot))
-            except StoreError:  # damaged: the step is kept, and cannot be sampled
+            except StoreError:  # damaged: the step is stored but cannot be sampled
                 break
             slot = self._store.links.previous[slot]
         return found
 
     def _chosen(self) -> np.ndarray:
-        """Slots that can be sampled and that a person chose, int64 [N]; the caller is the writer or keeps it away."""
+        """Slots that can be sampled and that a person chose, int64 [N]; the caller is the writer or excludes it."""
         slots = self._kept.links.valid.slots
         return slots[self._kept.rows["intervened"][slots]]
 

@@ -1,7 +1,7 @@
-"""The newest policy from learner to actors through POSIX shared memory: latest wins, never torn.
+"""The newest policy from learner to actors through POSIX shared memory: the latest wins, and no read is torn.
 
-Two buffers: the writer fills the one that is not the latest, then marks it as the latest in one store. A writer that dies
-half-way leaves the latest one whole. A reader that was overtaken twice during its copy sees it in the sequence number
+Two buffers: the writer fills the one that is not the latest, then marks it as the latest with one store. A writer that dies
+half-way leaves the latest one intact. A reader that was overtaken twice during its copy notices by the sequence number
 and the checksum, and reads again. Each reader has its own bell.
 
 Header (little-endian uint64 words): magic, layout hash, float32 values, generation, number of the latest policy
@@ -44,7 +44,7 @@ def _buffer_bytes(count: int) -> int:
 
 
 class PolicyMailbox:
-    """One end of the mailbox: `create` makes the writer's, `attach` a reader's."""
+    """One end of the mailbox: `create` makes the writer's end, `attach` a reader's."""
 
     def __init__(self, segment: Segment, count: int):
         self.name = segment.name
@@ -59,9 +59,9 @@ class PolicyMailbox:
 
     @classmethod
     def create(cls, name: str, count: int, layout_hash: int) -> PolicyMailbox:
-        """The writer's end, of `count` float32 values. Takes over the mailbox of a writer that died.
+        """The writer's end, of `count` float32 values. Takes over the mailbox of a dead writer.
 
-        Raises ConfigError when a writer lives under this name or /dev/shm is too small.
+        Raises ConfigError if a living writer has this name or /dev/shm is too small.
         """
 
         def usable(header: bytes) -> bool:
@@ -80,12 +80,12 @@ class PolicyMailbox:
 
     @classmethod
     def attach(cls, name: str, count: int, layout_hash: int) -> PolicyMailbox:
-        """A reader's end. Raises FileNotFoundError while there is none with a living writer, ConfigError when its
-        layout is another one or all readers' places are taken."""
+        """A reader's end. Raises FileNotFoundError while there is no mailbox with a living writer, ConfigError if its
+        layout differs or all readers' places are taken."""
         segment = Segment.attach(name, _BELLS)
         try:
             if not segment.is_held(_WRITER):
-                raise FileNotFoundError(f"shared memory {name}: its writer is gone")
+                raise FileNotFoundError(f"shared memory {name}: its writer has exited")
             found = [int(w) for w in np.frombuffer(segment.memory, np.uint64, 3)]
             if found != [_MAGIC, layout_hash, count]:
                 raise ConfigError(
@@ -121,7 +121,7 @@ class PolicyMailbox:
                 self._segment.ring(bell)
 
     def read_latest(self, last_version: int | None = None) -> Latest | None:
-        """A copy of the newest policy, or None when there is none yet or it is `last_version`."""
+        """A copy of the newest policy; None if there is none yet or it is `last_version`."""
         for _ in range(_ATTEMPTS):
             number = int(self._words[_LATEST])
             if not number:
@@ -135,15 +135,15 @@ class PolicyMailbox:
         return None
 
     def wait(self, timeout_s: float) -> bool:
-        """Blocks until something has been written since the last wait. False when nothing was within the time."""
+        """Blocks until a policy has been written since the last wait. False after the time-out."""
         return self._segment.wait(self._bell, timeout_s)
 
     def abandoned(self) -> bool:
-        """Its writer has unlinked it: close it and attach to the next one."""
+        """Whether its writer has unlinked it: then close it and attach to the next one."""
         return self._segment.abandoned()
 
     def close(self) -> None:
-        """The writer's end also removes the names; a reader that is still attached sees `abandoned`."""
+        """The writer's end also removes the names; an attached reader then sees `abandoned`."""
         if self._owner:
             self._segment.unlink()
         self._words = self._table = self._buffers = None

@@ -17,6 +17,6 @@ def policy(run_name: str, namespace: str = domain.ROOT) -> str:
 
 
 def remove_leftovers(run_name: str, namespace: str = domain.ROOT) -> None:
-    """Unlinks what a run of this name left behind; what a living process holds stays."""
+    """Unlinks the shared memory that a run of this name left behind, except what a living process holds."""
     for name in (batches(run_name, namespace), policy(run_name, namespace)):
         remove(name)

@@ -1,10 +1,10 @@
-"""What an actor holds until replay has acknowledged it: bounded, sent in order, resent on request.
+"""An actor's unacknowledged transitions: bounded, sent in order, resent on request.
 
-No more than a window beyond what is acknowledged is on its way: more than the topic's history holds would fall out of it,
-and whatever arrives too early is dropped and asked for again, so that a replay that is behind would never catch up.
+At most a window of unacknowledged messages is in flight: more would fall out of the topic's history,
+and those that arrive too early are dropped and requested again, so a replay process that is behind would never catch up.
 
-An acknowledgement of what was never sent is refused. If nothing else comes any more, whatever is sent again, replay has
-taken a stranger's messages for this actor's: what is held gets the numbers that replay expects, and none of it is lost.
+An acknowledgement of messages that were never sent is refused. If only such acknowledgements follow a resend, replay has
+accepted foreign messages as this actor's: the held messages get the numbers that replay expects, and none is lost.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 Message = TypeVar("Message")
-HELD = 2000  # messages, at most: 80 s at 25 Hz; what replay may miss while it is restarted
-WINDOW = 100  # on their way beyond what is acknowledged; half the history of the topic
+HELD = 2000  # messages, at most: 80 s at 25 Hz; bridges a restart of replay
+WINDOW = 100  # unacknowledged messages in flight; half the history of the topic
 MOST_SEQUENCES = 1 << 62  # of one actor session
 
 
@@ -29,14 +29,14 @@ class Outbox(Generic[Message]):
         self._limit, self._window = limit, window
         self._held: deque[tuple[int, Message]] = deque()
         self._lock = Lock()
-        self._send_from: int | None = None  # next one to send, or to send again; None: all are on their way
+        self._send_from: int | None = None  # next one to send, or to send again; None: all are in flight
         self._acknowledged_at_last_look = 0
         self._next = 0  # sequence number
         self._unsent = 0  # lowest sequence number that has never been sent
-        self._expected: int | None = None  # what replay expects, where that was never sent; heard since the last look
+        self._expected: int | None = None  # a number that replay expects but was never sent; since the last check
         self._expected_at_last_look: int | None = None
         self.sent = 0  # messages that were added
-        self.dropped = 0  # given up before they were acknowledged, because `limit` were held
+        self.dropped = 0  # dropped before they were acknowledged, because `limit` were held
 
     def __len__(self) -> int:
         return len(self._held)
@@ -48,8 +48,8 @@ class Outbox(Generic[Message]):
             return self._oldest()
 
     def add(self, message: Message) -> list[tuple[int, Message]]:
-        """Keeps the message and returns what has to be sent now: it alone with its sequence number, or nothing while
-        others are to be sent before it. Forgets the oldest one when full."""
+        """Keeps the message and returns what to send now: this message with its sequence number, or nothing while
+        others must be sent before it. Drops the oldest one when full."""
         with self._lock:
             if len(self._held) >= self._limit:
                 self._held.popleft()
@@ -64,9 +64,9 @@ class Outbox(Generic[Message]):
             return self._next_window()
 
     def acknowledge(self, next_sequence: int, resend: bool) -> list[tuple[int, Message]]:
-        """Forgets everything below `next_sequence`; returns what has to be sent now, oldest first.
+        """Drops everything below `next_sequence`; returns what to send now, oldest first.
 
-        Raises ValueError with one line where that was never sent.
+        Raises ValueError with one line if that was never sent.
         """
         with self._lock:
             if next_sequence > self._unsent:
@@ -80,7 +80,7 @@ class Outbox(Generic[Message]):
             return self._next_window()
 
     def stalled(self) -> list[tuple[int, Message]]:
-        """What has to be sent again because nothing was acknowledged since the last call; ask once a second."""
+        """Messages to send again because nothing was acknowledged since the last call; call once a second."""
         with self._lock:
             if self._held and self._oldest() == self._acknowledged_at_last_look:
                 expected = self._expected

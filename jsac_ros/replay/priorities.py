@@ -14,7 +14,7 @@ EPSILON = 1e-6  # so that a transition without any TD error is still seen again
 
 
 class SumTree:
-    """Sums over ranges of N non-negative numbers; parents are summed anew from their children and never drift."""
+    """Sums over ranges of N non-negative numbers. Parents are recomputed from their children, so they never drift."""
 
     def __init__(self, size: int):
         self._first = 1 << max(size - 1, 1).bit_length()  # node of leaf 0
@@ -38,7 +38,7 @@ class SumTree:
     def find(self, mass: np.ndarray) -> np.ndarray:
         """The leaf in which the running sum of the leaves passes `mass`, float [M] in [0, total): int64 [M].
 
-        Never a leaf of 0, whatever rounding does at the border of two ranges.
+        Never a leaf of 0, despite rounding at the border of two ranges.
         """
         nodes, mass = np.ones(len(mass), np.int64), mass.copy()
         while nodes[0] < self._first:
@@ -50,7 +50,7 @@ class SumTree:
 
 
 class Priorities:
-    """Draws from the valid rows of a store in proportion to their priorities, which the store keeps on disk.
+    """Draws valid rows of a store in proportion to their priorities, which the store keeps on disk.
 
     Rows that no update has used yet have the largest priority seen so far. Used by the sampler's thread only.
     """

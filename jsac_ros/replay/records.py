@@ -1,4 +1,4 @@
-"""One transition as a record of `rows.npy`: made, checked, read back, and believed only where its checksum fits."""
+"""One transition as a record of `rows.npy`: made, checked, read back, and valid only if its checksum matches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def record_of(transition: Transition, dtype: np.dtype, number: int, previous: int) -> np.ndarray:
-    """The complete record [1] of a transition except `number`, which the store writes when all else is there."""
+    """The complete record [1] of a transition except `number`, which the store writes last."""
     t = _without_action(transition) if transition.is_last else transition
     row = np.zeros(1, dtype)
     record = row[0]
@@ -41,7 +41,7 @@ def record_of(transition: Transition, dtype: np.dtype, number: int, previous: in
 
 
 def _without_action(closing: Transition) -> Transition:
-    """Where an episode closes, what belongs to an action means nothing and may be anything."""
+    """In the row that closes an episode the fields of the action have no meaning and may hold anything."""
     return closing._replace(
         action={name: np.zeros_like(value) for name, value in closing.action.items()},
         executed={name: np.full_like(value, np.nan) for name, value in closing.executed.items()},
@@ -68,7 +68,7 @@ def transition_of(record: np.void, frames: Arrays, spaces: Spaces) -> Transition
 
 
 def robot_of(record: np.void) -> str:
-    """Name of the robot; bytes that are damaged are shown, not refused."""
+    """Name of the robot; damaged bytes are shown, not refused."""
     return record["robot"].decode(errors="backslashreplace")
 
 
@@ -154,7 +154,7 @@ def checksum(row: np.ndarray, number: int) -> int:
 
 
 def intact(records: np.ndarray) -> np.ndarray:
-    """Which of the records [M] have a number and a checksum that fits: bool [M]. A tenth of a second for 100,000."""
+    """Which of the records [M] have a number and a matching checksum: bool [M]. A tenth of a second for 100,000."""
     first = records.dtype.fields[_CHECKED_FROM][1]
     size, data = records.dtype.itemsize, memoryview(np.ascontiguousarray(records).tobytes())
     fits = np.zeros(len(records), bool)
@@ -167,12 +167,12 @@ def intact(records: np.ndarray) -> np.ndarray:
 
 
 def fits(row: np.ndarray, frames: Arrays) -> bool:
-    """Whether a record [1] and its frames are what their checksums say."""
+    """Whether a record [1] and its frames match their checksums."""
     return bool(intact(row)[0]) and all(frame_crc(f) == row[f"frame_crc/{n}"][0] for n, f in frames.items())
 
 
 def complete(records: np.ndarray) -> np.ndarray:
-    """Which slots of a store's records [N] hold a row that is believed, bool [N]."""
+    """Which slots of a store's records [N] hold a valid row, bool [N]."""
     numbers, capacity = records["number"], np.uint64(len(records))
     in_place = (numbers > 0) & ((numbers - np.uint64(1)) % capacity == np.arange(len(records), dtype=np.uint64))
     in_place &= intact(records)
@@ -193,7 +193,7 @@ def previous_slots(records: np.ndarray, live: np.ndarray) -> np.ndarray:
 
 
 def set_priority(records: np.ndarray, slots: np.ndarray, priority: np.ndarray) -> None:
-    """Writes priorities, float32 [B], to the records at `slots`, int64 [B]; each with its check in one store of 8 bytes,
+    """Writes priorities, float32 [B], to the records at `slots`, int64 [B]; each with its check value in one store of 8 bytes,
     which a kill cannot tear."""
     bits = priority.astype(np.float32).view(np.uint32).astype(np.uint64)
     both = records.getfield(np.dtype("<u8"), records.dtype.fields["priority"][1])
@@ -201,10 +201,10 @@ def set_priority(records: np.ndarray, slots: np.ndarray, priority: np.ndarray) -
 
 
 def priority_fits(records: np.ndarray) -> np.ndarray:
-    """Whether the priority of each record is what was written, bool [M]."""
+    """Whether the priority of each record is undamaged, bool [M]."""
     return records["priority"].view(np.uint32) ^ np.uint32(_ONES) == records["priority_check"]
 
 
 def priorities(records: np.ndarray) -> np.ndarray:
-    """Priority of every record, float32 [M]; NaN where there is none yet or it is damaged."""
+    """Priority of every record, float32 [M]; NaN if there is none yet or it is damaged."""
     return np.where(priority_fits(records), records["priority"], np.float32(np.nan))

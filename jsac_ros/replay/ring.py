@@ -4,13 +4,13 @@ The write-up's Figure 4 with n slots: while the learner uses one batch, replay f
 and neither waits for the other unless every slot is full (replay) or empty (learner).
 
 A slot goes FREE -> FILLING -> READY (producer), READY -> TAKEN -> RETURNED (consumer), RETURNED -> FILLING (producer).
-Only the side named in brackets ever makes that change, and each mends its own unfinished changes when it comes back:
+Only the side named in brackets makes that change, and each repairs its own unfinished changes when it restarts:
 a producer that died while FILLING finds the slot FREE again, a consumer that died with a batch TAKEN returns it without
-TD errors. The states are the truth; the semaphores only say "look again" (see `segment`).
+TD errors. The states decide; the semaphores only mean "look again" (see `segment`).
 
-Header (little-endian uint64 words): magic, layout hash, slots, bytes of a slot, generation (raised whenever a producer
-comes back), last sequence published, pid of producer, pid of consumer; then for every slot state, sequence, whether TD
-errors came back. The slots follow at page-aligned offsets, their fields 64-byte aligned.
+Header (little-endian uint64 words): magic, layout hash, slots, bytes of a slot, generation (incremented whenever a producer
+attaches), last sequence published, pid of producer, pid of consumer; then for every slot: state, sequence, whether TD
+errors were returned. The slots follow at page-aligned offsets, their fields 64-byte aligned.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ _PAGE = mmap.PAGESIZE
 
 
 class Taken(NamedTuple):
-    """A batch in the consumer's hands until it is given back."""
+    """A batch that the consumer holds until it gives it back."""
 
     batch: Batch  # views of the slot
     sequence: int  # 1, 2, ... in the order of publication
 
 
 class Returned(NamedTuple):
-    """What the consumer sent back with a slot."""
+    """What the consumer returned with a slot."""
 
     index: np.ndarray  # int64 [B]
     td_error: np.ndarray  # float32 [B]
 
 
 class Fill(NamedTuple):
-    """A slot in the producer's hands until it is published."""
+    """A slot that the producer holds until it is published."""
 
     batch: Batch  # views of the slot, to be overwritten
-    returned: Returned | None  # what came back with the batch that was in it
+    returned: Returned | None  # returned with the batch that was in it
 
 
 def layout_hash(layout: Layout) -> int:
-    """Of names, shapes, dtypes and their order: both sides must have been configured alike."""
+    """Hash of names, shapes, dtypes and their order: both sides must have the same configuration."""
     text = repr([(name, tuple(shape), np.dtype(dtype).str) for name, (shape, dtype) in layout.items()])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
@@ -79,7 +79,7 @@ def _field_offsets(layout: Layout) -> tuple[dict[str, int], int]:
 
 
 class BatchRing:
-    """One end of the ring: `create` makes the producer's, `attach` the consumer's."""
+    """One end of the ring: `create` makes the producer's end, `attach` the consumer's."""
 
     def __init__(self, segment: Segment, layout: Layout, slots: int):
         self.name = segment.name
@@ -104,9 +104,9 @@ class BatchRing:
 
     @classmethod
     def create(cls, name: str, layout: Layout, slots: int) -> BatchRing:
-        """The producer's end. Takes over the ring of a producer that died while its consumer lives.
+        """The producer's end. Takes over the ring of a dead producer whose consumer lives.
 
-        Raises ConfigError when a producer lives under this name or /dev/shm is too small.
+        Raises ConfigError if a living producer has this name or /dev/shm is too small.
         """
         expected, (_, slot_bytes) = layout_hash(layout), _field_offsets(layout)
         size = _aligned(8 * (_TABLE + _ROW * slots), _PAGE) + slots * slot_bytes
@@ -134,13 +134,13 @@ class BatchRing:
     def attach(cls, name: str, layout: Layout) -> BatchRing:
         """The consumer's end.
 
-        Raises FileNotFoundError while there is no ring with a living producer (what a dead run left must not be
-        learned from), ConfigError when its layout is another one or a consumer lives.
+        Raises FileNotFoundError while there is no ring with a living producer (the batches of a dead run must not be
+        learned from), ConfigError if its layout differs or another consumer lives.
         """
         segment = Segment.attach(name, _BELLS)
         try:
             if not segment.is_held(_PRODUCER):
-                raise FileNotFoundError(f"shared memory {name}: its producer is gone")
+                raise FileNotFoundError(f"shared memory {name}: its producer has exited")
             words = np.frombuffer(segment.memory, np.uint64, _TABLE)
             if [int(w) for w in words[:_SLOTS]] != [_MAGIC, layout_hash(layout)]:
                 raise ConfigError(
@@ -164,7 +164,7 @@ class BatchRing:
 
     @property
     def published(self) -> int:
-        """Batches published since the ring was made."""
+        """Batches published since the ring was created."""
         return int(self._words[_SEQUENCE])
 
     def ready(self) -> int:
@@ -174,7 +174,7 @@ class BatchRing:
     # -- producer ------------------------------------------------------------------------------------------------
 
     def fill(self, timeout_s: float) -> Fill | None:
-        """A slot to fill in place, or None when the consumer gave none back within the time."""
+        """A slot to fill in place; None if the consumer returned none within the time."""
         if self._filling is None:
             slot = self._wait_for((FREE, RETURNED), "free", timeout_s)
             if slot is None:
@@ -202,7 +202,7 @@ class BatchRing:
     # -- consumer ------------------------------------------------------------------------------------------------
 
     def take(self, timeout_s: float) -> Taken | None:
-        """The oldest batch that is ready, or None when none came within the time."""
+        """The oldest batch that is ready; None if there was none within the time."""
         slot = self._wait_for((READY,), "ready", timeout_s)
         if slot is None:
             return None
@@ -211,7 +211,7 @@ class BatchRing:
         return Taken(self._batches[slot], int(self._table[slot, _SLOT_SEQUENCE]))
 
     def give_back(self, td_error: np.ndarray | None = None) -> None:
-        """Returns the batch that was taken first, with its TD errors (float32 [B]) where there are any.
+        """Returns the batch that was taken first, with its TD errors (float32 [B]) if there are any.
 
         Its views must not be read after this: the producer may be filling them.
         """
@@ -225,11 +225,11 @@ class BatchRing:
     # -- both ----------------------------------------------------------------------------------------------------
 
     def abandoned(self) -> bool:
-        """Its producer has unlinked it: close it and attach to the next one."""
+        """Whether its producer has unlinked it: then close it and attach to the next one."""
         return self._segment.abandoned()
 
     def close(self) -> None:
-        """The producer's end also removes the names; a consumer that is still attached sees `abandoned`."""
+        """The producer's end also removes the names; an attached consumer then sees `abandoned`."""
         if self._owner:
             self._segment.unlink()
         for slot in list(self._taken):
@@ -244,7 +244,7 @@ class BatchRing:
         """The slot in one of `states` that was published longest ago.
 
         The bell comes first: acquiring a semaphore is what makes the other side's stores visible on every
-        architecture. The states are read without it only where a crash may have swallowed a ring.
+        architecture. The states are read without it only because a crash may have lost a ring of the bell.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -257,7 +257,7 @@ class BatchRing:
                 return None
 
     def _ring_all(self) -> None:
-        """After coming back: all that wait, this process included, look at the states once a slot."""
+        """After a restart: makes every waiting process, this one included, check the states once per slot."""
         for bell in _BELLS:
             for _ in range(len(self._table)):
                 self._segment.ring(bell)

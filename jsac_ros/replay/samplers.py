@@ -1,4 +1,4 @@
-"""How batches are drawn: uniform or prioritised, with a share of demonstrations where there are any."""
+"""How batches are drawn: uniform or prioritised, with a share of demonstrations if there are any."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jsac_ros.types import Batch
 
 
 class Sampler:
-    """Fills batches from a store and, where there is anything that a person did, a share of every batch from that: from
-    demonstrations and interventions, each of whose steps is equally likely.
+    """Fills batches from a store, with a share from demonstrations and interventions if there are any;
+    each of their steps is equally likely.
 
-    All stores may grow meanwhile; as long as nothing that a person did can be sampled, its share is the other store's.
-    Rows of demonstrations and interventions have a negative `index`, so that no TD error is mistaken for one of a row of
-    ours.
+    All stores may grow meanwhile. While no demonstration or intervention can be sampled, the whole batch comes from the
+    run's store. Rows of demonstrations and interventions have a negative `index`, so their TD errors are not assigned to
+    rows of the run's store.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Sampler:
         )
 
     def sample_into(self, rng: np.random.Generator, batch: Batch) -> bool:
-        """Fills `batch` in place. False when nothing can be sampled yet."""
+        """Fills `batch` in place. False if nothing can be sampled yet."""
         batch = self._fill_share(rng, batch)
         if not len(batch.index):
             return True
@@ -47,7 +47,7 @@ class Sampler:
         return self._store.sample_into(rng, batch, self._n_step, self._discount, draw)
 
     def _fill_share(self, rng: np.random.Generator, batch: Batch) -> Batch:
-        """Fills the first samples with what a person did; -> the others."""
+        """Fills the first samples from demonstrations and interventions; returns the remaining part of the batch."""
         shown = self._demonstrations.valid_count if self._demonstrations else 0
         helped = self._interventions.count if self._interventions else 0
         if not (self._demonstrated and shown + helped):
@@ -63,20 +63,20 @@ class Sampler:
         return batch.rows(slice(begin, None))
 
     def feedback(self, returned: Returned) -> None:
-        """Takes the TD errors that came back with a slot."""
+        """Takes the TD errors that were returned with a slot."""
         if self._priorities:
             self._priorities.feedback(returned.index, returned.td_error)
 
 
 def open_demonstrations(folder: str, spaces: Spaces) -> FrameStore | None:
-    """The store that `replay.demonstrations` names, None where it names none; nothing may write to it meanwhile.
+    """The store that `replay.demonstrations` names, or None; no process may write to it meanwhile.
 
-    Raises StoreError where it holds other parts, is being written to, or has nothing that can be sampled.
+    Raises StoreError if it has other parts, is being written to, or has nothing to sample.
     """
     if not folder:
         return None
     demonstrations = FrameStore.read(Path(folder).expanduser(), spaces, exclude_writers=True)
     if not demonstrations.valid_count:
         demonstrations.close()
-        raise StoreError(f"replay.demonstrations {folder}: no transition in it can be sampled; expected some")
+        raise StoreError(f"replay.demonstrations {folder}: no transition in it can be sampled; expected at least one")
     return demonstrations

@@ -1,4 +1,4 @@
-"""From slots of the store to a batch: stacks and n-step returns are built here, when they are sampled."""
+"""From slots of the store to a batch: stacks and n-step returns are built here, at sampling time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jsac_ros.types import Arrays, Batch
 def n_step_returns(
     links: Links, rows: Arrays, slots: np.ndarray, n_step: int, gamma: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns over up to n steps from `slots` int64 [B], cut where the episode ends, is not known further, or the hand
-    changes: what a person earns is no return of the policy's action before it, and the other way round.
+    """Returns over up to n steps from `slots` int64 [B], cut where the episode or its stored part ends, or where control
+    changes between policy and person: a person's rewards are not part of the return of the policy's earlier action.
 
     With m <= n steps: sum over k < m of gamma^k r_k, float32 [B]; gamma^m times the product of the masks,
     float32 [B]; the slot of the observation to bootstrap from, int64 [B]. `rows` are columns [N] of the store: reward,
@@ -33,8 +33,8 @@ def n_step_returns(
 def gather(links: Links, rows: Arrays, frames: Arrays, slots: np.ndarray, batch: Batch, n_step: int, gamma: float) -> None:
     """Fills `batch` (all but `weight`) in place with the transitions at `slots`, int64 [B], every one of them valid.
 
-    `rows` are columns [N, ...] of the store, `frames` uint8 [N, H*W*C] by image. Each frame is copied once, in one call
-    an image that leaves the interpreter to other threads.
+    `rows` are columns [N, ...] of the store, `frames` uint8 [N, H*W*C] by image. Each frame is copied once, with one call
+    per image that releases the interpreter lock.
     """
     returns, discounts, last = n_step_returns(links, rows, slots, n_step, gamma)
     batch.reward[...] = returns

@@ -1,10 +1,10 @@
-"""A named piece of POSIX shared memory with bells (semaphores) and roles that one process can hold at a time.
+"""A named segment of POSIX shared memory with bells (semaphores) and roles that one process can hold at a time.
 
-A role is a byte of the segment held with an open-file-description lock: the kernel takes it back at the instant its
-holder dies, however it dies, so that no process id and no start time has to be believed. A bell only says "look
-again": what is true stands in the memory itself, so that a count lost or left over by a crash harms nothing.
+A role is a byte of the segment held with an open-file-description lock: the kernel releases it at the instant its
+holder dies, however it dies, so no process id or start time has to be trusted. A bell only means "look
+again": the state is in the memory itself, so a count lost or left over by a crash does no harm.
 
-Anybody on this host may make a file of our name in /dev/shm first: what is not of this user, with mode 0600, is refused.
+Any user of this host can create a file with our name in /dev/shm first: one that is not this user's with mode 0600 is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import posix_ipc
 from jsac_ros.config import ConfigError
 
 _MODE = 0o600
-_LOCK_BASE = 1 << 40  # bytes that are locked need not exist: far behind any segment
+_LOCK_BASE = 1 << 40  # locked bytes need not exist: far beyond the end of any segment
 _CREATION = 255  # role of the process that creates or removes the segment
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid (must be 0)
 
@@ -44,7 +44,7 @@ def _unlock_all(fd: int) -> None:
 
 
 def _held(fd: int, first: int = 0, count: int = _CREATION) -> bool:
-    """Does another open file hold any role of [first, first + count)?"""
+    """Whether another open file holds any role of [first, first + count)."""
     asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BASE + first, count, 0)
     return struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK
 
@@ -125,11 +125,11 @@ class Segment:
 
     @classmethod
     def create(cls, name: str, size: int, role: int, bells: tuple[str, ...], usable) -> tuple[Segment, bool]:
-        """Opens or makes the segment and holds `role` in it. Returns it and whether it was already there.
+        """Opens or creates the segment and takes `role` in it. Returns it and whether it existed already.
 
-        `usable(bytes)` judges the first 4096 bytes of a segment that was left behind: False makes it be replaced.
-        So does a segment that no process holds: its run is dead. Raises ConfigError when another process holds `role`,
-        /dev/shm is too small, or what has the name is not ours.
+        `usable(bytes)` judges the first 4096 bytes of a segment that was left behind; if False, it is replaced.
+        A segment that no process holds is replaced too: its run is dead. Raises ConfigError if another process holds `role`,
+        /dev/shm is too small, or the file with this name is not ours.
         """
         while True:
             fd = _opened(name, posix_ipc.O_CREAT).fd
@@ -157,13 +157,13 @@ class Segment:
 
     @classmethod
     def attach(cls, name: str, bells: tuple[str, ...]) -> Segment:
-        """Opens what an owner made. Raises FileNotFoundError where there is none (yet), ConfigError where it is not ours."""
+        """Opens an existing segment. Raises FileNotFoundError if there is none (yet), ConfigError if it is not ours."""
         try:
             memory = _opened(name)
         except posix_ipc.ExistentialError:
             raise FileNotFoundError(f"shared memory {name}: not there yet") from None
         try:
-            _lock(memory.fd, _CREATION, fcntl.F_RDLCK, wait=True)  # its creator may be at work
+            _lock(memory.fd, _CREATION, fcntl.F_RDLCK, wait=True)  # its creator may not be finished
             if not _linked(memory.fd) or not os.fstat(memory.fd).st_size:
                 raise FileNotFoundError(f"shared memory {name}: not there yet")
             segment = cls(name, memory.fd, bells)
@@ -177,11 +177,11 @@ class Segment:
             raise
 
     def created(self) -> None:
-        """The header is complete: processes that wait to attach may read it."""
+        """Declares the header complete: waiting processes may attach and read it."""
         _lock(self.fd, _CREATION, fcntl.F_UNLCK)
 
     def hold(self, role: int) -> None:
-        """Takes a role until the process ends. Raises ConfigError when another open file holds it."""
+        """Takes a role until the process ends. Raises ConfigError if another open file holds it."""
         if not _lock(self.fd, role, fcntl.F_WRLCK):
             raise ConfigError(f"shared memory {self.name}: another process holds this end of it; expected one")
 
@@ -197,7 +197,7 @@ class Segment:
             self.bells[bell].release()
 
     def wait(self, bell: str, timeout_s: float) -> bool:
-        """Blocks until the bell rings. False when it did not within the time, or a signal came."""
+        """Blocks until the bell rings. False after the time-out or a signal."""
         try:
             self.bells[bell].acquire(max(timeout_s, 0.0))
             return True
@@ -205,29 +205,29 @@ class Segment:
             return False
 
     def abandoned(self) -> bool:
-        """Its owner has unlinked it: nothing more will come, a new one may be there."""
+        """Whether its owner has unlinked it: nothing more will come, and a new one may exist."""
         return not _linked(self.fd)
 
     def unlink(self) -> None:
-        """Removes the names; processes that have it open keep what they see."""
+        """Removes the names; processes that have it open keep their view."""
         if _linked(self.fd):
             posix_ipc.unlink_shared_memory(self.name)
             _unlink_bells(self.name, tuple(self.bells))
 
     def close(self) -> None:
-        """Lets go of roles, bells and memory. NumPy views of the memory keep its mapping alive until they go."""
+        """Releases roles, bells and memory. NumPy views of the memory keep its mapping alive until they are deleted."""
         for bell in self.bells.values():
             bell.close()
         _unlock_all(self.fd)  # the mapping keeps a duplicate of the descriptor, and with it the locks
         os.close(self.fd)
         try:
             self.memory.close()
-        except BufferError:  # views are still out: the mapping goes with the last of them
+        except BufferError:  # views still exist: the mapping goes with the last of them
             pass
 
 
 def _allocate(name: str, fd: int, size: int) -> None:
-    """Reserves every page: a full /dev/shm is an error here and not a SIGBUS later."""
+    """Reserves every page, so that a full /dev/shm is an error here and not a SIGBUS later."""
     try:
         os.posix_fallocate(fd, 0, size)
     except OSError as error:
@@ -240,7 +240,7 @@ def _allocate(name: str, fd: int, size: int) -> None:
 
 
 def remove(name: str) -> bool:
-    """Unlinks a segment that no process holds, and its semaphores. Returns whether nothing of it is left."""
+    """Unlinks a segment that no process holds, and its semaphores. Returns whether nothing remains."""
     try:
         memory = _opened(name)
     except ConfigError:  # not ours to remove

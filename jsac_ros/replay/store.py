@@ -1,8 +1,8 @@
-"""The frame store: a ring of transitions on disk, each frame once, that `kill -9` at any instant leaves whole.
+"""The frame store: a ring of transitions on disk, each frame once, that survives `kill -9` at any instant.
 
-A transition is complete when its row's `number` is written, which happens last; before its slot is touched the number of
-the row that it replaces is set to 0. So a crash leaves complete rows and at most one slot without a number. What is
-opened is believed only where its checksum fits: a record's covers everything in it, with the checksum of every frame.
+A transition is complete when its row's `number` is written, which happens last; before its slot is changed, the number of
+the row that it replaces is set to 0. So a crash leaves complete rows and at most one slot without a number. When a store is
+opened, a row is valid only if its checksum matches; it covers the whole record, with the checksum of every frame.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class FrameStore:
     """One writer (`append`) and one sampler (`sample_into`) may run in two threads.
 
     `records` is the structured array [N] of the rows, `rows` maps a column's name ("reward", "observation/wrench") to its
-    array [N, ...], `frames` the name of an image to uint8 [N, H, W, C]; all to be read only. Of a store that was opened
-    with `read` the records are a copy of what was whole then.
+    array [N, ...], `frames` the name of an image to uint8 [N, H, W, C]; all are read-only. If the store was opened
+    with `read`, the records are a copy of the rows that were complete then.
     """
 
     def __init__(self, folder: Path, spaces: Spaces, capacity: int, lock_file: int | None, read_only: bool):
@@ -73,10 +73,10 @@ class FrameStore:
 
     @classmethod
     def open(cls, folder: str | Path, spaces: Spaces, capacity: int) -> FrameStore:
-        """Creates the store in `folder`, or continues the one that is there; `left_out` is how many rows were damaged.
+        """Creates the store in `folder`, or continues the existing one; `left_out` is the number of damaged rows.
 
-        Raises StoreError when another process has it open, when it is of other spaces, capacity or version or is
-        damaged, and when the file system is read-only or has no room for it.
+        Raises StoreError if another process has it open, if it has other spaces, capacity or version or is
+        damaged, and if the file system is read-only or has no space for it.
         """
         folder = Path(folder)
         least = spaces.stack + 2
@@ -95,9 +95,9 @@ class FrameStore:
 
     @classmethod
     def read(cls, folder: str | Path, spaces: Spaces | None = None, exclude_writers: bool = False) -> FrameStore:
-        """Opens what is there to look at it, also while a process writes to it. Raises StoreError.
+        """Opens an existing store read-only, also while a process writes to it. Raises StoreError.
 
-        spaces: what it must hold, and with which stacks it is sampled; None: as it was made. exclude_writers: nothing may
+        spaces: those it must have, with the stacks for sampling; None: its own. exclude_writers: no process may
         write to it until it is closed, so that no frame changes while it is sampled.
         """
         folder = Path(folder)
@@ -114,10 +114,10 @@ class FrameStore:
                 raise
 
     def _drop(self, broken: np.ndarray) -> int:
-        """Takes rows out, bool [N], and indexes the others; returns how many were taken out."""
+        """Removes rows, bool [N], and indexes the others; returns the number removed."""
         self.rows["number"][broken] = 0
         live = self.rows["number"] > 0
-        self.count = int(self.rows["number"].max(initial=0))  # rows written since the store was made
+        self.count = int(self.rows["number"].max(initial=0))  # rows written since the store was created
         previous = records.previous_slots(self.records, live)
         self.links = Links.rebuild(previous, live, self.rows["is_first"], self.spaces.stack)
         newest_first = self.live_slots()[::-1]
@@ -132,10 +132,10 @@ class FrameStore:
         return _Newest((records.robot_of(row), session), int(slot), *place)
 
     def _verify_after_reboot(self) -> None:
-        """A crash of the machine, unlike one of a process, may leave a row without its frame: look at all.
+        """Verifies all rows after a crash of the machine, which, unlike one of a process, may leave a row without its frame.
 
         The file `boot` names the boot in which the store was last opened. The alternative, fsync at every close, can
-        take a minute on a busy disk, longer than a process that is asked to stop is given.
+        take a minute on a busy disk, longer than a process is given to stop.
         """
         marker, boot = self.folder / files.BOOT, _BOOT_ID.read_bytes()
         if marker.exists() and not _holds(marker, boot):
@@ -147,10 +147,10 @@ class FrameStore:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def append(self, transition: Transition) -> int:
-        """Writes a transition over the oldest one; returns how many were written before it since the store was made.
+        """Writes a transition over the oldest one; returns the number written before it since the store was created.
 
-        When this returns, the transition survives `kill -9`. Raises ValueError with one line when it must not be stored
-        (parts, sizes, NaN, order), OSError when the disk is full or fails; the latter may be appended again.
+        When this returns, the transition survives `kill -9`. Raises ValueError with one line if it must not be stored
+        (parts, sizes, NaN, order), OSError if the disk is full or fails; after an OSError it may be appended again.
         """
         records.check(transition, self.spaces, self._type)
         self._check_order(transition)
@@ -172,7 +172,7 @@ class FrameStore:
         return number - 1
 
     def put(self, slot: int, row: np.ndarray, frames: Arrays) -> None:
-        """Writes another store's record [1] and frames to the same slot; seen when the store is opened again."""
+        """Writes another store's record [1] and frames to the same slot; visible after the store is reopened."""
         self.rows["number"][slot] = 0
         self._frames.write(slot, frames)
         number = int(row["number"][0])
@@ -182,11 +182,11 @@ class FrameStore:
         self.rows["number"][slot] = number
 
     def newest_of(self, t: Transition) -> _Newest | None:
-        """The newest row of the stream of a transition; None where it has none."""
+        """The newest row of the stream of a transition; None if it has none."""
         return self._newest.get((t.robot, t.session))
 
     def previous_of(self, t: Transition) -> int:
-        """Slot of the step before this one in its episode, or NONE: it is lost or overwritten, or this is the first."""
+        """Slot of the previous step of its episode; NONE if that is lost or overwritten, or this is the first."""
         newest = self.newest_of(t)
         follows = newest and (newest.episode, newest.step + 1) == (t.episode, t.step) and not newest.is_last
         return newest.slot if follows and self.rows["number"][newest.slot] == newest.number else NONE
@@ -194,7 +194,7 @@ class FrameStore:
     def _check_order(self, t: Transition) -> None:
         """Raises ValueError for a transition that goes back in its stream or in its episode.
 
-        Another episode's number may be any: one wrong transition with a far number must not keep out all that follow.
+        The number of another episode may be anything: one wrong transition with a large number must not block all that follow.
         """
         newest = self.newest_of(t)
         if newest is None:
@@ -210,7 +210,7 @@ class FrameStore:
     def set_priorities(self, index: np.ndarray, priority: np.ndarray) -> None:
         """Keeps priorities (float32 [B]) for the rows that a batch's `index` (int64 [B]) names.
 
-        Rows that have been overwritten since, and rows of another store (index < 0), are left out.
+        Rows that have been overwritten since, and rows of another store (index < 0), are skipped.
         """
         slots = (index - 1) % self.capacity
         with self._lock:
@@ -233,7 +233,7 @@ class FrameStore:
         return len(self.links.valid)
 
     def next_sequences(self) -> dict[tuple[str, int], int]:
-        """For every (robot, session) with rows here: the first sequence number that is not."""
+        """For every (robot, session) with rows here: the first sequence number that is not stored."""
         return {stream: newest.sequence + 1 for stream, newest in self._newest.items()}
 
     def sample_into(
@@ -255,7 +255,7 @@ class FrameStore:
         return True
 
     def gather(self, slots: np.ndarray, batch: Batch, n_step: int, gamma: float) -> None:
-        """Fills `batch` with the transitions at `slots`, int64 [B], all valid; the caller keeps writers away."""
+        """Fills `batch` with the transitions at `slots`, int64 [B], all valid; the caller excludes writers."""
         gather(self.links, self.rows, self._frames.flat, slots, batch, n_step, gamma)
 
     def live_slots(self) -> np.ndarray:
@@ -264,30 +264,30 @@ class FrameStore:
         return slots[np.argsort(self.rows["number"][slots])]
 
     def whole(self, slot: int) -> tuple[np.ndarray, Arrays] | None:
-        """Copies of one slot's record [1] and frames; None where they are damaged, or overwritten since `read`."""
+        """Copies of one slot's record [1] and frames; None if they are damaged, or overwritten since `read`."""
         row, frames = self.records[slot : slot + 1].copy(), self._frames.copy(slot)
         return (row, frames) if records.fits(row, frames) else None
 
     def transition(self, slot: int) -> Transition:
-        """A copy of what one slot holds. Raises StoreError where it is damaged, or overwritten since `read`."""
+        """A copy of one slot's transition. Raises StoreError if it is damaged, or overwritten since `read`."""
         found = self.whole(slot)
         if found is None:
             raise StoreError(f"replay store {self.folder}: slot {slot} is damaged, or overwritten meanwhile")
         return records.transition_of(found[0][0], found[1], self.spaces)
 
     def damaged(self) -> list[int]:
-        """Slots on disk whose checksums do not fit what they hold. Reads everything."""
+        """Slots on disk with wrong checksums. Reads everything."""
         bad = []
         for slot in np.flatnonzero(self._on_disk["number"]):
             row, frames = self._on_disk[slot : slot + 1].copy(), self._frames.copy(slot)
             number = int(row["number"][0])
             fits = (number - 1) % self.capacity == slot and records.fits(row, frames)
-            if not fits and self._on_disk["number"][slot] == number:  # not overwritten while it was looked at
+            if not fits and self._on_disk["number"][slot] == number:  # not overwritten while it was read
                 bad.append(int(slot))
         return bad
 
     def close(self) -> None:
-        """Lets go of the folder; the kernel writes out what is not on disk yet."""
+        """Releases the folder; the kernel writes out what is not on disk yet."""
         self._frames.close()
         if self._lock_file is not None:
             os.close(self._lock_file)

@@ -17,10 +17,11 @@ from jsac_ros.report.evidence import evidence_of
 from jsac_ros.report.folder import config_of, store_of
 from jsac_ros.report.histograms import read_histograms
 from jsac_ros.report.markup import document, drawn, playable, section, table, words
+from jsac_ros.report.run_events import events_of
 from jsac_ros.report.seen import EVERY, Seen, what_it_saw
 from jsac_ros.report.summary import WINDOW, Totals
 from jsac_ros.report.tables import Row, number, read_rows, without_figures
-from jsac_ros.report.timeline import drawn_timeline, events_of, lines_of
+from jsac_ros.report.timeline import drawn_timeline, lines_of
 
 _MOST_REASONS = 6
 _REPRODUCE = (

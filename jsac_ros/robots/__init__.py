@@ -1,1 +1,1 @@
-"""Arms, their limits and kinematics, and the simulators that stand in for them."""
+"""Robots: limits, kinematics, joint order, grippers."""

@@ -1,4 +1,4 @@
-"""Kinematics of joints in a row, in plain floats: for six joints a call of numpy costs more than the arithmetic in it.
+"""Kinematics of a serial chain in plain floats: for six joints a NumPy call costs more than its arithmetic.
 
 A pose is 12 floats, the rows of [R | p]: r00, r01, r02, x, r10, r11, r12, y, r20, r21, r22, z.
 """
@@ -19,7 +19,7 @@ def poses_of(matrices: np.ndarray) -> tuple[Pose, ...]:
 
 
 def joint_frames(links: Sequence[Pose], slides: Sequence[bool], q: Sequence[float]) -> tuple[list[Pose], Pose]:
-    """The pose of every joint before it moves, N of them, and the tool's; `links` as `Robot.links` has them, N + 1."""
+    """The N poses of the joints before their motion, and the tool's; `links`: as in `Robot.links`, N + 1."""
     frames, pose = [], links[0]
     for value, slide, link in zip(q, slides, links[1:]):
         frames.append(pose)
@@ -42,7 +42,7 @@ def jacobian(frames: Sequence[Pose], slides: Sequence[bool], tool: Pose) -> np.n
 
 
 def times(a: Pose, b: Pose) -> Pose:
-    """The pose `b`, given in the frame of `a`, in the frame that `a` is given in."""
+    """Pose `b`, given in the frame of `a`, expressed in the frame in which `a` is given."""
     b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11 = b
     rows: list[float] = []
     for row in (0, 4, 8):
@@ -74,7 +74,7 @@ def slid(pose: Pose, distance: float) -> Pose:
 
 
 def half_turned(pose: Pose) -> Pose:
-    """Seen from a frame that is turned by pi about z."""
+    """The same pose in a frame that is rotated by pi about z."""
     return (*(-value for value in pose[:8]), *pose[8:])
 
 

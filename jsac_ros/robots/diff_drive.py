@@ -1,4 +1,4 @@
-"""A mobile base with two driven wheels; its joint states are the wheels', its commands m/s forward and rad/s to the left."""
+"""A mobile base with two driven wheels. Its joint states are those of the wheels, its commands m/s forward and rad/s left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jsac_ros.robots.robot import Robot
 
 class DiffDrive(Robot):
     is_base = True
-    senses = ("joint_velocity",)  # wheel angles say nothing
+    senses = ("joint_velocity",)  # wheel angles carry no information
 
     class Parameters(RobotParameters):
         joints: tuple[str, str] = ("left_wheel_joint", "right_wheel_joint")

@@ -1,10 +1,10 @@
-"""A gripper as the rest of the package sees it: metres between its fingers, whatever its joint is."""
+"""A gripper as the rest of the package uses it: the opening between its fingers in m, whatever its joint is."""
 
 from __future__ import annotations
 
 from jsac_ros.config import ConfigError, GripperConfig, SystemConfig
 
-# Interface -> the action or service that it needs; the others are topics of messages that are always there.
+# Interface -> the type of action or service that it needs; the other interfaces are topics of common message types.
 REQUESTS = {
     "parallel_gripper_command": "control_msgs/action/ParallelGripperCommand",
     "gripper_command": "control_msgs/action/GripperCommand",
@@ -17,14 +17,14 @@ class Gripper:
     """Commanded and measured by its opening, m: 0 closed, `stroke_m` open."""
 
     def __init__(self, name: str, config: GripperConfig):
-        """Raises ConfigError where open and closed are one."""
+        """Raises ConfigError if open and closed are equal."""
         if config.open == config.closed:
             raise ConfigError(f"grippers.{name}.open and closed are both {config.open:g}; expected two values of the joint")
         self.name, self.config = name, config
         self.stroke_m = config.stroke_m
 
     def opening(self, joint: float) -> float:
-        """m, of a measured joint value (rad, m where prismatic); beyond the stroke where the joint is."""
+        """m, of a measured joint value (rad, m where prismatic); beyond the stroke if the joint is."""
         return (joint - self.config.closed) / (self.config.open - self.config.closed) * self.stroke_m
 
     def joint(self, opening: float) -> float:

@@ -1,4 +1,4 @@
-"""Joint positions that bring the tool to a pose, near where they start: for resets, not for control."""
+"""Joint positions that bring the tool to a pose, near the start: for resets, not for control."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAMPING = 1e-4
 def inverse(
     robot: Robot, position: np.ndarray, rotation: np.ndarray, start: np.ndarray, frame: Frame = "base_link"
 ) -> np.ndarray | None:
-    """rad (m where prismatic) [N] inside the joints' ranges, by damped Gauss-Newton; None where it is not reached."""
+    """rad (m where prismatic) [N] inside the joints' ranges, by damped Gauss-Newton; None if the pose is not reached."""
     q = np.array(start, np.float64)
     for _ in range(_STEPS):
         place, turned, jacobian = robot.jacobian(q, frame)

@@ -1,4 +1,4 @@
-"""Joint states by name: their order is the driver's own, may change while it runs, and one message need not hold them all."""
+"""Joint states by name: their order is up to the driver and may change, and a message need not contain all joints."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jsac_ros.robots.joint_sources import JointSources
 
 
 class JointError(ValueError):
-    """A joint state that cannot be used; one line that says why."""
+    """An unusable joint state; one line with the reason."""
 
 
 class Joints(NamedTuple):
     position: np.ndarray  # rad [N]
     velocity: np.ndarray  # rad/s [N]
-    oldest_ns: int  # time of the message that held the joint whose value is oldest
-    lacks: tuple[str, ...] = ()  # joints that the newest message does not hold
+    oldest_ns: int  # time of the message with the oldest value in use
+    lacks: tuple[str, ...] = ()  # joints that the newest message does not contain
 
 
 class JointMap:
-    """Merges joint states into one of `names`, in their order.
+    """Merges joint states into one state of `names`, in their order.
 
-    A message that holds none of our joints is another device's (a gripper's broadcaster on the same topic) and changes
-    nothing. Messages that hold some are merged joint by joint; the whole is as old as its oldest part.
+    A message without any of our joints belongs to another device (a gripper's broadcaster on the same topic) and changes
+    nothing. Messages with some of them are merged joint by joint; the result is as old as its oldest part.
     """
 
     def __init__(self, names: Sequence[str]):
@@ -34,12 +34,12 @@ class JointMap:
         self.sources = JointSources(self.names)
         self._layout: tuple[str, ...] | None = None  # of the last message
         self._lacks: tuple[str, ...] = ()
-        self._places: tuple[int, ...] = ()  # of the joints that it shares with us, in our order
+        self._places: tuple[int, ...] = ()  # of the joints that are ours, in our order
         self._ours: np.ndarray = np.empty(0, np.intp)  # the same
         self._theirs: np.ndarray = np.empty(0, np.intp)  # and in its order
         self._position, self._velocity = np.full(n, np.nan), np.zeros(n)
         self._time_ns = np.zeros(n, np.int64)
-        self.missing = self.names  # no message has held them yet
+        self.missing = self.names  # in no message so far
         self._unmeasured = np.zeros(n, bool)
 
     def __call__(
@@ -50,10 +50,10 @@ class JointMap:
         time_ns: int,
         number: int | None = None,
     ) -> Joints | None:
-        """`time_ns`: when it was measured, on any one clock; `number`: counts its publisher's messages, where it is known.
+        """`time_ns`: when it was measured, on any one clock; `number`: its publisher's message count, if known.
 
-        None: it holds none of our joints, or not all of ours have been heard yet. A velocity that is missing or NaN is not
-        measured: it is the change of the position since the message before. Raises JointError where lengths do not agree.
+        Returns None if it contains none of our joints, or if some have never been received. A velocity that is missing or
+        NaN is derived from the change of position since the previous message. Raises JointError if lengths differ.
         """
         if tuple(names) != self._layout:
             self._find(tuple(names))
@@ -77,7 +77,7 @@ class JointMap:
 
     @property
     def lacking(self) -> str:
-        """Which joints have not been heard yet, in one line; "" when all have."""
+        """The joints that have not been received yet, in one line; "" if there are none."""
         if not self.missing:
             return ""
         return f"not heard yet: {', '.join(self.missing)}; the newest message holds {', '.join(self._layout or ()) or 'none'}"
@@ -88,9 +88,9 @@ class JointMap:
         return tuple(name for name, derived in zip(self.names, self._unmeasured) if derived)
 
     def _derived(self, ours: np.ndarray, q: np.ndarray, time_ns: int) -> np.ndarray:
-        """rad/s from the positions before; what was derived before where no time has passed, 0 at the first message."""
+        """rad/s from the previous positions; the previous result if no time has passed, 0 at the first message."""
         passed_s = (time_ns - self._time_ns[ours]) * 1e-9
-        known = (passed_s > 0) & np.isfinite(self._position[ours])  # NaN until it is heard
+        known = (passed_s > 0) & np.isfinite(self._position[ours])  # NaN until the first message
         change = np.divide(q - self._position[ours], passed_s, out=self._velocity[ours], where=known)
         return np.where(np.isfinite(change), change, 0.0)
 

@@ -1,7 +1,7 @@
-"""A joint has one source: a second publisher of the same joint is noticed, by its numbers and by what it claims.
+"""A joint has one source: a second publisher of the same joint is detected by its message numbers and its values.
 
-Each message of a second source is believable by itself: a node that repeats "the arm stands" between the driver's messages
-differs from them by a few milliradians. Together they are not.
+Each message of a second source is plausible by itself: a node that repeats "the arm is at rest" between the driver's messages
+differs from them by a few milliradians. Together the messages are not plausible.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_WINDOW_NS = 1_000_000_000  # what is told apart has to come again within this
+_WINDOW_NS = 1_000_000_000  # the sign of a second source has to recur within this
 _LONGEST_GAP = 1000  # messages that one publisher's numbers may skip
-# Further than this from where the velocities before and after lead, a position contradicts them.
+# A position further than this from where the velocities before and after it lead contradicts them.
 _TOLERANCE_RAD = 0.01
-_JITTER_S = 0.01  # of the times of messages that carry none
+_JITTER_S = 0.01  # of the times of messages without a stamp
 _HARDEST_RAD_S2 = 50.0  # an arm that hits something or is stopped by its own brakes
-_FASTEST_RAD_S = 4.0  # where a velocity is not measured
-_CONTRADICTIONS = 3  # to and fro: a joint that jumps and comes back makes two
+_FASTEST_RAD_S = 4.0  # if a velocity is not measured
+_CONTRADICTIONS = 3  # back and forth: a joint that jumps and returns makes two
 
 
 @dataclass
@@ -31,7 +31,7 @@ class _Publisher:
 
 @dataclass
 class _Joint:
-    """What was heard of one joint."""
+    """The messages received for one joint."""
 
     publisher: _Publisher | None = None
     replaced: _Publisher | None = None  # the publisher before that one
@@ -49,16 +49,17 @@ class JointSources:
         self.forget()
 
     def forget(self) -> None:
-        """After a person has looked: what comes from now on counts."""
-        self.second = ""  # which joint has a second source and how it was noticed, in one line; stays until `forget`
+        """Starts over after a person has checked: only messages from now on count."""
+        self.second = ""  # which joint has a second source and how it was detected, in one line; stays until `forget`
         self._publishers: list[_Publisher] = []
         self._joints = [_Joint() for _ in self.names]
 
     def take(
         self, joints: tuple[int, ...], positions: Sequence[float], velocities: Sequence[float], time_ns: int, number: int | None
     ) -> None:
-        """One message: places of its joints in `names`, rad, rad/s (NaN: not measured), and the number that its publisher
-        gave it (None: the middleware does not tell)."""
+        """Takes one message: indices of its joints in `names`, rad, rad/s (NaN: not measured), and the number that its
+        publisher gave it (None: the middleware does not provide it).
+        """
         publisher = None if number is None else self._publisher(joints, time_ns, number)
         for place, position, velocity in zip(joints, positions, velocities):
             joint = self._joints[place]
@@ -84,17 +85,17 @@ class JointSources:
 
 
 def _returns(joint: _Joint, publisher: _Publisher | None) -> bool:
-    """A publisher that was replaced and is back. One that was started again replaces itself and does not come back."""
+    """Whether a replaced publisher is back. A restarted one replaces itself and does not come back."""
     back = publisher is not None and publisher is joint.replaced
     joint.replaced, joint.publisher = joint.publisher, publisher
     return back
 
 
 def _contradicts(joint: _Joint, position: float, velocity: float, time_ns: int) -> bool:
-    """Whether positions went to and fro, further than the velocities allow, three times within the window."""
+    """Whether positions went back and forth, further than the velocities allow, three times within the window."""
     passed_s, way = (time_ns - joint.time_ns) * 1e-9, position - joint.position
     slow, fast = sorted((joint.velocity, velocity))
-    if math.isnan(slow + fast) or slow == fast == 0:  # not measured; a driver that always says 0 does not either
+    if math.isnan(slow + fast) or slow == fast == 0:  # not measured; nor does a driver that always publishes 0
         slow, fast = -_FASTEST_RAD_S, _FASTEST_RAD_S
     joint.position, joint.velocity, joint.time_ns = position, velocity, time_ns
     if math.isnan(way) or passed_s < 0:

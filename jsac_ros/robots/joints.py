@@ -1,4 +1,4 @@
-"""A robot of which only the joints' names are known, such as one in a recording."""
+"""A robot of which only the joint names are known, such as one in a recording."""
 
 from __future__ import annotations
 

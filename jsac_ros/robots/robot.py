@@ -1,7 +1,7 @@
-"""A robot as the rest of the package sees it: joint names, ranges, speeds and forward kinematics.
+"""A robot as the rest of the package uses it: joint names, ranges, speeds and forward kinematics.
 
-A robot of a lab's own is a class like those in this package (entry points of group `jsac_ros.robots`): its `Parameters`
-extend `config.RobotParameters`, its constructor takes them and calls the one below. It is imported by the safety process,
+A robot of your own is a class like those in this package (entry points of group `jsac_ros.robots`): its `Parameters`
+extend `config.RobotParameters`; its constructor takes them and calls the one below. The safety process imports it,
 so it must stay small and free of JAX.
 """
 
@@ -20,15 +20,15 @@ Frame = Literal["base", "base_link"]
 
 
 class Robot:
-    """N joints in a row, revolute or prismatic. Arrays are float64 in the order of `names`; rad, or m where prismatic.
+    """A chain of N joints, revolute or prismatic. Arrays are float64 in the order of `names`; rad, or m if prismatic.
 
-    `links` holds the fixed parts between the joints: T = L0 J0(q0) L1 J1(q1) ... L(N-1) J(N-1)(q(N-1)) LN, where J turns
-    about z or moves along it. It is None where only the joints are known (a recorded robot, a mobile base).
+    `links` holds the fixed parts between the joints: T = L0 J0(q0) L1 J1(q1) ... L(N-1) J(N-1)(q(N-1)) LN, where J rotates
+    about z or moves along it. It is None if only the joints are known (a recorded robot, a mobile base).
     """
 
     Parameters: type[RobotParameters] = RobotParameters
-    is_base = False  # a mobile base: commanded by m/s forward and rad/s to the left; its joints are its wheels
-    senses: tuple[str, ...] = ("joint_position", "joint_velocity")  # what a policy is told where nothing is chosen
+    is_base = False  # a mobile base: commanded in m/s forward and rad/s left; its joints are its wheels
+    senses: tuple[str, ...] = ("joint_position", "joint_velocity")  # what a policy observes by default
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class Robot:
     ):
         """lower, upper: [N]; max_velocity: [N] per second; None: unlimited. links: [N + 1, 4, 4], in frame `base`.
 
-        prismatic: bool [N]; base_turned: `base` is `base_link` turned by pi about z, as the UR drivers have it.
-        Raises ConfigError where `robot.home` has another number of values.
+        prismatic: bool [N]; base_turned: `base` is `base_link` rotated by pi about z, as in the UR drivers.
+        Raises ConfigError if `robot.home` has another number of values.
         """
         self.model = parameters.type
         self.names = tuple(names)
@@ -70,24 +70,36 @@ class Robot:
 
     @property
     def motion_size(self) -> int:
-        """Values of a motion command: one a joint, or two of a base."""
+        """Number of values of a motion command: one per joint, or two for a base."""
         return 2 if self.is_base else len(self.names)
 
     @property
     def has_kinematics(self) -> bool:
         return self.links is not None
 
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """Of the link that each joint moves, as `robot_description` and /tf have them."""
+        return tuple(f"{name.removesuffix('_joint')}_link" for name in self.names)
+
+    @property
+    def description(self) -> str:
+        """URDF; "" where the robot has no kinematics."""
+        from jsac_ros.robots.description import urdf_of  # only here: no safety process needs it
+
+        return urdf_of(self) if self.has_kinematics else ""
+
     def forward(self, q: np.ndarray, frame: Frame = "base") -> tuple[np.ndarray, np.ndarray]:
         """Pose of the tool at joint positions q [N] -> position [3] in m and rotation [3, 3], in `frame`.
 
-        Raises ValueError where the robot has no kinematics or q is not [N].
+        Raises ValueError if the robot has no kinematics or q is not [N].
         """
         return chain.position_and_rotation(self._frames(q, frame)[1])
 
     def tool_positions(self, q: np.ndarray, frame: Frame = "base") -> np.ndarray:
-        """Positions alone, of many poses at once: [M, N] -> m [M, 3]. Raises ValueError as `forward` does."""
+        """Positions only, for many poses at once: [M, N] -> m [M, 3]. Raises ValueError as `forward` does."""
         links = self._known_links()
-        # From the tool back to the base: a point is all that has to be carried.
+        # From the tool back to the base, so that only a point is transformed.
         c, s = np.cos(q.T), np.sin(q.T)
         point = np.broadcast_to(links[-1][:3, 3:], (3, len(q)))
         for j in range(len(self.names) - 1, -1, -1):
@@ -102,7 +114,7 @@ class Robot:
     def jacobian(self, q: np.ndarray, frame: Frame = "base") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Position [3], rotation [3, 3] and geometric Jacobian [6, N] of the tool at q [N], all in `frame`.
 
-        Jacobian times joint velocities: the tool's velocity in m/s, then its turn rate in rad/s. Raises as `forward` does.
+        Jacobian times joint velocities: the tool's velocity in m/s, then in rad/s. Raises as `forward` does.
         """
         frames, tool = self._frames(q, frame)
         return *chain.position_and_rotation(tool), chain.jacobian(frames, self._slides, tool)
@@ -116,13 +128,13 @@ class Robot:
         return chain.joint_frames(self._turned_chain if turned else self._chain, self._slides, np.asarray(q).tolist())
 
     def joint_speeds(self, motion: np.ndarray) -> np.ndarray:
-        """[N] per second, of the joints under a motion command."""
+        """Joint speeds, [N] per second, for a motion command."""
         return motion
 
     def index(self, names: Sequence[str], field: str) -> np.ndarray:
-        """Places of joints, int [n], named with or without the prefix; all of them for no names.
+        """Indices of joints, int [n], named with or without the prefix; all joints if `names` is empty.
 
-        Raises ConfigError naming `field` where one is unknown or comes twice.
+        Raises ConfigError naming `field` if one is unknown or duplicate.
         """
         if not names:
             return np.arange(len(self.names))

@@ -33,5 +33,5 @@ def rotation_vector(rotation: np.ndarray) -> np.ndarray:
 
 
 def six_values(rotation: np.ndarray) -> np.ndarray:
-    """[6]: the first two columns, which are continuous in the rotation as no three numbers are (Zhou et al., 2019)."""
+    """[6]: the first two columns; unlike any three numbers they are continuous in the rotation (Zhou et al., 2019)."""
     return rotation[:, :2].T.ravel()

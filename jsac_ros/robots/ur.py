@@ -1,4 +1,4 @@
-"""Universal Robots' arms: nominal kinematics and limits (ur_description, ROS 2 driver).
+"""Universal Robots arms: nominal kinematics and limits (ur_description, ROS 2 driver).
 
 The numbers are nominal; a calibrated arm differs by millimetres, so leave that much in a workspace box.
 """
@@ -21,6 +21,7 @@ JOINTS = (
     "wrist_2_joint",
     "wrist_3_joint",
 )
+LINKS = ("shoulder_link", "upper_arm_link", "forearm_link", "wrist_1_link", "wrist_2_link", "wrist_3_link")
 # Of ur_dashboard_msgs/SafetyMode, by number; the arm moves in the first two.
 SAFETY_MODES = {
     1: "normal", 2: "reduced", 3: "protective stop", 4: "recovery", 5: "safeguard stop", 6: "system emergency stop",
@@ -30,12 +31,12 @@ SAFETY_MODES = {
 MOVING_MODES = (1, 2)
 FULL_SPEED_PERCENT = 100.0  # of speed_scaling_state_broadcaster, which multiplies the robot's 0..1 by it
 _ALPHA = (math.pi / 2, 0.0, 0.0, math.pi / 2, -math.pi / 2, 0.0)
-# The elbow cannot turn past the upper arm; an endless wrist 3 is kept to one turn each way.
+# The elbow cannot turn past the upper arm; a continuous wrist 3 is limited to one turn each way.
 _REACH = np.array((2.0, 2.0, 1.0, 2.0, 2.0, 2.0)) * math.pi
 
 
 class UrArm(Robot):
-    """An arm whose six joints are named as the driver names them, behind `robot.joint_prefix` (its `tf_prefix`)."""
+    """An arm whose six joints have the driver's names after `robot.joint_prefix` (its `tf_prefix`)."""
 
     d: ClassVar[tuple[float, float, float, float]]  # m: d1, d4, d5, d6
     a: ClassVar[tuple[float, float]]  # m: a2, a3
@@ -52,6 +53,10 @@ class UrArm(Robot):
             links=links_from_dh((0.0, *self.a, 0.0, 0.0, 0.0), (d1, 0.0, 0.0, d4, d5, d6), _ALPHA),
             base_turned=True,
         )
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        return tuple(self.prefix + link for link in LINKS)
 
 
 class Ur3(UrArm):

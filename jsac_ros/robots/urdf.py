@@ -1,4 +1,4 @@
-"""Any arm of revolute and prismatic joints in a row, from its URDF (read by urdfdom_py, the ROS package of that name)."""
+"""Any serial arm of revolute and prismatic joints, from its URDF (read by urdfdom_py, the ROS package of that name)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _MOST_BYTES = 1 << 20  # a UR5's has 25,000; a second of parsing
 
 
 class UrdfArm(Robot):
-    """The joints between two links of a URDF; fixed joints on the way become part of the links."""
+    """The joints between two links of a URDF; fixed joints between them become part of the links."""
 
     class Parameters(RobotParameters):
         urdf: str  # path of the file
-        base_link: str  # the chain from here; positions are in it
+        base_link: str  # start of the chain, and frame of positions
         tool_link: str  # to here
 
     def __init__(self, parameters: UrdfArm.Parameters):
-        """Raises ConfigError with one line where the file, the chain or a joint is wrong."""
+        """Raises ConfigError with one line if the file, the chain or a joint is invalid."""
         path = parameters.urdf
-        chain = _chain(path, parameters.base_link, parameters.tool_link)
+        self._text = _read(path)
+        chain = _chain(self._text, path, parameters.base_link, parameters.tool_link)
         moving = [joint for joint in chain if joint.type != "fixed"]
         limits = np.array([_limits(path, joint) for joint in moving])
         super().__init__(
@@ -38,43 +39,53 @@ class UrdfArm(Robot):
             prismatic=np.array([joint.type == "prismatic" for joint in moving]),
         )
 
+    @property
+    def description(self) -> str:
+        """The file as it is, whatever else hangs on the arm."""
+        return self._text.decode(errors="replace")
 
-def _chain(path: str, base_link: str, tool_link: str) -> list[Any]:
+
+def _chain(urdf: bytes, path: str, base_link: str, tool_link: str) -> list[Any]:
     """urdf_parser_py's joints from one link to the other, at least one of which moves."""
-    robot = _read(path)
+    robot = parsed(urdf, f"robot.urdf {path!r}")
     for name, link in (("robot.base_link", base_link), ("robot.tool_link", tool_link)):
         if link not in robot.link_map:
             raise ConfigError(f"{name} is {link!r}; {path} has {', '.join(robot.link_map)}")
     try:
         chain = [robot.joint_map[name] for name in robot.get_chain(base_link, tool_link, joints=True, links=False)]
     except KeyError:
-        raise ConfigError(f"{path}: {tool_link!r} does not hang on {base_link!r}") from None
+        raise ConfigError(f"{path}: {tool_link!r} is not attached to {base_link!r}") from None
     if all(joint.type == "fixed" for joint in chain):
         raise ConfigError(f"{path}: no joint moves between {base_link!r} and {tool_link!r}")
     return chain
 
 
-def _read(path: str) -> Any:
-    from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that a UR's safety process does without
-
+def _read(path: str) -> bytes:
     try:
         with open(Path(path).expanduser(), "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ValueError(f"longer than {_MOST_BYTES} bytes")
-        return URDF.from_xml_string(content)  # libxml2 bounds depth and entities
+            return file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
-    except Exception as error:  # the parser raises bare Exceptions, some of several lines
-        raise ConfigError(f"robot.urdf {path!r}: {' '.join(str(error).split())}; expected a URDF") from None
+
+
+def parsed(urdf: bytes | str, where: str) -> Any:
+    """urdf_parser_py's robot. Raises ConfigError, which names `where` it is from."""
+    from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that the safety process of a UR does not need
+
+    try:
+        if len(urdf) > _MOST_BYTES:
+            raise ValueError(f"longer than {_MOST_BYTES} bytes")
+        return URDF.from_xml_string(urdf.encode() if isinstance(urdf, str) else urdf)  # libxml2 bounds depth and entities
+    except Exception as error:  # the parser raises bare Exceptions, some with several lines
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}; expected a URDF") from None
 
 
 def _limits(path: str, joint: Any) -> tuple[float, float, float]:
-    """Lower and upper in rad (m where prismatic), speed per second."""
+    """Lower and upper limit in rad (m if prismatic), speed per second."""
     if joint.type not in ("revolute", "continuous", "prismatic"):
         raise ConfigError(f"{path}: joint {joint.name} is {joint.type}; expected revolute, continuous or prismatic")
     if joint.mimic is not None:
-        raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected one that moves by itself")
+        raise ConfigError(f"{path}: joint {joint.name} follows {joint.mimic.joint}; expected an independent joint")
     limit = joint.limit
     if limit is None:
         raise ConfigError(f"{path}: joint {joint.name} has no velocity limit; expected <limit velocity> above 0")
@@ -88,12 +99,12 @@ def _limits(path: str, joint: Any) -> tuple[float, float, float]:
 
 
 def _links(path: str, chain: list[Any]) -> np.ndarray:
-    """[N + 1, 4, 4] of `Robot`: each joint's axis is turned onto z before it and back after it."""
+    """[N + 1, 4, 4] of `Robot`: each joint's axis is rotated onto z before it and back after it."""
     links, link = [], np.eye(4)
     for joint in chain:
         link = link @ _origin(path, joint)
         if joint.type != "fixed":
-            turned = _onto_z(_axis(path, joint))
+            turned = _onto_z(axis_of(path, joint))
             links.append(link @ turned)
             link = turned.T
     return np.array([*links, link])
@@ -111,7 +122,8 @@ def _origin(path: str, joint: Any) -> np.ndarray:
     return pose
 
 
-def _axis(path: str, joint: Any) -> tuple[float, float, float]:
+def axis_of(path: str, joint: Any) -> tuple[float, float, float]:
+    """Of a joint of urdf_parser_py; of any length. Raises ConfigError where it is no direction."""
     axis = joint.axis or (1.0, 0.0, 0.0)
     if not 0 < np.linalg.norm(axis) < math.inf:  # NaN too
         raise ConfigError(f"{path}: joint {joint.name} has <axis xyz> {axis}; expected a direction, such as 0 0 1")

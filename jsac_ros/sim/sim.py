@@ -91,6 +91,11 @@ class Sim(ABC):
     def render(self, camera: str, snapshot: Any) -> np.ndarray:
         """RGB uint8 [H, W, 3] of the source's size."""
 
+    def camera_matrix(self, camera: str) -> np.ndarray | None:
+        """K [3, 3] of what `render` draws, in pixels whose centres have whole numbers, as OpenCV and ROS count them; None
+        where it is not known."""
+        return None
+
     @property
     def outputs(self) -> Arrays:
         """{device: float64 [n]} as measured, in the units of `command_output`."""

@@ -1,1 +1,1 @@
-"""Tasks: what is earned, when an episode ends, how the next one begins, and the scene in which it is simulated."""
+"""Tasks: reward, end of an episode, reset, and the scene in which a task is simulated."""

@@ -1,7 +1,7 @@
-"""Scripted people: an expert that shows a skill, and an intervener that takes over where a policy is stuck.
+"""Scripted people: an expert that demonstrates a skill, and an intervener that takes over when a policy is stuck.
 
-Both are told the truth of a simulation (`Sim.truth`) and answer with an action of the rig; they know no simulator, no clock
-and no ROS, so the same objects demonstrate in the fast path and live.
+Both get the ground truth of a simulation (`Sim.truth`) and return an action of the rig. They use no simulator, no clock
+and no ROS, so the same objects work without ROS and live.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from jsac_ros.types import Action, Arrays
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-_KEPT = 0.9  # share of the last step's bias
-_PROGRESS = 0.005  # less does not count
+_KEPT = 0.9  # share of the previous step's bias
+_PROGRESS = 0.005  # smaller progress does not count
 
 
 class Hand(NamedTuple):
-    """What a hand does with the tool."""
+    """The motion of the tool."""
 
     twist: np.ndarray  # [6] m/s and rad/s in base_link
-    is_open: bool = True  # the gripper, where there is one
+    is_open: bool = True  # the gripper, if there is one
 
 
 class Expert(ABC):
-    """A few Markov rules, `aim`, with noise and a slowly varying bias as a person has one."""
+    """A few Markov rules, `aim`, with noise and a slowly varying bias, like a person's."""
 
     def __init__(self, rig: Rig, seed: int, bias: float = 0.1, noise: float = 0.1):
-        """bias, noise: standard deviations, of an action. Raises ConfigError where actions do not move the tool."""
+        """bias, noise: standard deviations, of an action. Raises ConfigError if the actions do not move the tool."""
         self._rig, self._random = rig, np.random.default_rng(seed)
         self._bias_size, self._noise_size = bias, noise
         self._bias: Arrays = {}
@@ -49,10 +49,10 @@ class Expert(ABC):
 
     @abstractmethod
     def aim(self, truth: Arrays) -> Hand:
-        """What a steady hand would do."""
+        """The motion without noise and bias."""
 
     def unsteadiness(self, truth: Arrays) -> float:
-        """Share of bias and noise: less where a person would take care."""
+        """Share of bias and noise: smaller where a person would be careful."""
         return 1.0
 
     def __call__(self, truth: Arrays) -> Action:
@@ -95,7 +95,7 @@ class Intervener:
         self._best, self._stuck, self._left = -np.inf, 0, 0
 
     def __call__(self, truth: Arrays) -> Action | None:
-        """The action in the place of the policy's; None: the policy acts."""
+        """The action instead of the policy's; None: the policy acts."""
         if self._left == 0:
             progress = self._progress(truth)
             self._stuck = 0 if progress > self._best + _PROGRESS else self._stuck + 1
@@ -110,7 +110,7 @@ class Intervener:
 
 
 def towards(target: np.ndarray, truth: Arrays, speed: float, gain: float = 6.0, ahead_s: float = 0.1) -> np.ndarray:
-    """m/s [3] of the tip to a target, no faster than `speed`; it looks ahead to where the tip will be, as a hand does.
+    """m/s [3] of the tip to a target, no faster than `speed`; uses the predicted position of the tip.
 
     gain: 1/s of the distance; ahead_s: about the delay of tick, safety and robot.
     """

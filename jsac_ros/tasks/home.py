@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A third of the time to speed up, a third to cruise, a third to slow down: per unit of distance and duration. Between
-# the quickest move (no cruise or nothing else) and the smoothest (minimum jerk, a quarter slower at the same limits).
+# A third of the time accelerating, a third cruising, a third braking: per unit of distance and duration. Between
+# the quickest motion (no cruise, or only cruise) and the smoothest (minimum jerk, a quarter slower at the same limits).
 _PEAK_SPEED = 1.5
 _PEAK_ACCELERATION = 4.5
-# Feedback and rounding need some of the limits for themselves.
+# Feedback and rounding need part of the limits.
 _SHARE = 0.95
 
 
@@ -30,7 +30,7 @@ class HomeMove:
         return way * (speed / self.duration_s) + gain * (self.start + way * done - position)
 
     def behind(self, position: np.ndarray, now_s: float) -> float:
-        """How far, rad, the farthest joint is from where it should be by now."""
+        """The largest deviation of a joint from its planned position now, rad."""
         done, _ = self._profile(now_s)
         return float(np.abs(self.start + (self.home - self.start) * done - position).max(initial=0.0))
 
@@ -53,7 +53,7 @@ def _profile(u: float) -> tuple[float, float]:
 def plan_home(
     start: np.ndarray, home: np.ndarray, now_s: float, duration_s: float, max_speed: float, max_acceleration: float
 ) -> HomeMove:
-    """A move of `duration_s`, or as much longer as the limits (rad/s, rad/s^2) ask; a jerk limit is the gate's."""
+    """A move of `duration_s`, or longer if the limits (rad/s, rad/s^2) require it; the gate applies a jerk limit."""
     farthest = float(np.abs(home - start).max(initial=0.0))
     by_speed = _PEAK_SPEED * farthest / (_SHARE * max_speed)
     by_acceleration = (_PEAK_ACCELERATION * farthest / (_SHARE * max_acceleration)) ** 0.5

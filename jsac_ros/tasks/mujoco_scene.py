@@ -1,4 +1,4 @@
-"""What a task puts before the simulated arm: bodies that it places, and what is known of them from outside."""
+"""The scene of a task in front of the simulated arm: bodies that it places, and their ground truth."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from jsac_ros.types import Arrays
 
 
 class MujocoScene:
-    """A table. Scenes of tasks extend it; `model` and `data` are mujoco's MjModel and MjData."""
+    """An empty table. Scenes of tasks extend it; `model` and `data` are mujoco's MjModel and MjData."""
 
     xml = '<mujoco><include file="robot.xml"/><include file="table.xml"/></mujoco>'  # MJCF that includes the robot
-    opening_m: float | None = None  # between the fingers at first, and where no action moves them; None: fully open
-    loose: str = ""  # name of the body that a fault may bump or put out of reach
+    opening_m: float | None = None  # between the fingers at the start, and if no action moves them; None: fully open
+    loose: str = ""  # name of the body that a fault may push or move out of reach
 
     def edit(self, spec: Any) -> None:
         """Changes to the parsed scene (mujoco.MjSpec) before it is compiled: sizes that are configured."""
 
     def reset(self, model: Any, data: Any, random: np.random.Generator) -> str:
-        """Places everything anew; -> where it is now, in words."""
+        """Places all bodies anew; returns a description."""
         return "nothing on the table"
 
     def truth(self, model: Any, data: Any) -> Arrays:
-        """{name: float64 [n]}: poses and what else an expert is told beside what it is told of the arm."""
+        """{name: float64 [n]}: poses and other ground truth for an expert, in addition to that of the arm."""
         return {}
 
     def succeeded(self, truth: Arrays) -> bool | None:
-        """Whether the goal is reached now; truth: the scene's and the arm's. None: it is not known."""
+        """Whether the goal is reached now; truth: the scene's and the arm's. None: unknown."""
         return None
 
 
 def place(model: Any, data: Any, body: str, position: np.ndarray, quaternion: np.ndarray | None = None) -> None:
-    """Puts a free body, or one that is placed by hand (`mocap`), at a pose in base_link, at rest."""
+    """Puts a free or `mocap` body at a pose in base_link, at rest."""
     which = model.body(body)
     quaternion = np.array((1.0, 0.0, 0.0, 0.0)) if quaternion is None else quaternion
     if which.mocapid[0] >= 0:

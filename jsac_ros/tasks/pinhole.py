@@ -1,4 +1,4 @@
-"""A pinhole camera that sees flat polygons: enough for a monitor or a room, and no renderer is needed.
+"""A pinhole camera for flat polygons: sufficient for a monitor or a room, without a renderer.
 
 Pixels count from the image's upper left corner; a pixel's centre is at (0.5, 0.5).
 """
@@ -12,21 +12,27 @@ Colour = tuple[int, int, int]  # RGB
 
 _SUPERSAMPLING = 4
 _SHIFT = 4  # fractional bits of OpenCV's polygon corners
-_NEAR = 0.01  # m, nearer than this to the camera's plane is cut off
+_NEAR = 0.01  # m, geometry closer than this to the camera's plane is clipped
 
 
 class Pinhole:
-    """Projects points; `view_width`: metres seen across at one metre of distance. Pixels are square."""
+    """Projects points; `view_width`: width of the view in m at one metre of distance. Pixels are square."""
 
     def __init__(self, height: int, width: int, view_width: float):
         self.shape = (height, width)
         self._scale = width / view_width
         self._centre = (width / 2, height / 2)
 
+    @property
+    def matrix(self) -> np.ndarray:
+        """K [3, 3] for pixels whose centres have whole numbers, as OpenCV and ROS count them."""
+        cx, cy = self._centre
+        return np.array(((self._scale, 0.0, cx - 0.5), (0.0, self._scale, cy - 0.5), (0.0, 0.0, 1.0)))
+
     def project(self, polygon: np.ndarray, position: np.ndarray, axes: np.ndarray) -> np.ndarray:
         """Corners [N, 3] in m, camera at `position` with rows (right, down, forward) in `axes` -> pixels [M, 2].
 
-        The polygon is cut at the near plane; nothing of it left: M = 0.
+        The polygon is clipped at the near plane; if nothing remains, M = 0.
         """
         seen = (polygon - position) @ axes.T
         if (seen[:, 2] < _NEAR).any():
@@ -46,16 +52,16 @@ def _cut_near(polygon: np.ndarray) -> np.ndarray:
 
 
 def fill(image: np.ndarray, corners: np.ndarray, colour: Colour) -> None:
-    """Fills a convex polygon (pixels [M, 2]) in an RGB image, its edges smoothed."""
+    """Fills a convex polygon (pixels [M, 2]) in an RGB image, with antialiasing."""
     if len(corners) > 2:
         cv2.fillConvexPoly(image, _fixed(corners), colour, lineType=cv2.LINE_AA, shift=_SHIFT)
 
 
 def fill_exactly(image: np.ndarray, corners: np.ndarray, colour: Colour) -> None:
-    """Fills a convex polygon, each pixel by the share of it that is covered.
+    """Fills a convex polygon, weighting each pixel by its covered share.
 
-    The share of a colour near a threshold decides success, and OpenCV's polygons are half a pixel too large all
-    around; so the part of the image around this one is drawn four times as large, half of those pixels inwards, and
+    The share of a colour near a threshold decides success, but OpenCV's polygons are half a pixel too large all
+    around. So the region of the image around this polygon is drawn four times as large, inset by half of those pixels, and
     averaged.
     """
     if len(corners) < 3:
@@ -76,5 +82,5 @@ def fill_exactly(image: np.ndarray, corners: np.ndarray, colour: Colour) -> None
 
 
 def _fixed(pixels: np.ndarray) -> np.ndarray:
-    """OpenCV's fixed point; it counts from pixel centres, and far-off corners must stay inside its range."""
+    """OpenCV's fixed point, which counts from pixel centres; distant corners must stay inside its range."""
     return (np.clip(pixels - 0.5, -16_000, 16_000) * (1 << _SHIFT)).round().astype(np.int32)

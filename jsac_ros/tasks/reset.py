@@ -1,7 +1,7 @@
-"""The parts of which a reset is made: a way home, waypoints, a rest, a person, a service; one after the other or together.
+"""The parts of a reset: the way home, waypoints, a rest, a person, a service; in sequence or in parallel.
 
-A part is asked at every tick for a command until it answers None. It may want a service to be called meanwhile, which the
-actor does and answers.
+A part returns a command at every tick until it returns None. Meanwhile it may request a service call, which the actor
+makes and answers.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from jsac_ros.types import Command, Sensed
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-_GAIN = 4.0  # 1/s; well below one over the delay of tick, safety and robot together
-_LEAD_S = 0.04  # about that delay: what is commanded now is done then
-_HELD_UP_RAD = 0.15  # behind the move home: it begins again from where the arm is
-# Under a jerk limit the gate ends each command without acceleration, so that this share of jerk times command_max_age_s is
-# the most that commands one after the other keep up.
+_GAIN = 4.0  # 1/s; well below the inverse of the total delay of tick, safety and robot
+_LEAD_S = 0.04  # about that delay: when a command takes effect
+_HELD_UP_RAD = 0.15  # deviation at which the move home starts again from where the arm is
+# Under a jerk limit the gate ends each command without acceleration, so this share of jerk times command_max_age_s is
+# the largest acceleration that successive commands can sustain.
 _ACCELERATION_OF_JERK = 0.25
 _HOME_TOLERANCE = 0.01  # rad
 _REST_TOLERANCE = 0.02  # rad/s
 _TRIES = 10  # of a random pose
 _OPEN_SHARE = 0.9  # of a gripper's stroke
-_ASK_AGAIN_S = 1.0  # for a service that answered that it did not succeed
+_ASK_AGAIN_S = 1.0  # before calling again a service that did not succeed
 
 
 class ResetPart(ABC):
-    """One part; used once."""
+    """One part of a reset; used once."""
 
-    reason = ""  # what it is at, or what a person has to do
-    asks = ""  # what a person has to do, and say so with `continue`; '' where it waits for nobody
+    reason = ""  # what it is doing, or what a person has to do
+    asks = ""  # what a person has to do and confirm with `continue`; '' if it waits for no person
 
     def begin(self, sensed: Sensed) -> None:
         """Called once, before the first `step`."""
 
     @abstractmethod
     def step(self, sensed: Sensed) -> Command | None:
-        """What the robot should do until the next tick; None when this part is complete."""
+        """The command until the next tick; None when this part is complete."""
 
     @property
     def service(self) -> str:
@@ -53,7 +53,7 @@ class ResetPart(ABC):
         return ""
 
     def answered(self, success: bool, message: str) -> None:
-        """What the service said."""
+        """Takes the answer of the service."""
 
 
 class Then(ResetPart):
@@ -87,7 +87,7 @@ class Then(ResetPart):
 
 
 class Together(ResetPart):
-    """Several parts at once, complete when all are; the first that moves the robot has it."""
+    """Several parts in parallel, complete when all are; the first part that moves the robot controls it."""
 
     def __init__(self, *parts: ResetPart):
         self._left = list(parts)
@@ -120,10 +120,10 @@ class Together(ResetPart):
 
 
 class Home(ResetPart):
-    """A straight joint move to a pose, with feedback; it begins again from where the arm is when it was held up."""
+    """A straight joint move to a pose, with feedback; it starts again from where the arm is after a delay."""
 
     def __init__(self, rig: Rig, duration_s: float, pose: np.ndarray | None = None):
-        """pose: [N], default `robot.home`; duration_s: as much longer as the limits ask."""
+        """pose: [N], default `robot.home`; duration_s: longer if the limits require it."""
         safety = rig.config.safety
         self._pose = rig.robot.home if pose is None else pose
         self._max_speed = min(safety.max_joint_speed_rad_s, float(rig.robot.max_velocity.min()))
@@ -146,12 +146,12 @@ class Home(ResetPart):
         if self._move.behind(position, sensed.time_s) > _HELD_UP_RAD:
             self.begin(sensed)
         wanted = self._move.velocity(position, sensed.time_s + _LEAD_S, _GAIN)
-        # As a whole: another direction may lead to a wall.
+        # Scaled as a whole: another direction may lead to a wall.
         return Command(wanted / max(np.abs(wanted).max() / self._max_speed, 1.0), {})
 
 
 class Settle(ResetPart):
-    """At rest for so long."""
+    """Rests for a time."""
 
     reason = "settling"
 
@@ -167,7 +167,7 @@ class Settle(ResetPart):
 
 
 class CallService(ResetPart):
-    """A std_srvs/Trigger service answers that it succeeded."""
+    """Calls a std_srvs/Trigger service until it succeeds."""
 
     def __init__(self, rig: Rig, name: str):
         self._rest = Command(np.zeros(rig.robot.motion_size), {})
@@ -191,7 +191,7 @@ class CallService(ResetPart):
 
 
 class Release(ResetPart):
-    """Opens the grippers where the robot is."""
+    """Opens the grippers without moving the robot."""
 
     reason = "opening the gripper"
 
@@ -220,14 +220,14 @@ class AskPerson(ResetPart):
 
 
 class ResetParameters(Section):
-    """A reset composed in the configuration; for tasks that want it, beside `config.TaskParameters`."""
+    """A reset composed in the configuration; for tasks that use it, in addition to `config.TaskParameters`."""
 
     reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home",)  # in this order
-    reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer where the limits ask for it
-    settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode begins
-    home_noise: Annotated[Floats, Field(description="rad")] = ()  # uniform, +- so much, one a joint, around robot.home
-    tool_noise: Floats = ()  # m, m, m, rad: uniform, +- so much, of the tool's x, y, z and yaw in base_link around home
-    waypoints: Floats = ()  # rad, poses of all joints one after the other, flattened
+    reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer if the limits require it
+    settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode starts
+    home_noise: Annotated[Floats, Field(description="rad")] = ()  # uniform noise, +- this, one value per joint, around home
+    tool_noise: Floats = ()  # m, m, m, rad: uniform noise of +- this on the tool's x, y, z and yaw in base_link around home
+    waypoints: Floats = ()  # rad, poses of all joints, concatenated
     ask: str = ""  # what the person is asked to do
     service: str = ""  # std_srvs/Trigger
 
@@ -240,7 +240,7 @@ class ResetParameters(Section):
 
 
 def composed(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> ResetPart:
-    """The configured parts, then a rest."""
+    """The configured parts, followed by a rest."""
     robot, parts = rig.robot, []
     for kind in parameters.reset:
         if kind == "home":
@@ -259,7 +259,7 @@ def composed(parameters: ResetParameters, rig: Rig, random: np.random.Generator)
 
 
 def start_pose(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> np.ndarray:
-    """Where an episode begins, rad [N]: home and its noise. A pose that cannot be reached is drawn again."""
+    """The start pose of an episode, rad [N]: home with noise. An unreachable pose is drawn again."""
     robot, q = rig.robot, rig.robot.home
     if parameters.home_noise:
         noise = np.array(parameters.home_noise)
@@ -277,7 +277,7 @@ def start_pose(parameters: ResetParameters, rig: Rig, random: np.random.Generato
 
 
 def check_reset(parameters: ResetParameters, rig: Rig) -> list[str]:
-    """One line for each part of the reset that does not fit the robot."""
+    """One line for each part of the reset that is wrong for the robot."""
     n, problems = len(rig.robot), []
     if rig.robot.is_base and {"home", "waypoints"} & set(parameters.reset):
         problems.append(f"task.reset is {list(parameters.reset)}; a mobile base has no home to move to")

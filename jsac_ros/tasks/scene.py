@@ -1,4 +1,4 @@
-"""What a task brings into the kinematic simulator: a world that its cameras see and that the robot may meet."""
+"""The scene of a task in the kinematic simulator: a world that its cameras see and that limits the robot."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from jsac_ros.types import Command
 
-Baseline = Callable[["Body"], Command]  # what a perfect policy does, seeing all of the simulation
+Baseline = Callable[["Body"], Command]  # a policy that sees the whole simulation
 
 
 class Body(Protocol):
-    """The simulated robot, as a scene and a baseline see it."""
+    """The simulated robot, as used by a scene and a baseline."""
 
-    q: np.ndarray  # [N] joints, rad (m where prismatic)
+    q: np.ndarray  # [N] joints, rad (m if prismatic)
     qd: np.ndarray  # [N] per second
 
     @property
@@ -24,21 +24,24 @@ class Body(Protocol):
 
 
 class Scene(Protocol):
-    """Not thread-safe, but for `render`, which one other thread may call."""
+    """Not thread-safe, except `render`, which one other thread may call."""
 
-    floor: tuple[float, float] | None  # m along x and y between the walls that a base meets
+    floor: tuple[float, float] | None  # m along x and y between the walls that stop a base
 
     def reset(self) -> str:
-        """A new world for the next episode; -> what it is now, in words."""
+        """Makes a new world for the next episode; returns a description."""
 
     def snapshot(self, body: Body) -> Any:
-        """What the next images depend on, immutable."""
+        """The state on which the next images depend, immutable."""
 
     def render(self, camera: str, snapshot: Any) -> np.ndarray:
         """RGB uint8 [H, W, 3] of the source's size."""
 
+    def camera_matrix(self, camera: str) -> np.ndarray | None:
+        """K [3, 3] as `Sim.camera_matrix` has it; None where there is none."""
+
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
-        """{sensor: float64 [n]} that the scene can measure, before the scale of its configuration."""
+        """{sensor: float64 [n]} that the scene can measure, before its configured scale is applied."""
 
     def baselines(self) -> dict[str, Baseline]:
-        """Name -> policy, beside random actions and standing still."""
+        """Name -> policy, in addition to random actions and standing still."""

@@ -1,4 +1,4 @@
-"""Shadow mode: another system moves the robot; observations and actions are computed, nothing is earned."""
+"""Shadow mode: another system moves the robot; observations and actions are computed, without a reward."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jsac_ros.types import Action, Score, Sensed
 
 
 class Shadow(Task):
-    """It never resets, ends by its time limit alone, and rewards nothing."""
+    """Never resets, ends only by its time limit, and gives no reward."""
 
     moves_robot = False
 

@@ -1,4 +1,4 @@
-"""What the manipulation tasks have in common: sparse success from outside, a reset in parts, then a new scene."""
+"""The common part of the manipulation tasks: sparse success detected externally, a composed reset, then a new scene."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SUCCESS = "success"  # the sensor
 
 
 class Skill(Task):
-    """An action earns `success_reward` and ends the episode where the goal is reached as seen from outside: by the
-    simulator, a detector of the lab's, or a person (the operator's services and buttons) alone. The policy is not told."""
+    """An action earns `success_reward` and ends the episode if the goal is reached according to an external source: the
+    simulator, a detector in the lab, or only a person (the operator's services and buttons). The policy does not observe it."""
 
     class Parameters(TaskParameters, ResetParameters):
         reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home", "service")
-        service: str = "new_target"  # the simulator's; in a lab a person who lays out the scene answers
+        service: str = "new_target"  # the simulator's; in a lab a person arranges the scene and answers
         success_topic: str = "success"  # std_msgs/Bool; empty: from a person alone
 
     def __init__(self, parameters: Skill.Parameters, rig: Rig):

@@ -1,7 +1,7 @@
-"""What a task is. A task of a lab's own is a subclass of `Task` (`jsac-ros new task NAME` writes one).
+"""The interface of a task. Your own task is a subclass of `Task` (`jsac-ros new task NAME` writes one).
 
-A task is pure: no ROS, no clock, no learning; it receives what was sensed. `control/session.py` runs its reset, then
-`begin`, then `observe` and `score` at every tick; the same calls are made when a recording is computed again.
+A task is pure: no ROS, no clock, no learning; it receives the sensed values. `control/session.py` runs its reset, then
+`begin`, then `observe` and `score` at every tick; the same calls are made when a recording is recomputed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """The constructor gets the task's parameters and the rig it is done with.
+    """The constructor gets the task's parameters and the rig.
 
-    Of the rig, robot, cameras and actions are there already; its spaces are made from the task's `vectors` later.
-    Raise ConfigError from it where they do not fit.
+    Robot, cameras and actions of the rig exist then; its spaces are made later, from the task's `vectors`.
+    It raises ConfigError if they are unsuitable.
     """
 
     Parameters: type[TaskParameters] = TaskParameters
     vectors: tuple[VectorSpace, ...] = ()  # observation vectors of the task itself, which `observe` fills
-    sensors: dict[str, SensorConfig] = {}  # heard beside those of the configuration; observed only where asked for
-    companions: tuple[str, ...] = ()  # modules of nodes that a real robot's task needs beside it, such as a display
-    knows_success = True  # False: `score` cannot tell success; a person or a classifier does
-    moves_robot = True  # False: another system moves it; there is no reset and nothing is commanded
+    sensors: dict[str, SensorConfig] = {}  # subscribed to in addition to the configured ones; observed only if requested
+    companions: tuple[str, ...] = ()  # modules of further nodes that the task needs on a real robot, such as a display
+    knows_success = True  # False: `score` cannot detect success; a person or a classifier does
+    moves_robot = True  # False: another system moves the robot; there is no reset and no command
 
     def __init__(self, parameters: TaskParameters, rig: Rig):
         self.parameters, self.rig = parameters, rig
@@ -47,42 +47,42 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, before: Sensed, action: Action, after: Sensed) -> Score:
-        """What `action`, chosen at `before`, earned at `after`; called once for each observation but the first."""
+        """Scores `action`, chosen at `before`, at `after`; called once for each observation except the first."""
 
     @abstractmethod
     def reset(self) -> ResetPart:
-        """What brings the robot, and where needed a person, to where an episode begins; made anew for every reset."""
+        """The reset that brings the robot to where an episode starts, with a person's help if needed; made anew each time."""
 
     def start(self) -> np.ndarray:
-        """rad [N]: where the next episode begins, for a simulation that has no clock and is put there at once."""
+        """rad [N]: the start pose of the next episode, for a simulation without a clock that is set to it directly."""
         return self.rig.robot.home
 
     def begin(self, sensed: Sensed) -> None:
-        """An episode begins: forgets what `score` and `observe` remember of the last one."""
+        """Starts an episode: clears what `score` and `observe` remember of the last one."""
 
     def observe(self, sensed: Sensed) -> Arrays:
         """{vector: float32 [n]} of `vectors`."""
         return {}
 
     def scene(self, seed: int) -> Scene | None:
-        """What the kinematic simulator shows and moves beside the robot; None: the task is not simulated by it."""
+        """The scene in the kinematic simulator; None: the task is not simulated by it."""
         return None
 
     def mujoco_scene(self) -> MujocoScene | None:
-        """What the MuJoCo simulator puts before the arm; None: an empty table."""
+        """The scene in the MuJoCo simulator; None: an empty table."""
         return None
 
     def expert(self, seed: int) -> Expert | None:
-        """A scripted policy that is told `Sim.truth`, for demonstrations."""
+        """A scripted policy that gets `Sim.truth`, for demonstrations."""
         return None
 
     def intervener(self, seed: int) -> Intervener | None:
-        """A scripted person who takes over where a policy is stuck."""
+        """A scripted person who takes over when a policy is stuck."""
         return None
 
 
 def one_camera(rig: Rig, name: str, field: str, channels: int = 3) -> str:
-    """The camera of that name, or the only one for ''. Raises ConfigError naming `field` where there is none to take."""
+    """The camera of that name, or the only one for ''. Raises ConfigError naming `field` if there is no such camera."""
     cameras = rig.config.cameras
     chosen = name or (next(iter(cameras)) if len(cameras) == 1 else "")
     if chosen not in cameras:

@@ -1,4 +1,4 @@
-"""A task without code: reward, success and end come from topics, services and buttons, the reset is composed of parts."""
+"""A task without code: reward, success and end come from topics, services and buttons; the reset is composed of parts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Topics(Task):
-    """A person's success, failure and discard (services, buttons) are heard in every task, in this one too."""
+    """A person's success, failure and discard (services, buttons) apply in every task, including this one."""
 
     class Parameters(TaskParameters, ResetParameters):
-        reward_topic: str = ""  # newest value is what an action earned; empty: 0
+        reward_topic: str = ""  # the newest value is the reward of an action; empty: 0
         reward_type: Literal["std_msgs/msg/Float64", "std_msgs/msg/Float32"] = "std_msgs/msg/Float64"
-        reward_max_age_s: NonNegative = 0.2  # older: hold; 0: of any age
+        reward_max_age_s: NonNegative = 0.2  # if older: hold; 0: any age
         success_topic: str = ""  # std_msgs/Bool: the goal is reached and the episode ends, when it becomes true
-        end_topic: str = ""  # std_msgs/Bool: the episode ends in a failure, when it becomes true
+        end_topic: str = ""  # std_msgs/Bool: the episode ends as a failure, when it becomes true
 
     def __init__(self, parameters: Topics.Parameters, rig: Rig):
         super().__init__(parameters, rig)

@@ -1,1 +1,1 @@
-"""Training without ROS: in Gymnasium environments, one update a step, with the parts of a live system."""
+"""Training without ROS: in Gymnasium environments, one update per step, with the parts of a live system."""

@@ -1,4 +1,4 @@
-"""The best of a run's last checkpoints: from one to the next policies differ by more than they learn between them."""
+"""The best of a run's last checkpoints: consecutive policies differ by more than they learn in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jsac_ros.config import ConfigError
 
 
 def of_checkpoints(run: Path, count: int) -> dict[int, export.Policy]:
-    """{updates: policy} of the newest `count` checkpoints of a run. Raises ConfigError where there are fewer than two."""
+    """{updates: policy} of the newest `count` checkpoints of a run. Raises ConfigError if there are fewer than two."""
     policy = export.load(run / "policy")
     folder = run / "checkpoints"
     steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())[-count:]
@@ -26,5 +26,5 @@ def of_checkpoints(run: Path, count: int) -> dict[int, export.Policy]:
 
 
 def keep(run: Path, policy: export.Policy, chosen: dict[str, Any]) -> None:
-    """Makes it the run's policy, with a word on its card about how it was chosen."""
+    """Makes it the run's policy, and notes on its card how it was chosen."""
     export.save(run / "policy", policy.params, policy.agent, policy.about["card"] | {"chosen": chosen})

@@ -1,12 +1,12 @@
-"""Learns in a Gymnasium environment, or in the simulator of a configured system, one update a step.
+"""Learns in a Gymnasium environment, or in the simulator of a configured system, one update per step.
 
   jsac-ros train Pendulum-v1
   jsac-ros train Hopper-v5 --steps 300000 agent.hidden=[256,256]
-  jsac-ros train Reacher-v5 train.observe=[render]  from what it draws (gymnasium[mujoco] and a GL); [state,render]: both
-  jsac-ros train my_lab:Peg-v0                      an environment of your own, images, vectors or several of both
-  jsac-ros train config/lift.yaml                   a robot's skill, without ROS and as fast as it can
+  jsac-ros train Reacher-v5 train.observe=[render]  from rendered images (gymnasium[mujoco], OpenGL); [state,render]: both
+  jsac-ros train my_lab:Peg-v0                      an environment of your own, with images, vectors or several of both
+  jsac-ros train config/lift.yaml                   a robot's skill, without ROS and faster than real time
   jsac-ros train config/lift.yaml --demonstrations 20 --interventions
-                                                    what the task's scripted expert and scripted helper do is learned from
+                                                    also from the task's scripted expert and scripted person
   jsac-ros train Pendulum-v1 --resume runs/pendulum_v1_20260101_120000 --steps 40000
   jsac-ros train Hopper-v5 --asynchronous           with the live system's learner and replay processes
 
@@ -25,18 +25,18 @@ from jsac_ros import parameters
 from jsac_ros.config import ConfigError
 from jsac_ros.training import settings
 
-# The live system with an environment in the place of robot, safety and actor
+# The live system with an environment instead of robot, safety and actor
 DRIVER = {"robot": {"driver": "gymnasium"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration's file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    parser.add_argument("--agent", metavar="TYPE", help="algorithm; default: dqn for actions that are choices, else jsac")
-    parser.add_argument("--steps", type=int, help="of the environment in all, resumed ones included; default: 20000")
+    parser.add_argument("--agent", metavar="TYPE", help="algorithm; default: dqn for discrete actions, else jsac")
+    parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones; default: 20000")
     parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="default: 5000")
-    parser.add_argument("--demonstrations", type=int, metavar="N", help="episodes of the task's scripted expert, first")
-    parser.add_argument("--interventions", action="store_true", help="a scripted person takes over where it is stuck")
+    parser.add_argument("--demonstrations", type=int, metavar="N", help="first record episodes of the task's scripted expert")
+    parser.add_argument("--interventions", action="store_true", help="a scripted person takes over when the policy is stuck")
     parser.add_argument("--asynchronous", action="store_true", help="act, store and learn in separate processes (needs ROS 2)")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="continue this run")
 
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
         run = api.train(arguments.environment, resume=arguments.resume, **sections)
     except ConfigError:
         raise
-    except ValueError as error:  # another run's store or checkpoint, updates that are not finite
+    except ValueError as error:  # the store or checkpoint of another run, updates that are not finite
         raise ConfigError(str(error)) from None
     try:
         run.video()
@@ -82,7 +82,7 @@ def _sections(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def asynchronous(environment: str, sections: dict[str, dict[str, Any]]) -> int:
-    """The live system with `nodes/environment.py` in the place of robot, safety and actor; -> exit status."""
+    """The live system with `nodes/environment.py` instead of robot, safety and actor; returns the exit status."""
     from jsac_ros import run, system
     from jsac_ros.training import environment as environments
     from jsac_ros.training.spaces import spaces_of

@@ -1,4 +1,4 @@
-"""Demonstrations of a scripted expert, recorded before a training into a store that half of every batch comes from."""
+"""Demonstrations of a scripted expert, recorded before a training into a store from which half of every batch comes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TRIES = 3  # episodes for each that succeeds
 
 
 def record(environment: EpisodicEnvironment, count: int, folder: Path, spaces: Spaces) -> int:
-    """Writes `count` episodes in which the expert succeeds; -> their steps.
+    """Writes `count` episodes in which the expert succeeds; returns their number of steps.
 
-    Raises ConfigError where there is no expert, or it fails too often.
+    Raises ConfigError if there is no expert, or it fails too often.
     """
     shown: list[Transition] = []
     steps = succeeded = 0

@@ -1,4 +1,4 @@
-"""A Gymnasium environment as what the agent learns in: made, acted in, its transitions."""
+"""A Gymnasium environment in which the agent learns: construction, acting, transitions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROBOT = "gymnasium"
 
 
 def make(environment: Any, config: TrainConfig, draws: bool = False) -> Any:
-    """The environment of an id (`Pendulum-v1`, `my_lab:Peg-v0`), or the object that was given. Raises ConfigError.
+    """The environment of an id (`Pendulum-v1`, `my_lab:Peg-v0`), or the given object. Raises ConfigError.
 
-    draws: it must be able to render, for a film; to learn from `render` it must anyway.
+    draws: it must be able to render, for a film; always required to learn from `render`.
     """
     observes_render = RENDER in config.observe
     env = _of_id(environment, config, draws or observes_render) if isinstance(environment, str) else environment
@@ -36,8 +36,9 @@ def make(environment: Any, config: TrainConfig, draws: bool = False) -> Any:
 
 
 def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
-    """MuJoCo renders twice the size that is learned from, which is averaged: without a GPU an image's time goes with its
-    pixels."""
+    """MuJoCo renders twice the learned size, which is averaged: without a GPU the time of an image grows with
+    its pixels.
+    """
     try:
         import gymnasium
     except ImportError:
@@ -55,12 +56,12 @@ def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
         return gymnasium.make(name, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
-    except Exception as error:  # whatever its constructor raises
+    except Exception as error:  # anything that its constructor raises
         raise ConfigError(f"environment {environment!r}: {where(error)}") from error
 
 
 def name_of(environment: Any) -> str:
-    """An id as it is; of an object the id that it was made by, else its class."""
+    """The id itself; for an object the id from which it was made, else its class."""
     if isinstance(environment, str):
         return environment
     spec = getattr(environment, "spec", None)
@@ -69,17 +70,17 @@ def name_of(environment: Any) -> str:
 
 
 def _metadata(gymnasium: Any, entry: Any) -> dict[str, Any]:
-    """What the environment's class says of itself."""
+    """The metadata of the environment's class."""
     loaded = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     return getattr(loaded, "metadata", None) or {}
 
 
 def _try_to_render(env: Any, environment: Any) -> None:
-    """Raises ConfigError where there are no images to learn from."""
+    """Raises ConfigError if it renders no images."""
     try:
         env.reset()
         drawn(env)
-    except Exception as error:  # a missing GL shows as anything
+    except Exception as error:  # a missing OpenGL raises various exceptions
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"environment {name_of(environment)!r} draws nothing: {reason} "
@@ -88,7 +89,7 @@ def _try_to_render(env: Any, environment: Any) -> None:
 
 
 def drawn(env: Any) -> np.ndarray:
-    """RGB uint8 [H, W, 3]; of several images that it draws, the first."""
+    """RGB uint8 [H, W, 3]; the first of several images."""
     drawn = env.render()
     drawn = drawn[0] if isinstance(drawn, list | tuple) else drawn
     if not isinstance(drawn, np.ndarray) or drawn.ndim != 3 or drawn.dtype != np.uint8:
@@ -97,12 +98,12 @@ def drawn(env: Any) -> np.ndarray:
 
 
 def drawing(environment: Any, config: TrainConfig, spaces: Spaces, seed: int) -> Environment:
-    """One that can be filmed: another of an id, or the object that was given. Raises ConfigError."""
+    """An environment for a film: a new one for an id, or the given object. Raises ConfigError."""
     return Environment(make(environment, config, draws=True), spaces, seed, owned=isinstance(environment, str))
 
 
 class Environment(EpisodicEnvironment):
-    """One environment being acted in."""
+    """An environment and its open episode."""
 
     robot = ROBOT
 
@@ -110,7 +111,7 @@ class Environment(EpisodicEnvironment):
         self, env: Any, spaces: Spaces, seed: int, session: int = 1, now_ns: Callable[[], int] = lambda: 0,
         owned: bool = False,
     ):  # fmt: skip
-        """now_ns: stamps every observation. owned: `env` is closed with it."""
+        """now_ns: clock that stamps every observation. owned: closing this also closes `env`."""
         super().__init__()
         self._owned = owned
         self.env, self.spaces, self._now_ns = env, spaces, now_ns
@@ -168,10 +169,10 @@ class Environment(EpisodicEnvironment):
             self.env.close()
 
     def _call(self, method: str, count: int, *arguments: Any, **named: Any) -> tuple:
-        """The environment's code. Raises ConfigError with file and line where it raises, or gives other than `count` values."""
+        """Calls the environment's code. Raises ConfigError with file and line if it raises or returns not `count` values."""
         try:
             given = getattr(self.env, method)(*arguments, **named)
-        except Exception as error:  # whatever the code of others raises
+        except Exception as error:  # anything that user code raises
             raise ConfigError(f"environment {self.name}: {method}() raised {where(error)}") from error
         if not isinstance(given, tuple) or len(given) != count:
             raise ConfigError(f"environment {self.name}: {method}() gave {type(given).__name__}; expected a tuple of {count}")

@@ -1,4 +1,4 @@
-"""What a training acts in, one episode after the other: a Gymnasium environment, or a configured system in its simulator."""
+"""The interface of what a training acts in: a Gymnasium environment, or a configured system in its simulator."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class EpisodicEnvironment(ABC):
         """An episode begins."""
         self.episode_return = 0.0
         self.terminated = self.success = False
-        self.reason = ""  # why the newest episode ended, where it is known better than by its flags
+        self.reason = ""  # why the newest episode ended, if known better than by its flags
         self.length = self.interventions = self.intervened_steps = 0  # of the newest episode
-        self._person_acted = False  # at the step before
+        self._person_acted = False  # at the previous step
 
     def _count(self, score: Score, intervened: bool) -> None:
         self.episode_return += score.reward
@@ -43,7 +43,7 @@ class EpisodicEnvironment(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """As messages name it."""
+        """The session as named in messages."""
 
     @property
     @abstractmethod
@@ -53,55 +53,55 @@ class EpisodicEnvironment(ABC):
     @property
     @abstractmethod
     def step(self) -> int:
-        """Steps of the open episode; 0 where none is."""
+        """Steps of the open episode; 0 if none is open."""
 
     @abstractmethod
     def reset(self) -> Observation: ...
 
     @abstractmethod
     def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
-        """Acts; returns the transitions that are complete now, and whether the episode is over."""
+        """Acts; returns the completed transitions, and whether the episode has ended."""
 
     @abstractmethod
     def stop(self) -> list[Transition]:
-        """Closes the open episode at its newest observation; [] where there is none."""
+        """Closes the open episode at its newest observation; [] if none is open."""
 
     @abstractmethod
     def drawn(self) -> np.ndarray:
-        """RGB uint8 [H, W, 3] for a film. Raises where nothing can be drawn."""
+        """RGB uint8 [H, W, 3] for a film. Raises if nothing can be rendered."""
 
     @property
     def rate_hz(self) -> float:
-        """Of the steps, for a film."""
+        """Frames per second of a film with one frame per step."""
         return 30.0
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a policy's actions mean here, as JSON."""
+        """The meaning of a policy's actions here, as JSON."""
         return {}
 
     def intervention(self) -> Action | None:
-        """What a scripted person does in the place of the policy's action; None: the policy acts."""
+        """The action of a scripted person instead of the policy's; None: the policy acts."""
         return None
 
     def demonstration(self) -> list[Transition]:
-        """An episode of the scripted expert. Raises ConfigError where there is none."""
+        """An episode of the scripted expert. Raises ConfigError if there is none."""
         raise ConfigError(f"environment {self.name} has no scripted expert; expected a configuration whose task has one")
 
     def close(self) -> None:
-        """Lets go of what it opened itself."""
+        """Releases what it opened itself."""
 
 
 class Places(NamedTuple):
-    """Where a training learns and where it is evaluated."""
+    """The environments in which a training learns and is evaluated."""
 
     learning: Callable[[int, int], EpisodicEnvironment]  # by seed and session
     test: Callable[[int, int], EpisodicEnvironment]
-    alone: bool = False  # both act in one object: an evaluation begins where no episode is open
+    alone: bool = False  # both act in one object: an evaluation starts only while no episode is open
 
 
 def play(environment: EpisodicEnvironment, choose: Choose, stop: Callable[[], bool] = lambda: False) -> None:
-    """One episode, to its end or until `stop`; its return and success are the environment's. Nothing is stored."""
+    """Runs one episode, to its end or until `stop`; return and success are the environment's. Nothing is stored."""
     observation, over = environment.reset(), False
     while not over and not stop():
         _, over = environment.act(choose(observation))

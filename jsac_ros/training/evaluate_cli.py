@@ -1,15 +1,15 @@
-"""What a policy earns, without exploration and without storing anything.
+"""Evaluates a policy, without exploration and without storing anything.
 
   jsac-ros evaluate runs/lift_20260101_120000 --episodes 50
   jsac-ros evaluate my_policy --compare another_policy --environment config/lift.yaml
   jsac-ros evaluate runs/pendulum_v1_20260101_120000 --json | tail -n 1
   jsac-ros evaluate runs/lift_20260101_120000 --best-of 3 --episodes 30      keeps the best of the last three checkpoints
-  jsac-ros evaluate                                  of a running system: its next episode is deterministic, not stored
+  jsac-ros evaluate                                  of a running system: its next episode is deterministic and not stored
 
-A policy is tried where it was learned, or in --environment: a Gymnasium environment, or a configuration's simulator behind
-the safety gate, without ROS. Where episodes begin is drawn from --seed. Two policies take turns, and trial i of both begins
-alike. With --best-of the checkpoints take turns; the best one becomes the policy of the run. Its figures are better than it is,
-because they are what it was chosen by: evaluate again with another --seed.
+A policy is tested where it was learned, or in --environment: a Gymnasium environment, or a configuration's simulator behind
+the safety gate, without ROS. --seed draws the starts of the episodes. Two policies take turns, and trial i starts alike for
+both. With --best-of the checkpoints take turns, and the best one becomes the policy of the run. Its figures are biased upwards,
+because it was chosen by them: evaluate it again with another --seed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from jsac_ros.config import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", type=Path, metavar="RUN|POLICY", help="folder of a run or of a policy")
-    parser.add_argument("--compare", type=Path, metavar="RUN|POLICY", help="another one, tried in turn with the first")
-    parser.add_argument("--best-of", type=int, metavar="N", help="of a run: try its last N checkpoints and keep the best")
+    parser.add_argument("--compare", type=Path, metavar="RUN|POLICY", help="another one, tested in turn with the first")
+    parser.add_argument("--best-of", type=int, metavar="N", help="of a run: test its last N checkpoints and keep the best")
     parser.add_argument("--episodes", type=int, default=50, help="of each (default 50)")
     parser.add_argument("--environment", default="", metavar="E", help="a Gymnasium id or a configuration; default: its own")
-    parser.add_argument("--seed", type=int, default=0, help="of where episodes begin (default 0)")
-    parser.add_argument("--sampled", action="store_true", help="actions as drawn while learning, not the best ones")
+    parser.add_argument("--seed", type=int, default=0, help="of the starts of episodes (default 0)")
+    parser.add_argument("--sampled", action="store_true", help="sampled actions, as while learning, instead of the best ones")
     parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="also film an episode")
     parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
 
@@ -67,7 +67,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _policies(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is tried, by the name that is printed. Raises ValueError, ConfigError."""
+    """The policies to test, by their printed names. Raises ValueError, ConfigError."""
     from jsac_ros import api
     from jsac_ros.training import best
 
@@ -79,7 +79,7 @@ def _policies(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _keep_best(policies: dict[str, Any], figures: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Writes the best into the run; -> its figures."""
+    """Writes the best policy into the run; returns its figures."""
     from jsac_ros.training import best
 
     name, found = max(zip(policies, figures, strict=True), key=lambda one: (one[1]["success"], one[1]["return_mean"]))
@@ -91,7 +91,7 @@ def _keep_best(policies: dict[str, Any], figures: list[dict[str, Any]], argument
 
 
 def _trials(policies: list[Any], environment: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Episode i of every policy, then episode i + 1."""
+    """Runs episode i with every policy, then episode i + 1."""
     from jsac_ros import api
     from jsac_ros.training import trials
     from jsac_ros.training.evaluation import Episode
@@ -121,7 +121,7 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def _environment_of(folder: Path, about: dict[str, Any]) -> str:
-    """Where a policy was learned: a Gymnasium id, or the file of its run's configuration. Raises ConfigError."""
+    """The environment in which a policy was learned: a Gymnasium id, or its run's configuration file. Raises ConfigError."""
     from jsac_ros import parameters
     from jsac_ros.training.settings import is_configuration
 

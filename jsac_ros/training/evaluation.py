@@ -1,4 +1,4 @@
-"""What a policy earns in an environment, without exploration and without storing anything; and a film of it."""
+"""Evaluation of a policy in an environment, without exploration and without storing anything; and a film of it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from jsac_ros.report import film as films
 from jsac_ros.training.episodic import Choose, EpisodicEnvironment, play
 from jsac_ros.types import Action, Observation
 
-SEED = 10_000  # added to a training's: starts that it did not see
+SEED = 10_000  # added to the seed of a training: starts that it did not see
 
 
 class Episode(NamedTuple):
     """One episode."""
 
-    env_steps: int  # of the training when it ended; 0 outside of one
-    episode_return: float  # sum of the rewards, without discount
+    env_steps: int  # of the training at its end; 0 outside a training
+    episode_return: float  # undiscounted sum of the rewards
     steps: int
     success: bool
-    terminated: bool  # reached a terminal state; else its time was up
+    terminated: bool  # reached a terminal state; else truncated
     evaluation: bool  # not stored
     interventions: int = 0  # how often a person took over
-    intervened_steps: int = 0  # of its steps, that a person chose
-    sampled: bool = False  # an evaluation with sampled actions; else they are the policy's best
-    known_reason: str = ""  # why it ended; '': by its flags
+    intervened_steps: int = 0  # number of its steps that a person chose
+    sampled: bool = False  # an evaluation with sampled actions; else with the policy's best
+    known_reason: str = ""  # why it ended; '': see its flags
 
     @property
     def reason(self) -> str:
-        """Why it ended, as msg/Episode has it."""
+        """Why it ended, as in msg/Episode."""
         by_flags = ("goal" if self.success else "terminal state") if self.terminated else "time limit"
         return self.known_reason or by_flags
 
@@ -60,9 +60,9 @@ def film(
     open_environment: Callable[[], EpisodicEnvironment], choose: Choose, path: Path,
     stop: Callable[[], bool] = lambda: False,
 ) -> str:  # fmt: skip
-    """Films one episode, or its begin, until `stop`; -> "" or, where nothing can be filmed, why, in one line.
+    """Films one episode, or its beginning, until `stop`; returns "" or one line with the reason why it cannot be filmed.
 
-    open_environment: makes one that draws.
+    open_environment: makes an environment that renders.
     """
     frames: list[np.ndarray] = []
     try:
@@ -74,6 +74,6 @@ def film(
 
             play(environment, look_and_choose, stop)
             films.write(path, frames, environment.rate_hz)
-    except Exception as error:  # a missing GL or pygame shows as anything
+    except Exception as error:  # a missing OpenGL or pygame raises various exceptions
         return f"no film: {' '.join(str(error).split())[:200]}"
     return ""

@@ -1,4 +1,4 @@
-"""What a training writes down: the tables, events, summary and report of a live run, by the same code."""
+"""The log of a training: the tables, events, summary and report of a live run, written by the same code."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ class Clock:
         self._began_s = time.monotonic() - begin_s
 
     def __call__(self) -> float:
-        return round(time.monotonic() - self._began_s, 2)  # as the tables have it
+        return round(time.monotonic() - self._began_s, 2)  # as in the tables
 
 
 class TrainingLog:
-    """Of one process that trains; it continues the tables of those before it."""
+    """The log of one training process; it continues the tables of earlier ones."""
 
     def __init__(
         self, folder: Path, config: SystemConfig, robot: str, session: int, begin_steps: int = 0, begin_s: float = 0.0,
         clock: Callable[[], float] | None = None, say: Callable[[str], None] = print,
     ):  # fmt: skip
-        """begin_steps, begin_s: of the training behind the checkpoint that this process continues from; what the tables hold
-        of later comes again and is dropped. clock: in the place of the process's own. say: what is wrong with a logger.
+        """begin_steps, begin_s: of the checkpoint from which this process continues; later rows of the tables are dropped,
+        because they will be written again. clock: replaces the process's own. say: reports the error of a logger.
 
-        Raises ConfigError where a logger of the configuration is not installed."""
+        Raises ConfigError if a logger of the configuration is not installed.
+        """
         self._folder, self._source = folder, {"robot": robot, "session": session}
         _cut(folder / EPISODES, "env_steps", begin_steps)
         _cut(folder / METRICS, "time_s", begin_s)
@@ -63,12 +64,12 @@ class TrainingLog:
 
     @property
     def last_ten(self) -> float:
-        """Mean return of the last ten training episodes; NaN before the first has ended."""
+        """Mean return of the last ten training episodes; NaN before the end of the first."""
         rows = self.totals.episodes[-WINDOW:]
         return float(np.mean([number(row, "episode_return") for row in rows])) if rows else math.nan
 
     def episode(self, episode: Episode, number: int, updates: int, stopped: bool = False) -> None:
-        """number: of the episode in its session; updates: behind the policy at its end; stopped: the training ended first."""
+        """number: of the episode in its session; updates: of the policy at its end; stopped: the training ended first."""
         row = self._times() | {"env_steps": episode.env_steps} | self._source | {
             "episode": number, "steps": episode.steps, "episode_return": episode.episode_return, "success": episode.success,
             "terminated": episode.terminated, "truncated": not episode.terminated,
@@ -84,7 +85,7 @@ class TrainingLog:
         return time.monotonic() >= self._row_due_s
 
     def row(self, steps: int, updates: int, columns: Mapping[str, Any]) -> None:
-        """One of metrics.csv. steps: of this process; columns: more of `control.*`, `learner.*` and `replay.*`."""
+        """Writes a row of metrics.csv. steps: of this process; columns: additional `control.*`, `learner.*` and `replay.*`."""
         self._row_due_s = time.monotonic() + ROW_PERIOD_S
         (then_s, steps_then, updates_then), now_s = self._before, self.time_s()
         self._before, seconds = (now_s, steps, updates), max(now_s - then_s, 1e-2)
@@ -99,7 +100,7 @@ class TrainingLog:
         self._events.metrics(self.totals, row)
         for problem in self._events.new_problems():
             self._say(f"{problem}; the training continues without it")
-        if time.monotonic() >= self._summary_due_s:  # so that a training that was killed has one
+        if time.monotonic() >= self._summary_due_s:  # so that a killed training has one
             self._summary_due_s = time.monotonic() + SUMMARY_PERIOD_S
             write_summary(self._folder, self.totals)
 
@@ -114,7 +115,7 @@ class TrainingLog:
 
 
 def _cut(path: Path, column: str, last: float) -> None:
-    """Drops the rows of a table that came after `last`. The file is replaced as a whole."""
+    """Drops the rows of a table after `last`. The file is replaced atomically."""
     rows = read_rows(path)
     kept = [row for row in rows if number(row, column, 0.0) <= last]
     if len(kept) < len(rows):

@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal or in a notebook, a plain line every ten seconds anywhere else."""
+"""The progress of a training: a bar on a terminal or in a notebook, a plain line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ LINE_PERIOD_S = 10.0
 
 
 class ProgressBar:
-    """Steps done, their rate, the time that the rest will take, and the mean return of the last ten episodes."""
+    """Steps done, their rate, the remaining time, and the mean return of the last ten episodes."""
 
     def __init__(self, title: str, begin: int, total: int, shown: bool = True):
-        """begin: steps done before. shown: else nothing is written."""
+        """begin: steps done before. shown: if False, nothing is written."""
         self._title, self._begin, self._total, self._shown = title, begin, total, shown
         self._began_s = time.monotonic()
         self._due_s = self._began_s + LINE_PERIOD_S
@@ -33,7 +33,7 @@ class ProgressBar:
         self._bar.start()
 
     def show(self, done: int, last_ten: float) -> None:
-        """Cheap enough for every step. last_ten: NaN where no episode has ended."""
+        """Cheap enough for every step. last_ten: NaN if no episode has ended."""
         if not self._shown:
             return
         if self._bar is not None:
@@ -43,7 +43,7 @@ class ProgressBar:
             print(f"{self._title} {done:,}/{self._total:,} steps  {self._words(done, last_ten)}", flush=True)
 
     def say(self, line: str) -> None:
-        """A line that stays, above the bar."""
+        """Prints a permanent line above the bar."""
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         elif self._shown:

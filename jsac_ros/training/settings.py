@@ -1,4 +1,4 @@
-"""From what a training is asked for to its configuration: defaults for simulated benchmarks, the algorithm by the action."""
+"""The configuration of a training from its arguments: defaults for simulated benchmarks, the algorithm by the action space."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jsac_ros.parameters import ALL, from_parameters, load, with_overrides
 from jsac_ros.report import loggers
 from jsac_ros.spaces import Spaces
 
-KINDS = ("agent",)  # of plug-ins that a training without ROS needs
-SECTIONS = ("run", "agent", "replay", "learner", "train", "report")  # those that mean something in it
+KINDS = ("agent",)  # of the plug-ins that a training without ROS needs
+SECTIONS = ("run", "agent", "replay", "learner", "train", "report")  # sections that apply to it
 
-# The write-up's architecture for simulated benchmarks, in a size and with rates that a CPU learns with in minutes.
-# Fields that an algorithm does not have are left out.
+# The write-up's architecture for simulated benchmarks, with sizes and rates with which a CPU learns in minutes.
+# Fields that an algorithm lacks are left out.
 AGENT = {
     "layer_norm": False, "weight_clip": False, "hidden": (256, 256), "q_count": 2, "learning_rate": 1e-3,
     "temperature_learning_rate": 1e-3, "initial_temperature": 0.2, "max_gradient_norm": 10.0,
@@ -26,14 +26,14 @@ REPLAY = {"batch_size": 128, "capacity": 300_000, "warmup_steps": 1000, "min_upd
 
 
 def train_section(settings: Mapping[str, Any]) -> TrainConfig:
-    """The section `train` alone: it says what is observed, on which the rest depends. Raises ConfigError."""
+    """The section `train` only: it defines what is observed, on which the rest depends. Raises ConfigError."""
     return from_parameters({"train": settings.get("train", {})}, kinds=()).train
 
 
 def section_for(spaces: Spaces) -> TrainConfig:
-    """The section `train` with which an environment has the parts of `spaces`, where it can have them."""
+    """The section `train` with which an environment provides the parts of `spaces`, if it can."""
     fields: dict[str, Any] = {"observe": tuple(spaces.observation)}
-    for image in spaces.images:  # all of one size, as a training has them
+    for image in spaces.images:  # all of one size, as in a training
         fields |= {"image_height": image.height, "image_width": image.width, "stack": image.stack}
     return TrainConfig(**fields)
 
@@ -43,8 +43,8 @@ def configuration(
 ) -> SystemConfig:
     """Of a fresh training in the environment `name`.
 
-    settings: {section: {field: value}}, over the defaults. An action of choices is learned with `dqn` unless they say another
-    algorithm. driver: more settings, of the processes' system. Raises ConfigError with a line for each wrong field.
+    settings: {section: {field: value}}, over the defaults. Discrete actions are learned with `dqn` unless they name another
+    algorithm. driver: additional settings, for the asynchronous system. Raises ConfigError with a line for each wrong field.
     """
     algorithm = settings.get("agent", {}).get("type", "dqn" if spaces.choices else "jsac")
     known = plugins.load("agent", algorithm).Parameters.model_fields if isinstance(algorithm, str) else AGENT
@@ -58,7 +58,7 @@ def configuration(
 
 
 def resumed(folder: Path, name: str, settings: Mapping[str, Any], kinds: Collection[str] = KINDS) -> SystemConfig:
-    """That of the training in `folder`, with what `settings` change. Raises ConfigError."""
+    """The configuration of the training in `folder`, changed by `settings`. Raises ConfigError."""
     file = folder / "config.yaml"
     before = load(file, kinds=()).train.environment
     if before != name:
@@ -67,12 +67,12 @@ def resumed(folder: Path, name: str, settings: Mapping[str, Any], kinds: Collect
 
 
 def is_configuration(environment: Any) -> bool:
-    """Whether it is the file of a system's configuration, which is learned in its simulator."""
+    """Whether this is a system's configuration, to be learned in its simulator."""
     return isinstance(environment, str | Path) and Path(environment).suffix in (".yaml", ".yml")
 
 
 def simulated(file: str, settings: Mapping[str, Any], folder: Path | None = None) -> SystemConfig:
-    """That of a training in the simulator of the system that `file` describes, or of the one in `folder`, which continues it.
+    """The configuration of a training in the simulator of the system in `file`, or of the one in `folder`, to continue it.
 
     Raises ConfigError.
     """
@@ -91,7 +91,7 @@ def simulated(file: str, settings: Mapping[str, Any], folder: Path | None = None
 
 
 def _checked(config: SystemConfig) -> SystemConfig:
-    """Raises ConfigError where a field is set that does not apply, or a logger is not installed."""
+    """Raises ConfigError if a field is set that does not apply, or a logger is not installed."""
     for field in ("environments", "updates_per_step"):
         if (value := getattr(config.train, field)) != 1:
             raise ConfigError(f"train.{field} is {value}; expected 1 in {config.train.environment}")

@@ -1,4 +1,4 @@
-"""What a training needs before it begins, from what it is asked to learn in: a Gymnasium environment or a configuration."""
+"""Preparation of a training from what it learns in: a Gymnasium environment or a configuration."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Setup(NamedTuple):
     config: SystemConfig
     spaces: Spaces
     places: Places
-    sections: Collection[str]  # that mean something in it; empty: all
+    sections: Collection[str]  # sections that apply; empty: all
 
 
 def setup(environment: Any, tree: Tree, resume: Path | None = None) -> Setup:
-    """tree: settings over the defaults, or over the configuration's; resume: folder of a run to continue.
+    """tree: settings on top of the defaults or the configuration; resume: folder of a run to continue.
 
     Raises ConfigError.
     """
@@ -64,7 +64,7 @@ def _of_configuration(file: str, tree: Tree, resume: Path | None) -> Setup:
 
 
 def drawing(environment: Any, folder: Path, spaces: Spaces) -> EpisodicEnvironment:
-    """What a run in `folder` learned in, to be filmed. Raises ConfigError."""
+    """The environment of the run in `folder`, for a film. Raises ConfigError."""
     file = folder / "config.yaml"
     if settings.is_configuration(environment):
         return Simulation(parameters.load(file), SEED)
@@ -72,9 +72,9 @@ def drawing(environment: Any, folder: Path, spaces: Spaces) -> EpisodicEnvironme
 
 
 def place_for(spaces: Spaces, environment: Any, seed: int, draws: bool = False) -> EpisodicEnvironment:
-    """Where a policy of these spaces is tried; draws: and filmed.
+    """The environment in which a policy of these spaces is evaluated; draws: also filmed.
 
-    Raises ConfigError where the environment has not the parts that it needs.
+    Raises ConfigError if the environment lacks parts that the policy needs.
     """
     if settings.is_configuration(environment):
         config = parameters.load(environment)
@@ -92,7 +92,7 @@ def place_for(spaces: Spaces, environment: Any, seed: int, draws: bool = False) 
 
 
 def _shapes(spaces: Spaces) -> Spaces:
-    """Without units and bounds, which change nothing for a policy."""
+    """The spaces without units and bounds, which do not matter for a policy."""
     return Spaces.of(
         spaces.images,
         [VectorSpace(part.name, part.size) for part in spaces.vectors],

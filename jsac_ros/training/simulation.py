@@ -1,5 +1,5 @@
-"""A configured system in its simulator, without ROS and as fast as it can: what the live actor's episodes are, behind the
-same gate, with images and commands as late as they are live.
+"""A configured system in its simulator, without ROS and faster than real time: the episodes of the live actor, behind the
+same gate, with images and commands delayed as they are live.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from jsac_ros.training.episodic import EpisodicEnvironment
 from jsac_ros.types import Action, Observation, Transition
 
 INTERVENER = "intervener"  # of `person.by`
-_HELD_STEPS = 2, 12  # of a random action; fewest, and one more than most
+_HELD_STEPS = 2, 12  # steps of a random action: minimum, maximum + 1
 _FILM_PIXELS = 256  # height of a film
 
 
 class Simulation(EpisodicEnvironment):
-    """Episodes begin at once where the task begins them, before a new scene."""
+    """Episodes start immediately where the task starts them, with a new scene."""
 
     robot = "simulation"
 
     def __init__(self, config: SystemConfig, seed: int, session: int = 1):
-        """Raises ConfigError where the system cannot be simulated."""
+        """Raises ConfigError if the system cannot be simulated."""
         super().__init__()
         seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
         self._rig = Rig.of(seeded)  # with a task that draws its own starts
@@ -86,14 +86,14 @@ class Simulation(EpisodicEnvironment):
         return self._shown()
 
     def failure(self, random: np.random.Generator) -> list[Transition]:
-        """An episode that the expert begins and random actions end, each held for a while; it may succeed all the same.
+        """An episode that the expert starts and random actions end, each held for several steps; it may still succeed.
 
-        Raises ConfigError where there is no expert."""
+        Raises ConfigError if there is no expert."""
         begins = int(random.integers(self._rig.episode_steps // 2))
         return self._shown(_Held(random, self._rig.spaces), begins)
 
     def _shown(self, then: Callable[[], Action] | None = None, begins: int = 0) -> list[Transition]:
-        """An episode of the expert, from a step on of what comes `then`."""
+        """An episode of the expert, and from a given step on of `then`."""
         if self._expert is None:
             return super().demonstration()
         self._expert.begin()
@@ -107,7 +107,7 @@ class Simulation(EpisodicEnvironment):
         return shown
 
     def drawn(self) -> np.ndarray:
-        """What the cameras see, side by side."""
+        """The images of the cameras, side by side."""
         frames = self.world.view().sensed.frames
         if not frames:
             raise ValueError("there is no camera; expected one in the section cameras")
@@ -122,7 +122,7 @@ class Simulation(EpisodicEnvironment):
 
 
 class _Held:
-    """Random actions, each for some steps."""
+    """Random actions, each held for several steps."""
 
     def __init__(self, random: np.random.Generator, spaces: Spaces):
         self._random, self._spaces, self._left = random, spaces, 0

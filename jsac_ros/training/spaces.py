@@ -1,7 +1,7 @@
-"""What a Gymnasium environment's spaces are here: parts of observations by name, actions in [-1, 1].
+"""The spaces of a Gymnasium environment as ours: observations in named parts, actions in [-1, 1].
 
-Observations may be a vector, an image (uint8 [H, W], or [H, W, C] with 1 or 3 channels), a number out of n (a vector with
-a 1 at its place), or a Dict of several of these (nested names are joined by `_`); what an environment draws is offered as
+Observations may be a vector, an image (uint8 [H, W], or [H, W, C] with 1 or 3 channels), a number out of n (a one-hot
+vector), or a Dict of several of these (nested names are joined by `_`); the rendered image of an environment is available as
 the image `render`.
 """
 
@@ -18,14 +18,14 @@ from jsac_ros.config import ConfigError, TrainConfig
 from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace
 from jsac_ros.types import Arrays
 
-RENDER = "render"  # the image that an environment draws
-STATE, IMAGE = "state", "image"  # names of an observation that is one vector or one image
+RENDER = "render"  # the image that an environment renders
+STATE, IMAGE = "state", "image"  # names of the part if the observation is one vector or one image
 ACTION = "action"
 _ONE_HOT = "1 at the place of a number"  # the unit of a number out of n
 
 
 def spaces_of(env: Any, config: TrainConfig) -> Spaces:
-    """Raises ConfigError where the environment's spaces cannot be learned in, or `train.observe` asks for another part."""
+    """Raises ConfigError if the environment's spaces are not supported, or `train.observe` names an unknown part."""
     parts = _parts(env.observation_space)
     offered = dict(parts)
     for name in offered:
@@ -54,7 +54,7 @@ def _parts(space: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _part_space(name: str, space: Any, config: TrainConfig) -> ImageSpace | VectorSpace:
-    """Raises ConfigError where the part is neither a Box nor Discrete."""
+    """Raises ConfigError if the part is neither a Box nor Discrete."""
     from gymnasium.spaces import Box, Discrete
 
     if isinstance(space, Discrete) and space.start == 0:
@@ -74,12 +74,12 @@ def _image_space(name: str, channels: int, config: TrainConfig) -> ImageSpace:
 
 
 def _is_image(part: Any) -> bool:
-    """Of a space or an array."""
+    """Whether a space or an array is an image."""
     return getattr(part, "dtype", None) == np.uint8 and len(part.shape) in (2, 3)
 
 
 def _name(text: Any) -> str:
-    """As `spaces` names a part: 'observation.images.front' -> 'observation_images_front'."""
+    """The name of a part in `spaces`: 'observation.images.front' -> 'observation_images_front'."""
     return re.sub(r"[^a-z0-9]+", "_", str(text).lower()).strip("_") or "part"
 
 
@@ -96,7 +96,7 @@ def _action_space(space: Any) -> ActionSpace:
 
 
 def native(action: np.ndarray, space: Any) -> Any:
-    """What an environment of this action space takes. action: float32 [size] in [-1, 1], or the number of a choice."""
+    """An action for an environment with this action space. action: float32 [size] in [-1, 1], or the index of a choice."""
     if hasattr(space, "n"):
         return int(space.start + action[0])
     action = np.clip(action, -1.0, 1.0).reshape(space.shape)
@@ -104,14 +104,14 @@ def native(action: np.ndarray, space: Any) -> Any:
 
 
 def card_of(space: Any) -> dict[str, Any]:
-    """What an action means to an environment, as JSON."""
+    """The action space of an environment, as JSON."""
     if hasattr(space, "n"):
         return {"n": int(space.n), "start": int(space.start)}
     return {"low": space.low.tolist(), "high": space.high.tolist(), "dtype": str(space.dtype)}
 
 
 def space_of_card(card: dict[str, Any]) -> Any:
-    """The action space that `card_of` wrote down. Raises ValueError where it is none."""
+    """The action space that `card_of` wrote. Raises ValueError if it is invalid."""
     from gymnasium.spaces import Box, Discrete
 
     try:
@@ -124,10 +124,10 @@ def space_of_card(card: dict[str, Any]) -> Any:
 
 
 def read(observed: Any, spaces: Spaces, draw: Callable[[], np.ndarray] | None = None) -> tuple[Arrays, Arrays]:
-    """What an environment gave -> frames {image: uint8 [H, W, C]} and vectors {vector: float32 [n]}, arrays of their own.
+    """An environment's observation -> frames {image: uint8 [H, W, C]} and vectors {vector: float32 [n]}, as copies.
 
-    draw: makes the image `render` where the environment's observation has none of that name.
-    Raises ValueError naming the part that is missing or has another size.
+    draw: makes the image `render` if the environment's observation has none of that name.
+    Raises ValueError naming a part that is missing or has another size.
     """
     named = dict(_named(observed))
     if draw is not None and RENDER in spaces.observation and RENDER not in named:

@@ -1,8 +1,8 @@
 """Learning in an environment with one process: act, store, sample, update, in turn.
 
-The loop that learns is `agent/learning.py`, as in a live system; its batches come from `Training.batches`, which steps the
+The learning loop is `agent/learning.py`, as in a live system; its batches come from `Training.batches`, which steps the
 environment. A run folder holds what a live run's does: config.yaml, spaces.json, replay/, checkpoints/, policy/, tables,
-events, summary, curve and report; and demonstrations/, where a scripted expert has shown some.
+events, summary, curve and report; and demonstrations/, if a scripted expert recorded any.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from jsac_ros.training.progress import ProgressBar
 from jsac_ros.types import Action, Batch, Observation, Transition, empty_batch
 
 DEMONSTRATIONS = "demonstrations"  # a store in the run folder
-_SHOWN_SEED = 20_000  # added to a training's for what the expert shows
+_SHOWN_SEED = 20_000  # added to the seed of a training for demonstrations
 
 
 class Training:
-    """Close it: only then are the last checkpoint, the policy and the report written."""
+    """A training. Close it: closing writes the last checkpoint, the policy and the report."""
 
     def __init__(
         self, config: SystemConfig, spaces: Spaces, places: Places, folder: Path, shown: bool = True,
         sections: Collection[str] = (),
     ):  # fmt: skip
-        """shown: progress on the terminal. sections: of the configuration that mean something here; none: all of them.
+        """shown: progress on the terminal. sections: those of the configuration that apply here; none: all.
 
-        Continues the training that is in `folder`, where there is one. Raises ConfigError, or another ValueError with one
-        line, where something there is of another configuration or in use.
+        Continues a training in `folder`, if there is one. Raises ConfigError, or another ValueError with one
+        line, if something there has another configuration or is in use.
         """
         self.config, self.spaces, self.folder = config, spaces, folder
         self.agent = algorithms.build(config.agent, spaces)
@@ -72,11 +72,11 @@ class Training:
         self.done = self._begin  # steps of the environment
         self._is_enough = False  # an evaluation reached `train.stop_at_success`
         self._candidates: deque[tuple[int, Params]] = deque(maxlen=config.train.candidates)  # steps of the training, policy
-        self._chosen: tuple[Params, dict[str, Any]] | None = None  # the best of them and what the card says of it
-        self._drawn: list[np.ndarray] = []  # index of every batch that is being learned from
+        self._chosen: tuple[Params, dict[str, Any]] | None = None  # the best of them and the note for its card
+        self._drawn: list[np.ndarray] = []  # index of every batch in use
 
     def _open(self, opened: ExitStack, places: Places) -> None:
-        """Store, checkpoints, environments and demonstrations."""
+        """Opens store, checkpoints, environments and demonstrations."""
         config, replay = self.config, self.config.replay
         self.folder.mkdir(parents=True, exist_ok=True)
         place = Path(replay.folder).expanduser() if replay.folder else self.folder / "replay"
@@ -98,7 +98,7 @@ class Training:
         self._sampler = Sampler(replay, self.store, n_step, discount, demonstrations, self._interventions)
 
     def _demonstrated(self, places: Places) -> str:
-        """Folder of the demonstrations, which are recorded first where they are to be; '' for none."""
+        """Folder of the demonstrations, recorded now if configured; '' for none."""
         config, folder = self.config, self.folder / DEMONSTRATIONS
         if not config.train.demonstrations:
             return config.replay.demonstrations
@@ -108,7 +108,7 @@ class Training:
         return str(folder)
 
     def _first_state(self) -> tuple[TrainState, int, float]:
-        """Of the newest checkpoint, with the steps and seconds behind it, or a fresh one."""
+        """The state of the newest checkpoint, with its steps and seconds, or a fresh one."""
         if self.checkpoints.latest() is not None:
             state, counters = self.checkpoints.restore()
             if "env_steps" not in counters:
@@ -122,7 +122,7 @@ class Training:
     # -- learning ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """To the configured number of steps. Raises NotFinite, or ConfigError where the environment's own code fails."""
+        """Trains to the configured number of steps. Raises NotFinite, or ConfigError if the environment's code fails."""
         seconds = self.learner.compile(self.config.replay.batch_size)
         self.bar.say(f"{self.config.agent.type}: compiled the update in {seconds:.1f} s")
         self.learner.learn(
@@ -133,7 +133,7 @@ class Training:
             self._choose_best()
 
     def batches(self) -> Iterator[Batch]:
-        """Steps the environment and yields a batch for every update that is due; two in turn, so that the next is filled
+        """Steps the environment and yields a batch for every update that is due; two alternate, so that the next is filled
         while one is learned from."""
         config, environment, over = self.config, self.environment, True
         turn = [empty_batch(self.spaces, config.replay.batch_size, config.agent.n_step) for _ in range(2)]
@@ -154,7 +154,7 @@ class Training:
             self._after_step(over)
 
     def _step(self, observation: Observation) -> tuple[list[Transition], bool]:
-        """One step of the environment, by a scripted person where one takes over."""
+        """One step of the environment, by the scripted person if it has taken over."""
         action = self.environment.intervention()
         if action is not None:
             return self.environment.act(action, version=-1, intervened=True)
@@ -172,11 +172,11 @@ class Training:
         return self._act(self.learner.policy_params(), observation, key, False)
 
     def best_action(self, observation: Observation) -> Action:
-        """Without exploration, by the newest parameters."""
+        """An action without exploration, with the newest parameters."""
         return self._act(self.learner.policy_params(), observation, np.zeros(2, np.uint32), True)
 
     def _ways(self, params: Params) -> dict[str, Choose]:
-        """Ways of acting that an evaluation tries: "best" actions, and where configured "sampled" ones, as it explores."""
+        """The kinds of actions that an evaluation uses: "best", and if configured "sampled", as in exploration."""
 
         def sampled(observation: Observation) -> Action:
             key = action_key(self.config.run.seed + SEED, self._test.episode, self._test.step)
@@ -198,7 +198,7 @@ class Training:
     # -- beside it -----------------------------------------------------------------------------------------------
 
     def _after_step(self, over: bool) -> None:
-        """Evaluates where it is time, keeps what was learned, writes a row every second."""
+        """Evaluates and saves when due, and writes a row every second."""
         train, last = self.config.train, self.done == self.config.train.steps
         self._evaluation_due |= self.done % train.evaluate_every == 0 or last
         if self._evaluation_due and (over or last or not self._alone):
@@ -225,8 +225,8 @@ class Training:
             self._candidates.append((self.done, jax.device_get(self.learner.policy_params())))
 
     def _choose_best(self) -> None:
-        """The candidate, and the way of acting, that do best in fresh episodes: policies differ from one evaluation to the
-        next by more than they learn between them."""
+        """The candidate and the kind of actions that do best in new episodes: policies differ from one evaluation to the
+        next by more than they learn in between."""
         most = (-1.0, -np.inf)
         for steps, params in self._candidates:
             for way, choose in self._ways(params).items():
@@ -244,7 +244,7 @@ class Training:
         self.log.episode(episode, self.environment.episode - 1, self.learner.updates, stopped)
 
     def _stop_episode(self) -> None:
-        """Closes the open episode, where there is one."""
+        """Closes the open episode, if there is one."""
         if transitions := self.environment.stop():
             self._keep_steps(transitions)
             self._write_episode(stopped=True)
@@ -268,12 +268,12 @@ class Training:
         return self.learner.state.step.is_deleted()
 
     def _keep(self) -> None:
-        """A checkpoint, where anything was learned."""
+        """Writes a checkpoint, if anything was learned."""
         if not self._is_interrupted and self.learner.updates:
             self.checkpoints.save(self.learner.state, {"env_steps": self.done, "time_s": self.log.time_s()})
 
     def close(self) -> None:
-        """Keeps what was learned, however the training ended."""
+        """Saves the result, however the training ended."""
         self.bar.close()
         with self._opened:
             self._stop_episode()
@@ -286,6 +286,6 @@ class Training:
 
 
 def _result(episodes: list[Episode]) -> str:
-    """Mean return, and where the goal was reached how often."""
+    """Mean return, and the number of successes if there are any."""
     mean, successes = np.mean([episode.episode_return for episode in episodes]), sum(episode.success for episode in episodes)
     return f"return {mean:10.1f}" + (f", success {successes} of {len(episodes)}" if successes else "")

@@ -1,4 +1,4 @@
-"""What trials of a policy tell: success with its interval, return and length; of two policies, their difference."""
+"""Statistics of a policy's trials: success with its interval, return and length; for two policies, their difference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def figures(episodes: Sequence[Episode]) -> dict[str, Any]:
 
 
 def difference(first: Sequence[Episode], second: Sequence[Episode]) -> dict[str, Any]:
-    """Of the second minus the first, as JSON; trial i of both began alike."""
+    """Differences, second minus first, as JSON; trial i started alike for both."""
     shares = [(sum(episode.success for episode in episodes), len(episodes)) for episodes in (first, second)]
     returns = np.array([b.episode_return - a.episode_return for a, b in zip(first, second, strict=True)])
     half = Z * float(returns.std(ddof=1)) / math.sqrt(len(returns)) if len(returns) > 1 else math.inf

@@ -1,4 +1,4 @@
-"""DQN (Mnih et al., 2015) for an action of choices. Imports JAX only where an agent is built."""
+"""DQN (Mnih et al., 2015) for discrete actions. Imports JAX only when an agent is built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Dqn:
 
     @staticmethod
     def build(parameters: DqnParameters, spaces: Spaces) -> Agent:
-        """Raises ConfigError with a line for each part of `spaces` that does not fit."""
+        """Raises ConfigError with a line for each unsuitable part of `spaces`."""
         from jsac_ros.agent.dqn.agent import DqnAgent
 
         return DqnAgent(parameters, spaces)

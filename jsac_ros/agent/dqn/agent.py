@@ -1,7 +1,7 @@
 """DQN (Mnih et al., 2015): discrete actions, epsilon-greedy, a target network that is copied every N updates.
 
-The hard copy is `tau` = 1 with `target_period` = N. Epsilon travels with the policy's parameters, so that an actor
-explores as much as the learner's progress asks.
+The hard copy is `tau` = 1 with `target_period` = N. Epsilon is published with the policy's parameters, so that an actor
+explores according to the learner's progress.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DqnAgent(Agent):
         )
 
     def epsilon(self, step: jax.Array) -> jax.Array:
-        """Share of random actions after so many updates, float32 []: linear from 1 to `epsilon_final`."""
+        """Share of random actions after the given number of updates, float32 []: linear from 1 to `epsilon_final`."""
         final, updates = self.parameters.epsilon_final, self.parameters.epsilon_updates
         return jnp.maximum(jnp.float32(final), 1.0 - (1.0 - final) * step / updates)
 
@@ -69,9 +69,13 @@ class DqnAgent(Agent):
         return state.params["critic"] | {"epsilon": self.epsilon(state.step)}
 
     def act(self, params: Params, observation: Inputs, key: jax.Array, deterministic: jax.Array) -> jax.Array:
-        """Numbers of choices, float32 [B, 1], epsilon-greedy. deterministic: greedy."""
+        """Indices of choices, float32 [B, 1], epsilon-greedy. deterministic: greedy."""
         values = self.network(params, observation)
         coin, die = jax.random.uniform(key, (2, len(values)))
         explore = (coin < params["epsilon"]) & ~jnp.asarray(deterministic)
         choice = jnp.floor(die * self.spaces.choices)
         return jnp.where(explore, choice, jnp.argmax(values, axis=-1)).astype(jnp.float32)[:, None]
+
+    def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
+        """max_a Q(o, a)."""
+        return jnp.max(self.network(state.params["critic"], observation), axis=-1)

@@ -11,7 +11,7 @@ from jsac_ros.agent.dqn.networks import ValueNetwork
 
 
 def td_target(network: ValueNetwork, target, sample: Sample) -> jax.Array:
-    """y = r + gamma m max_a' Q'(s', a'), float32 [B]; Q' of the target network, m = 0 where the episode ended."""
+    """y = r + gamma m max_a' Q'(s', a'), float32 [B]; Q' of the target network, m = 0 at a terminal state."""
     return sample.reward + sample.discount * jnp.max(network(target, sample.next_observation), axis=-1)
 
 

@@ -9,8 +9,8 @@ from jsac_ros.spaces import Spaces
 
 class DqnParameters(NetworkParameters, OptimiserParameters):
     type: str = "dqn"
-    epsilon_final: Share = 0.05  # share of random actions, from 1 down to this
-    epsilon_updates: Count = 10_000  # over so many updates
+    epsilon_final: Share = 0.05  # share of random actions, decreasing from 1 to this
+    epsilon_updates: Count = 10_000  # over this number of updates
 
     def misfits(self, spaces: Spaces) -> list[str]:
         problems = super().misfits(spaces)

@@ -1,4 +1,4 @@
-"""JSAC: soft actor-critic from images, as the write-up has it. Imports JAX only where an agent is built."""
+"""JSAC: soft actor-critic from images, as in the write-up. Imports JAX only when an agent is built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Jsac:
 
     @staticmethod
     def build(parameters: JsacParameters, spaces: Spaces) -> Agent:
-        """Raises ConfigError with a line for each part of `spaces` that does not fit."""
+        """Raises ConfigError with a line for each unsuitable part of `spaces`."""
         from jsac_ros.agent.jsac.agent import JsacAgent
 
         return JsacAgent(parameters, spaces)

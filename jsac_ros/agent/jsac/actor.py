@@ -13,7 +13,7 @@ def actor_loss(params, networks: Networks, critic, alpha, z, vector, key) -> tup
     """Eq. 3: E[alpha log pi(a|s) - min_i Q_i(s, a)], a ~ pi reparameterised; also log pi(a|s), [B].
 
     params: of the actor; critic: {"encoder", "critic"} after its update; z: [B, z], encoded by that critic's encoder
-    and taken as a constant: the encoder learns from the critic's loss alone.
+    and treated as a constant: the encoder learns only from the critic's loss.
     """
     z = jax.lax.stop_gradient(z)
     mean, log_std = networks.actor.apply({"params": params}, z, vector)

@@ -1,4 +1,4 @@
-"""JSAC's update in the order of the write-up's section 3: critic, actor, temperature; the scaffold moves the target."""
+"""JSAC's update in the order of the write-up's section 3: critic, actor, temperature; `agent/update.py` updates the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JsacAgent(ActorCritic):
         critic = differentiate(critic_loss, state.params["critic"], self.networks, sample, target)
         state, is_finite, q = self.step(state, "critic", critic.grads, critic.is_finite), critic.is_finite, critic.aux
 
-        # Actor and temperature, against the critic just updated
+        # Actor and temperature, against the updated critic
         if p.actor_period == 1 and p.critic_warmup_updates == 0:
             state, is_finite, actor_metrics = self._update_actor(state, sample, alpha, is_finite, actor_key)
         else:
@@ -57,8 +57,8 @@ class JsacAgent(ActorCritic):
         return state, is_finite, dict(zip(_ACTOR_METRICS, (actor.loss, loss, -jnp.mean(log_prob), actor.norm), strict=True))
 
     def _update_actor_when_due(self, state, sample, alpha, is_finite, key):
-        """As `_update_actor` every `actor_period` updates after the warm-up; between them nothing moves."""
-        moved = ("actor", "log_alpha")  # only these go through the branches: the rest would be copied
+        """As `_update_actor` every `actor_period` updates after the warm-up; in between nothing changes."""
+        moved = ("actor", "log_alpha")  # only these pass through the branches; anything else would be copied
 
         def part_of(state: TrainState):
             return {name: (state.params[name], state.opt_state[name]) for name in moved}

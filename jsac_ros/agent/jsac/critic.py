@@ -13,7 +13,7 @@ from jsac_ros.agent.networks import Networks
 def critic_target(state: TrainState, networks: Networks, sample: Sample, alpha, subset: int, key) -> jax.Array:
     """y of eq. 2, float32 [B]; a' from the current encoder and actor, Q' from the target's.
 
-    subset: min over so many random Qs; 0: over all.
+    subset: minimum over this many random Qs; 0: over all.
     """
     action_key, subset_key = jax.random.split(key)
     next_z = networks.encode(state.params["critic"], sample.next_observation)

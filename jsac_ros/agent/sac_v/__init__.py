@@ -1,4 +1,4 @@
-"""SAC with a value function (Haarnoja et al., 2018a). Imports JAX only where an agent is built."""
+"""SAC with a value function (Haarnoja et al., 2018a). Imports JAX only when an agent is built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SacV:
 
     @staticmethod
     def build(parameters: SacVParameters, spaces: Spaces) -> Agent:
-        """Raises ConfigError with a line for each part of `spaces` that does not fit."""
+        """Raises ConfigError with a line for each unsuitable part of `spaces`."""
         from jsac_ros.agent.sac_v.agent import SacVAgent
 
         return SacVAgent(parameters, spaces)

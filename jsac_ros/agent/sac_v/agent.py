@@ -1,8 +1,8 @@
-"""SAC with a value function (Haarnoja et al., 2018a), its temperature learned (Haarnoja et al., 2018b).
+"""SAC with a value function (Haarnoja et al., 2018a) and a learned temperature (Haarnoja et al., 2018b).
 
-Two Qs learn towards a target value network, V towards the smaller Q less the entropy term, the actor from the advantage
+Two Qs learn towards a target value network, V towards the smaller Q minus the entropy term, the actor from the advantage
 Q - V, every `actor_period` updates; the target of V follows every `target_period`. Networks, losses of critic and
-temperature, optimisers and target rule are those of JSAC. The encoder learns from the Qs alone.
+temperature, optimisers and target rule are those of JSAC. The encoder learns only from the Qs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SacVAgent(ActorCritic):
         baseline = self.value.apply({"params": params["value"]}, z, vector)
         alpha = jnp.exp(params["log_alpha"])
 
-        # All gradients at the networks as they were; one sampled action serves temperature, V and actor
+        # All gradients use the old networks; one sampled action serves temperature, V and actor
         target = sample.reward + sample.discount * self.value.apply({"params": state.target}, next_z, next_vector)
         critic = differentiate(critic_loss, params["critic"], networks, sample, target)
         actor = differentiate(

@@ -1,4 +1,4 @@
-"""Parts of an action: each turns what the policy chose into a command of the robot, and back."""
+"""Action parts: each converts the policy's action to a command of the robot, and back."""
 
 from jsac_ros.control.actions.part import ActionPart, Actions
 

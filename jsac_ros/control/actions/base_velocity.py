@@ -1,4 +1,4 @@
-"""Forward speed and turn rate of a mobile base."""
+"""Forward velocity and angular velocity of a mobile base."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class BaseVelocity(ActionPart):
     directions = ("x", "yaw")
 
     class Parameters(ActionParameters):
-        # m/s forward, rad/s to the left, at an action of 1
+        # m/s forward, rad/s left, at an action of 1
         scale: tuple[Between(1e-4, 100.0), Between(1e-4, 100.0)] = (0.3, 1.5)
 
     def __init__(self, name: str, parameters: BaseVelocity.Parameters, rig: Rig):
-        """Raises ConfigError where the robot is no base."""
+        """Raises ConfigError if the robot is not a mobile base."""
         robot = rig.robot
         if not robot.is_base:
-            raise ConfigError(f"actions.{name}.type is {parameters.type!r}; {robot.model} is no mobile base")
+            raise ConfigError(f"actions.{name}.type is {parameters.type!r}; {robot.model} is not a mobile base")
         self.scale = np.array(parameters.scale)
         self.joints = np.arange(len(robot))
         self.joint_speed = np.full(len(robot), np.abs(robot.joint_speeds(self.scale)).max())

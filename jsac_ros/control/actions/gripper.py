@@ -16,21 +16,21 @@ from jsac_ros.types import Sensed
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-_SAME_M = 1e-4  # two commands closer than this are one
+_SAME_M = 1e-4  # two commands closer than this are equal
 _LONGEST_TICK_S = 0.2
 
 
 class GripperOpening(ActionPart):
     class Parameters(ActionParameters):
         device: str = "gripper"  # of `grippers`
-        # binary: fully open or closed; three_way: closing, keeping, opening at the gripper's speed; continuous: the opening
+        # binary: fully open or closed; three_way: closes, keeps, opens at the gripper's speed; continuous: the opening
         mode: Literal["binary", "three_way", "continuous"] = "binary"
         dead_band: Annotated[float, Field(ge=0, lt=1)] = 0.3  # binary, three_way: an action this close to 0 changes nothing
-        dwell_s: NonNegative = 0.3  # binary: after a switch nothing is switched for so long
-        switch_penalty: NonNegative = 0.0  # taken from the reward of an action that switches, or turns round
+        dwell_s: NonNegative = 0.3  # binary: after a switch, further switches are ignored for this long
+        switch_penalty: NonNegative = 0.0  # subtracted from the reward of an action that switches or reverses
 
     def __init__(self, name: str, parameters: GripperOpening.Parameters, rig: Rig):
-        """Raises ConfigError where there is no such gripper."""
+        """Raises ConfigError if there is no such gripper."""
         if parameters.device not in rig.grippers:
             known = ", ".join(rig.grippers) or "none (grippers is empty)"
             raise ConfigError(f"actions.{name}.device is {parameters.device!r}; expected one of {known}")
@@ -43,7 +43,7 @@ class GripperOpening(ActionPart):
         self._tick_s = _LONGEST_TICK_S
 
     def begin(self, sensed: Sensed) -> None:
-        """What is nearest to where the gripper is counts as commanded."""
+        """The state nearest to the measured opening counts as commanded."""
         opening = float(np.clip(sensed.outputs[self.device][0], 0.0, self._gripper.stroke_m))
         if self._parameters.mode == "binary":
             opening = self._gripper.stroke_m if opening > self._gripper.stroke_m / 2 else 0.0

@@ -20,12 +20,12 @@ class JointVelocity(ActionPart):
 
     class Parameters(ActionParameters):
         joints: tuple[str, ...] = ()  # empty: all of the robot's
-        # rad/s (m/s where prismatic) at |action| = 1, one for all joints or one each
+        # rad/s (m/s if prismatic) at |action| = 1, one for all joints or one per joint
         scale: tuple[Between(1e-4, 100.0), ...] = (0.3,)
         offset: tuple[Between(-100.0, 100.0), ...] = (0.0,)
 
     def __init__(self, name: str, parameters: JointVelocity.Parameters, rig: Rig):
-        """Raises ConfigError where joints, scale or offset do not fit the robot."""
+        """Raises ConfigError if joints, scale or offset are wrong for the robot."""
         where, robot = f"actions.{name}", rig.robot
         if robot.is_base:
             raise ConfigError(f"{where}.type is {parameters.type!r}; {robot.model} is a base: expected base_velocity")
@@ -51,10 +51,10 @@ class JointVelocity(ActionPart):
 
 
 class JointVelocityTable(JointVelocity):
-    """A choice is a row of the table, which holds actions of `JointVelocity`."""
+    """A choice selects a row of the table, which holds actions of `JointVelocity`."""
 
     class Parameters(JointVelocity.Parameters):
-        table: tuple[Between(-1.0, 1.0), ...]  # rows of one value a joint in [-1, 1], flattened
+        table: tuple[Between(-1.0, 1.0), ...]  # rows with one value per joint in [-1, 1], flattened
 
     def __init__(self, name: str, parameters: JointVelocityTable.Parameters, rig: Rig):
         super().__init__(name, parameters, rig)

@@ -1,7 +1,7 @@
-"""What a part of an action is, and all parts of a system together.
+"""The interface of an action part, and all parts of a system together.
 
-A part of a lab's own is a class like those in this package (entry points of group `jsac_ros.actions`): its `Parameters`
-extend `config.ActionParameters`, its constructor takes its name, them and the rig, of which the robot is there already.
+An action part of your own is a class like those in this package (entry points of group `jsac_ros.actions`): its `Parameters`
+extend `config.ActionParameters`; its constructor takes its name, them and the rig, whose robot exists already.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from jsac_ros.types import Action, Arrays, Command, Sensed
 
 
 class ActionPart(ABC):
-    """One part. Where `device` is empty it moves the robot, else it commands the output of that name."""
+    """One part. If `device` is empty it moves the robot, else it commands the output of that name."""
 
     Parameters: type[ActionParameters]
     space: ActionSpace
     device: str = ""
     device_size = 0  # values of a command to the device
-    directions: tuple[str, ...] = ()  # [a] what each value stands for, as a person's device names it: "x", "yaw", a joint
-    joints = np.empty(0, np.intp)  # [n] places of the joints that it moves
-    joint_speed = np.empty(0)  # [n] the fastest that it moves them, rad/s (m/s where prismatic)
-    penalty = 0.0  # taken from the reward of the action that `command` was called with last
+    directions: tuple[str, ...] = ()  # [a] direction of each value, as named by a person's device: "x", "yaw", a joint
+    joints = np.empty(0, np.intp)  # [n] indices of the joints that it moves
+    joint_speed = np.empty(0)  # [n] its largest joint speeds, rad/s (m/s if prismatic)
+    penalty = 0.0  # subtracted from the reward of the last action passed to `command`
 
     def begin(self, sensed: Sensed) -> None:
-        """An episode begins here."""
+        """Starts an episode."""
 
     @abstractmethod
     def command(self, action: np.ndarray, sensed: Sensed) -> np.ndarray:
         """float32 [a] -> the robot's motion (`types.Command`) or the device's values, float64.
 
-        What lies outside [-1, 1] is clipped; NaN passes, and safety refuses it by name.
+        Values outside [-1, 1] are clipped; NaN passes, and safety refuses it.
         """
 
     @abstractmethod
     def action(self, command: np.ndarray, sensed: Sensed | None) -> np.ndarray:
-        """The action, float32 [a], nearest to a command: of what safety let through, and of a person's commands.
+        """The action, float32 [a], nearest to a command: of safety's output, or of a person.
 
-        sensed: a device needs none.
+        sensed: not needed for a device.
         """
 
     def kept(self) -> np.ndarray:
-        """The action, float32 [a], that leaves the device as it is commanded to be."""
+        """The action, float32 [a], that keeps the device's last command."""
         return np.zeros(self.space.size, np.float32)
 
     def of_tool(self, twist: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """The action, float32 [a], nearest to a velocity of the tool, m/s and rad/s [6] in base_link; rotation: the tool's
-        [3, 3]. Raises ValueError where this part does not move the tool as a whole."""
+        [3, 3]. Raises ValueError if this part does not move the tool as a whole."""
         raise ValueError(f"action {self.space.name!r} does not take the tool's velocity; expected type 'twist'")
 
 
@@ -74,12 +74,12 @@ class Actions:
 
     @property
     def penalty(self) -> float:
-        """What is taken from the reward of the action that was commanded last."""
+        """The penalty subtracted from the reward of the last commanded action."""
         return sum(part.penalty for part in self.parts.values())
 
     @property
     def rest(self) -> Command:
-        """No motion, and every device left as it is."""
+        """No motion, and every device keeps its command."""
         return Command(np.zeros(self._motion_size), {})
 
     def begin(self, sensed: Sensed) -> None:
@@ -97,7 +97,7 @@ class Actions:
         return Command(motion, outputs)
 
     def action(self, command: Command, sensed: Sensed) -> Action:
-        """The action nearest to a command; NaN for a device that the command leaves out."""
+        """The action nearest to a command; NaN for a device that the command does not contain."""
         return {
             name: part.action(command.motion, sensed)
             if not part.device
@@ -108,7 +108,7 @@ class Actions:
         }
 
     def completed(self, parts: Action, sensed: Sensed) -> Action:
-        """An action of all parts from some: of the others, what moves the robot rests and devices stay as they are."""
+        """An action of all parts from some: of the others, those that move the robot rest, and devices keep their command."""
         rest = self.rest.motion
         return {
             name: parts[name] if name in parts else part.kept() if part.device else part.action(rest, sensed)
@@ -116,13 +116,13 @@ class Actions:
         }
 
     def of_motion(self, motion: np.ndarray, sensed: Sensed) -> Action:
-        """The action nearest to a motion of the robot; devices stay as they are."""
+        """The action nearest to a motion of the robot; devices keep their command."""
         return self.completed({part.space.name: part.action(motion, sensed) for part in self.moving}, sensed)
 
     def of_tool(self, twist: np.ndarray, outputs: Arrays, rotation: np.ndarray) -> Action:
-        """The action nearest to what a hand does: the tool's velocity as `ActionPart.of_tool` has it, values of devices.
+        """The action nearest to a motion of the tool: its velocity as in `ActionPart.of_tool`, and values of devices.
 
-        Raises ValueError where a part does not move the tool as a whole.
+        Raises ValueError if a part does not move the tool as a whole.
         """
         return {
             name: part.action(outputs[part.device], None) if part.device else part.of_tool(twist, rotation)
@@ -131,7 +131,7 @@ class Actions:
 
 
 def one_each(field: str, values: Sequence[float], n: int) -> np.ndarray:
-    """One value for all or one each -> float64 [n]. Raises ConfigError."""
+    """One value for all or one per joint -> float64 [n]. Raises ConfigError."""
     if len(values) not in (1, n) or not np.isfinite(values).all():
         raise ConfigError(f"{field} is {list(values)}; expected 1 or {n} finite values")
     return np.broadcast_to(np.asarray(values, np.float64), n).copy()

@@ -1,8 +1,8 @@
 """A Cartesian velocity of the tool on chosen axes, by damped least squares on the arm's own kinematics.
 
-A target pose is followed, not the measured one: what is not commanded is held, and nothing drifts. The target leads the
-tool by a bounded distance, so that it does not wind up against what the tool stands on. Near a singularity and near the
-joints' limits the whole motion is slowed, its direction kept.
+The commanded velocity moves a target pose: axes without a command are held, and nothing drifts. The target leads the
+tool by a bounded distance, so that it does not wind up while the tool is in contact. Near a singularity and near the
+joints' limits the whole motion is slowed, with its direction kept.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
-_GAIN = 4.0  # 1/s, of the pull to the target; well below one over the delay of tick, safety and robot together
-_DELAY_S = 0.06  # about that delay: where the tool will be when a command takes effect
+_GAIN = 4.0  # 1/s, gain towards the target; well below the inverse of the total delay of tick, safety and robot
+_DELAY_S = 0.06  # about that delay: predicts where the tool will be when a command takes effect
 _SMALLEST = 0.06  # singular value below which the inverse is damped
 _DAMPING = 0.08
-_LIMIT_S = 0.35  # a joint must be able to continue for so long before it reaches its limit; else all are slowed
+_LIMIT_S = 0.35  # if a joint would reach its limit sooner than this, all joints are slowed
 _LONGEST_TICK_S = 0.2
 _OF_SPEED, _OF_ACCELERATION = 0.95, 0.98  # of safety's limits
-_INSIDE_M = 0.003  # the target stays so far inside the box and its margin, for the tool overshoots a little
+_INSIDE_M = 0.003  # the target stays this far inside the box and its margin, because the tool overshoots a little
 
 
 class Twist(ActionPart):
     class Parameters(ActionParameters):
         axes: Annotated[tuple[Literal["x", "y", "z", "roll", "pitch", "yaw"], ...], Field(min_length=1)] = ("x", "y", "z")
-        frame: Literal["base", "tool", "start"] = "base"  # base_link; the tool's as it turns, or as an episode begins
+        frame: Literal["base", "tool", "start"] = "base"  # base_link; the tool's frame, now or at the start of the episode
         speed_m_s: Between(0.001, 2.0) = 0.1  # at an action of 1; 2: the fastest tool of an arm on a table
         turn_rad_s: Between(0.001, 6.3) = 0.5  # 6.3: a turn a second
-        lead_m: Between(0.001, 0.3) = 0.03  # of the target before the tool: the further, the harder the tool presses
+        lead_m: Between(0.001, 0.3) = 0.03  # by which the target leads the tool: the further, the harder the tool presses
         lead_rad: Between(0.001, 1.0) = 0.15
 
     def __init__(self, name: str, parameters: Twist.Parameters, rig: Rig):
-        """Raises ConfigError where the robot has no kinematics or cannot move along an axis."""
+        """Raises ConfigError if the robot has no kinematics or cannot move along an axis."""
         robot, where = rig.robot, f"actions.{name}"
         if not robot.has_kinematics:
             raise ConfigError(f"{where}.type is {parameters.type!r}; robot {robot.model!r} has no kinematics")
@@ -59,7 +59,7 @@ class Twist(ActionPart):
         safety = rig.config.safety
         lower = np.maximum(robot.lower, safety.joint_lower or -np.inf)
         upper = np.minimum(robot.upper, safety.joint_upper or np.inf)
-        self._ramp_s = safety.command_max_age_s  # in which safety brings the joints to a commanded speed
+        self._ramp_s = safety.command_max_age_s  # in which safety ramps the joints to a commanded speed
         self._change = _OF_ACCELERATION * safety.max_joint_acceleration_rad_s2 * self._ramp_s
         fastest = _OF_SPEED * np.minimum(robot.max_velocity, safety.max_joint_speed_rad_s)
         lower, upper = lower + 3 * JOINT_MARGIN_RAD, upper - 3 * JOINT_MARGIN_RAD
@@ -74,10 +74,10 @@ class Twist(ActionPart):
         self._target: tuple[list[float], np.ndarray] | None = None  # position [3], rotation [3, 3]
         self._start = np.eye(3)
         self._commanded_s = 0.0
-        self._commanded = self._executed = [0.0] * len(robot)  # rad/s: commanded, and what safety has made of it by now
+        self._commanded = self._executed = [0.0] * len(robot)  # rad/s: commanded, and as ramped by safety
 
     def _check_axes(self, where: str) -> None:
-        """Raises ConfigError where the joints at home cannot move the tool along the axes while they hold the others."""
+        """Raises ConfigError if the joints at home cannot move the tool along the axes while they hold the others."""
         jacobian = self._robot.jacobian(self._robot.home, "base_link")[2]
         if len(self._robot) < len(self._axes) or np.linalg.matrix_rank(jacobian, tol=1e-3) < len(self._axes):
             raise ConfigError(
@@ -98,7 +98,7 @@ class Twist(ActionPart):
         wanted = self._in_base(np.minimum(np.maximum(action, -1.0), 1.0), rotation)
         wanted[:3] = self._inside_box(wanted[:3], position)
         error = self._advance(wanted, position, rotation, seconds)
-        # Where the tool will be when this command takes effect is compared with where the target will be.
+        # Compares the predicted tool and target when this command takes effect.
         ahead = (wanted - jacobian @ sensed.velocity) * _DELAY_S
         velocity = damped_solution(jacobian, wanted + _GAIN * (error + ahead))
         self._commanded_s = sensed.time_s
@@ -133,7 +133,7 @@ class Twist(ActionPart):
         return twist
 
     def _inside_box(self, velocity: np.ndarray, position: np.ndarray) -> list[float]:
-        """[3]: slower towards a wall the nearer it is, along it as before; safety judges the whole way to rest."""
+        """[3]: slower towards a wall the closer it is, unchanged along it; safety judges the whole way to rest."""
         rest_s = self._ramp_s + SHORTEST_BRAKE_S
         return [
             min(max(speed, min(low - here, 0.0) / rest_s), max(high - here, 0.0) / rest_s)
@@ -141,7 +141,7 @@ class Twist(ActionPart):
         ]
 
     def _advance(self, twist: np.ndarray, position: np.ndarray, rotation: np.ndarray, seconds: float) -> np.ndarray:
-        """Moves the target on, at most `lead` before the tool and inside the box; -> [6] from the tool to it, m and rad."""
+        """Moves the target, at most `lead` ahead of the tool and inside the box; returns [6] from the tool to it, m and rad."""
         place, turned = self._target
         here = position.tolist()
         away = [at + speed * seconds - now for at, speed, now in zip(place, twist.tolist(), here)]
@@ -158,8 +158,8 @@ class Twist(ActionPart):
         return np.concatenate((place - position, off))
 
     def _ramped(self, velocity: np.ndarray, q: np.ndarray, seconds: float) -> np.ndarray:
-        """Scaled as a whole so that no joint is too fast or too near its limit, and so is the change of speed that safety
-        would otherwise cut joint by joint, which bends the path. A joint near its limit brakes whatever the others do.
+        """Scaled as a whole so that no joint is too fast or too close to its limit. So is the change of speed, which safety
+        would otherwise limit joint by joint, bending the path. A joint near its limit brakes regardless of the others.
 
         In plain floats: a fifth of the time.
         """
@@ -183,9 +183,9 @@ class Twist(ActionPart):
 
 
 def _box(lower: tuple[float, ...], upper: tuple[float, ...], turned: bool) -> np.ndarray:
-    """Where the target may be in base_link, lowest and highest, m [2, 3].
+    """Range of the target in base_link, lowest and highest, m [2, 3].
 
-    turned: the box is given in `base`, which is turned by pi about z."""
+    turned: the box is given in `base`, which is rotated by pi about z."""
     if not lower:
         return np.array((np.full(3, -np.inf), np.full(3, np.inf)))
     inside = BOX_MARGIN_M + _INSIDE_M
@@ -196,9 +196,9 @@ def _box(lower: tuple[float, ...], upper: tuple[float, ...], turned: bool) -> np
 
 
 def damped_solution(jacobian: np.ndarray, twist: np.ndarray) -> np.ndarray:
-    """[N]: least-squares joint speeds; singular values below `_SMALLEST` are damped the more the smaller they are.
+    """[N]: least-squares joint speeds; singular values below `_SMALLEST` are damped, the smaller the more.
 
-    Nakamura and Hanafusa, 1986; the damping begins at zero, so that nothing jumps.
+    Nakamura and Hanafusa, 1986; the damping starts at zero, so that nothing jumps.
     """
     u, s, vt = np.linalg.svd(jacobian, full_matrices=False)
     if s[-1] >= _SMALLEST:

@@ -1,4 +1,4 @@
-"""Where the robot may be: joint ranges and a box for the tool."""
+"""The limits on positions: joint ranges and a box for the tool."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from jsac_ros.config import ConfigError, SafetyConfig
 from jsac_ros.robots.robot import Frame, Robot
 
-# Kept free inside every limit, for what the judgement leaves out: noise and age of the joint states, and the tool's
-# path between the poses that are looked at.
+# Margin inside every limit for effects that are not judged: noise and age of the joint states, and the tool's
+# path between the judged poses.
 JOINT_MARGIN_RAD = 0.002
 BOX_MARGIN_M = 0.002
 _ROUNDING = 1e-9
@@ -45,7 +45,7 @@ class Bounds:
         return bool(np.all(there <= upper + _ROUNDING) and np.all(there >= lower - _ROUNDING))
 
     def outside(self, q: np.ndarray) -> str | None:
-        """Why the pose q, rad [N], is outside, in one line; None where it is inside."""
+        """Why the pose q, rad [N], is outside, in one line; None if it is inside."""
         for name, angle, low, high in zip(self.arm.names, q, self.joint_lower, self.joint_upper):
             if not low <= angle <= high:
                 return f"{name} is at {angle:.4f} rad; the limits are {low:.4f} to {high:.4f}"

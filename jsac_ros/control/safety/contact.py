@@ -1,8 +1,8 @@
-"""The contact rule: where the tool presses harder than it may, the robot brakes, then backs off by the way it came.
+"""The contact rule: if the tool presses harder than allowed, the robot brakes, then backs off along the way it came.
 
-The wrench is judged by the magnitudes of its force and its torque since the episode began: what it read then, the weight
-of the tool and the sensor's offset, is zero. A zero over a limit is not taken, so that the rule acts at twice a limit at
-the latest, however many episodes begin with a tool that presses.
+The wrench is judged by the magnitudes of its force and its torque since the episode began: its value then, the weight
+of the tool and the sensor's offset, is zero. A zero over a limit is not accepted, so the rule acts at twice a limit at
+the latest, even if many episodes begin with a tool that presses.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from jsac_ros.robots.robot import Robot
 WRENCH = "geometry_msgs/msg/WrenchStamped"
 OLDEST_WRENCH_S = 0.5  # as the joint states: on an older one a robot would press for as long before anything notices
 
-_STEP_RAD = 0.002  # between two places of the path that are kept
+_STEP_RAD = 0.002  # between two stored points of the path
 _STEPS = 500
-_GAP_RAD = 0.05  # between two joint states: where the robot was meanwhile is not known, and the path before it no way back
-_AHEAD_RAD = 0.01  # the place on the way back that is headed for
+_GAP_RAD = 0.05  # between two joint states: beyond this the path is unknown, and the earlier path is not usable
+_AHEAD_RAD = 0.01  # distance of the point on the way back that is approached
 _THERE_RAD = 0.003
-_GAIN = 6.0  # 1/s; below one over the delay between two commands
+_GAIN = 6.0  # 1/s; below the inverse of the delay between two commands
 _SPEED_SHARE = 0.5  # of the limits
 _LONGEST_RETREAT_S = 5.0
 
 
 class Contact:
-    """What the wrench and the joints tell, and how far the answer to a contact is. Seconds are of one steady clock.
+    """The state of the rule, from the wrench and the joints, and the progress of the retreat. Seconds of one steady clock.
 
-    `stage` is "free"; "braking", until the robot is at rest; "retreating"; or "held" where the tool still presses after
+    `stage` is "free"; "braking", until the robot is at rest; "retreating"; or "held" if the tool still presses after
     it, until a person releases the robot.
     """
 
@@ -40,10 +40,10 @@ class Contact:
         self._retreat_m, self._frame, self._period_s = retreat_m, frame, period_s
         self.stage, self.reason = "free", ""
         self.measured_s: float | None = None  # of the newest wrench
-        self.changed_s: float | None = None  # when it last read something else than before; None: it always read the same
+        self.changed_s: float | None = None  # when its reading last changed; None: it never did
         self._wrench = self._zero = np.zeros(6)
         self._path: deque[np.ndarray] = deque(maxlen=_STEPS)  # rad [N] each, oldest first
-        self._way: list[np.ndarray] = []  # what is left of the way back, nearest first
+        self._way: list[np.ndarray] = []  # the rest of the way back, nearest point first
         self._eased = False  # the tool has stopped pressing on the way back
         self._arrived = False
         self._next_s = self._until_s = 0.0
@@ -51,7 +51,7 @@ class Contact:
     # -- what is heard -------------------------------------------------------------------------------------------
 
     def heard(self, wrench: np.ndarray, frame: str, measured_s: float) -> None:
-        """N and Nm [6] in `frame`. Raises ValueError where they cannot be judged."""
+        """N and Nm [6] in `frame`. Raises ValueError if they cannot be judged."""
         if not np.isfinite(wrench).all():
             raise ValueError(f"wrench is {wrench.tolist()}; expected finite numbers")
         self._frame = self._frame or frame
@@ -72,7 +72,7 @@ class Contact:
             self._eased |= not over
 
     def passed(self, q: np.ndarray) -> None:
-        """Where the robot is, rad [N]."""
+        """Takes the robot's position, rad [N]."""
         if self.stage == "retreating":
             return
         if self._path:
@@ -84,18 +84,18 @@ class Contact:
         self._path.append(q)
 
     def tare(self) -> None:
-        """An episode begins: what the wrench reads is zero from here on, unless that is over a limit itself."""
+        """Starts an episode: the current wrench becomes zero, unless it is itself over a limit."""
         if self.measured_s is not None and not self._over(self._wrench):
             self._zero = self._wrench
 
     def release(self) -> None:
-        """By a person. Where the tool still presses, the robot backs off further."""
+        """A person releases the robot. If the tool still presses, the robot backs off further."""
         self.stage, self.reason = "free", ""
 
     # -- what is decided -----------------------------------------------------------------------------------------
 
     def retreats(self, now_s: float, at_rest: bool, q: np.ndarray) -> bool:
-        """Whether the robot is to back off now. It begins to once it is at rest, and has done so once it is again."""
+        """Whether the robot backs off now: it starts when it is at rest, and ends when it is at rest again."""
         if self.stage == "braking" and at_rest:
             self._begin(now_s, q)
         elif self.stage == "retreating" and self._arrived and at_rest:
@@ -106,7 +106,7 @@ class Contact:
         return self.stage == "retreating"
 
     def velocity(self, now_s: float, q: np.ndarray, speed: np.ndarray) -> np.ndarray | None:
-        """rad/s [N] back along the path within the limits `speed`; zeros at its end. None: what was said last still counts."""
+        """rad/s [N] back along the path within the limits `speed`; zeros at its end. None: the last answer is still valid."""
         if now_s < self._next_s:
             return None
         self._next_s = now_s + self._period_s
@@ -120,7 +120,7 @@ class Contact:
         return direction * min(_GAIN * left, _SPEED_SHARE * float(speed.min()))
 
     def _over(self, wrench: np.ndarray) -> str:
-        """What is over its limit; '' where nothing is."""
+        """The quantity over its limit; '' if there is none."""
         magnitudes = (float(np.linalg.norm(part)) for part in (wrench[:3], wrench[3:]))
         for what, unit, value, limit in zip(("force", "torque"), ("N", "Nm"), magnitudes, self._limits):
             if value > limit:
@@ -134,7 +134,7 @@ class Contact:
         self._way = self._way_back(q)
 
     def _way_back(self, q: np.ndarray) -> list[np.ndarray]:
-        """The end of the path, newest first, as far as the retreat leads from the tool's place at q; it leaves the path."""
+        """Removes and returns the end of the path, newest first, up to the retreat distance from the tool's position at q."""
         if not self._retreat_m or not self._path:
             return []
         newest_first = np.stack((q, *reversed(self._path)))
@@ -148,7 +148,7 @@ class Contact:
 
 
 def contact_of(config: SystemConfig, robot: Robot) -> Contact | None:
-    """The configured rule; None where nothing is limited. Raises ConfigError where it cannot be kept."""
+    """The configured rule; None if nothing is limited. Raises ConfigError if it cannot be enforced."""
     safety = config.safety
     limits = {name: getattr(safety, name) for name in ("max_force_n", "max_torque_nm")}
     limited = next((name for name, limit in limits.items() if limit), "")

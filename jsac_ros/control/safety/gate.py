@@ -1,8 +1,8 @@
-"""The gate: what a command becomes before the robot may have it.
+"""The gate: turns a command into the motion that the robot may execute.
 
-Every command becomes one motion that ends at rest (`control.motion`), judged whole before it is sent: from where the
-robot is measured to be and from where it was commanded to be, along the motion and along the brake from any instant of it.
-So the braking distance is always there, and a robot that hears nothing more comes to rest inside its limits.
+Every command becomes one motion that ends at rest (`control.motion`), judged as a whole before it is sent: from the
+measured and from the commanded position, along the motion and along the brake from any instant of it.
+So the braking distance is always available, and a robot that gets no further command comes to rest inside its limits.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 
 _NOT_FOLLOWING_HOLD_S = 1.0
 _LONGEST_REST_S = 8.0  # a safety node that ends is given ten seconds (nodes/safety.py)
-# How far a robot that follows may be behind: its controller's lag, at its speed.
+# How far a robot that follows may lag behind: its controller's delay times its speed.
 _LAG_RAD, _LAG_S = 0.005, 0.15
-# The commanded position drifts to the measured one this slowly: fast enough to forget a lag, slow enough that a
+# The commanded position drifts to the measured one at this rate: fast enough to forget a lag, slow enough that a
 # motion stays smooth.
 _FORGET_S = 1.0
-_SAME_M = 1e-4  # two openings closer than this are one
+_SAME_M = 1e-4  # two openings closer than this are equal
 
 
 class Decision(NamedTuple):
-    velocity: np.ndarray  # [N], what the robot was commanded to work towards
-    rules: tuple[str, ...]  # that had a say
+    velocity: np.ndarray  # [N], the commanded target velocity
+    rules: tuple[str, ...]  # that acted
     intervened: bool
-    motion: Motion | None  # to be sent now; None: what was sent before stays right
-    begins_s: float | None = None  # when it continues what the robot does; None: it begins where and when it arrives
-    outputs: Mapping[str, np.ndarray] = {}  # {gripper: float64 [1]}, m: where its fingers go
+    motion: Motion | None  # to be sent now; None: the previous motion stays valid
+    begins_s: float | None = None  # when it continues the robot's motion; None: it begins where the robot is when it arrives
+    outputs: Mapping[str, np.ndarray] = {}  # {gripper: float64 [1]}, m: target of its fingers
 
 
 class Gate:
-    """For one thread at a time. All times are seconds on one steady clock; all arrays [N] in the robot's order."""
+    """Use from one thread at a time. All times are seconds on one steady clock; all arrays [N] in the robot's order."""
 
     def __init__(
         self,
@@ -60,27 +60,27 @@ class Gate:
         contact: Contact | None = None,
         grippers: GripperGates | None = None,
     ):
-        """`cycle` None: the robot is given velocities, which it follows at once. `same_clock`: the stamps of the robot's
-        controller are on this computer's clock, or close."""
+        """`cycle` None: the robot gets velocities, which it follows at once. `same_clock`: the stamps of the robot's
+        controller are on this computer's clock, or close to it."""
         self.bounds, self.limits, self.rule_limits = bounds, limits, rule_limits
         self._cycle, self._same_clock, self._contact = cycle, same_clock, contact
         self.grippers = grippers or GripperGates({})
         self.counts: Counter[str] = Counter()
-        self.reasons: dict[str, str] = {}  # of the rules that ask for rest now
+        self.reasons: dict[str, str] = {}  # of the rules that demand rest now
         self._joint_jump_rad, self._following_rad = joint_jump_rad, following_rad
         self._n = len(limits.speed)
         self._at_rest = np.zeros(self._n)
         self._inputs = GateInputs(now_s=0.0)
-        self._speed_share = 1.0  # of what is commanded, that the robot does
+        self._speed_share = 1.0  # share of the commanded speed at which the robot moves
         self._q: np.ndarray | None = None  # as measured
-        self._commanded: np.ndarray | None = None  # where it was commanded to be then
+        self._commanded: np.ndarray | None = None  # the commanded position then
         self._travel = Travel(self._n)
         self._motion: Motion | None = None  # as sent
         self._begins_s: float | None = None  # of that motion; see Decision
-        self._motion_s = 0.0  # time on the motion's own clock, which the robot's speed scaling slows
+        self._motion_s = 0.0  # time on the motion's clock, which the robot's speed scaling slows
         self._stepped_s: float | None = None
-        self._released = False  # the next joint state is believed whatever it says
-        self._holds_position = False  # the robot has stopped by itself and was given nothing to resume
+        self._released = False  # the next joint state is accepted whatever its values
+        self._holds_position = False  # the robot has stopped by itself and has nothing to resume
 
     # -- what is heard -------------------------------------------------------------------------------------------
 
@@ -89,13 +89,13 @@ class Gate:
             self._update(stopped=why)
 
     def second_source(self, why: str) -> None:
-        """Joint states of two sources: where the robot is, is not known until a person has looked."""
+        """Two sources of joint states: the robot's position is unknown until a person has checked."""
         if not self._inputs.stopped:
             self.counts["second_source"] += 1
             self.emergency_stop(why)
 
     def release(self) -> None:
-        """By a person, who has looked at the robot: also that it is where its joint states say."""
+        """Called by a person who has checked the robot, also that it is where its joint states say."""
         self._update(stopped="")
         if self._contact:
             self._contact.release()
@@ -105,11 +105,11 @@ class Gate:
         self._update(program_running=running)
 
     def safety_mode(self, mode: int) -> None:
-        """Of `robots.ur.SAFETY_MODES`."""
+        """Takes a mode of `robots.ur.SAFETY_MODES`."""
         self._update(safety_mode=mode)
 
     def speed_scaling(self, percent: float) -> None:
-        """0 to 100, as the robot's driver says it. Anything else holds the robot; the last usable one stays in force."""
+        """0 to 100, as published by the robot's driver. Anything else holds the robot; the last valid one stays in force."""
         self._update(speed_scaling=percent)
         if usable(percent):
             self._speed_share = min(percent / FULL_SPEED_PERCENT, 1.0)
@@ -122,7 +122,7 @@ class Gate:
         return self._contact is not None
 
     def wrench(self, wrench: np.ndarray, frame: str, measured_s: float) -> None:
-        """N and Nm [6] at the tool, in the frame of that name. Raises ValueError where it cannot be judged."""
+        """N and Nm [6] at the tool, in the frame of that name. Raises ValueError if it cannot be judged."""
         if self._contact is None:
             return
         try:
@@ -132,16 +132,16 @@ class Gate:
             raise
 
     def gripper_problem(self, why: str) -> None:
-        """Why a gripper's driver cannot be told anything; "" when it can."""
+        """Why a gripper's driver cannot be commanded; "" if it can."""
         self._update(gripper=why)
 
     def begin_episode(self) -> None:
-        """From here on the wrench counts from what it reads now."""
+        """Starts an episode: the wrench counts relative to its current value."""
         if self._contact:
             self._contact.tare()
 
     def joints(self, q: np.ndarray, measured_s: float) -> None:
-        """A joint state: rad [N], and when it was true."""
+        """Takes a joint state: rad [N], and when it was measured."""
         if not np.isfinite(q).all():
             self.counts["joints_not_finite"] += 1
             return
@@ -170,8 +170,8 @@ class Gate:
         self, now_s: float, velocity: np.ndarray | None, sent_s: float | None = None, observed_s: float | None = None,
         outputs: Mapping[str, np.ndarray] | None = None,
     ) -> Decision:  # fmt: skip
-        """A command, as it comes in. `sent_s`: when it was sent (None: now); `observed_s`: when the image behind it
-        was taken, if there was one. `velocity` None: neither can be told. `outputs`: {gripper: its opening in m [1]}."""
+        """Judges a command when it arrives. `sent_s`: when it was sent (None: now); `observed_s`: when the image behind it
+        was taken, if there was one. `velocity` None: neither is known. `outputs`: {gripper: its opening in m [1]}."""
         decision = self._command(now_s, velocity, sent_s, observed_s)
         resting = bool(self.reasons) or velocity is None
         refusal = self.grippers.command(now_s, outputs or {}, resting)
@@ -197,17 +197,17 @@ class Gate:
         return self._shaped(now_s, np.asarray(velocity, np.float64))
 
     def wait_s(self, now_s: float) -> float:
-        """How long a decision had better wait, so that it is known when the robot's controller begins what is sent."""
+        """How long a decision should wait, so that it is known when the robot's controller begins the motion."""
         return self._cycle.wait_s(now_s) if self._cycle else 0.0
 
     def watch(self, now_s: float) -> Decision:
-        """Without a command: whether a rule asks for rest now."""
+        """The decision without a command: whether a rule demands rest now."""
         resting = self._rules(now_s)
         motion = self._yield(now_s) if resting else None
         return Decision(self.velocity(now_s), tuple(resting), motion is not None, motion, self._begins_s)
 
     def velocity(self, now_s: float) -> np.ndarray:
-        """[N]: what the last motion asks for at `now_s`, for interfaces that take velocities."""
+        """[N]: the velocity of the last motion at `now_s`, for interfaces that take velocities."""
         return self._at_rest if self._motion is None else self._motion.at(self._motion_time(now_s))[1]
 
     def moving(self, now_s: float) -> bool:
@@ -215,13 +215,13 @@ class Gate:
 
     @property
     def rest_s(self) -> float:
-        """Seconds from the last command, at full speed, to rest: without anybody's help, as long as it takes."""
+        """Seconds from the last command, at full speed, to rest, without any further command."""
         full = self.limits.speed
         return self.rule_limits.command_max_age_s + float(brake_time(full, np.zeros_like(full), self.limits))
 
     @property
     def stopped(self) -> str:
-        """Why the emergency stop is latched; "" when it is not."""
+        """Why the emergency stop is latched; "" if it is not."""
         return self._inputs.stopped
 
     def state(self, now_s: float) -> tuple[str, str]:
@@ -231,7 +231,7 @@ class Gate:
             return "stopped", reasons
         if np.isfinite(self.rule_limits.joint_max_age_s) and self._inputs.joints_s is None:
             return "waiting", reasons
-        if self.reasons.keys() - {"stale_command"}:  # that one is the actor's silence, not something in its way
+        if self.reasons.keys() - {"stale_command"}:  # that rule is the actor's silence, not an obstacle for it
             return "holding", reasons
         if self.moving(now_s):
             return "moving", reasons
@@ -240,7 +240,7 @@ class Gate:
     # -- how -----------------------------------------------------------------------------------------------------
 
     def _shaped(self, now_s: float, velocity: np.ndarray) -> Decision:
-        """As much of the command as is allowed; where nothing is, the brake that was judged before continues."""
+        """As much of the command as is allowed; if nothing is, the brake that was judged before continues."""
         start, starts = self._state_now(now_s)
         motion, rules = shape(velocity, start, starts, self.rule_limits.command_max_age_s, self.limits, self.bounds)
         self.counts.update(rules)
@@ -250,25 +250,25 @@ class Gate:
         return Decision(motion.cruise, rules, changed, self._send(motion, now_s), self._begins_s)
 
     def _commanded_at(self, now_s: float) -> np.ndarray | None:
-        """[N]: where the robot was commanded to be at `now_s`; None before the first motion."""
+        """[N]: the commanded position at `now_s`; None before the first motion."""
         return None if self._motion is None else self._motion.at(self._motion_time(now_s))[0]
 
     def _update(self, **what) -> None:
         self._inputs = self._inputs._replace(**what)
 
     def _motion_time(self, now_s: float) -> float:
-        """Where the robot is on the motion's clock. The trajectory controller slows it with the robot's speed; a
-        velocity is followed as it is, and a clock that stood still would repeat it for ever."""
+        """The time on the motion's clock. The trajectory controller slows it with the robot's speed scaling; a
+        velocity is not scaled, and a clock that stood still would repeat it indefinitely."""
         passed = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
         return self._motion_s + passed * (self._speed_share if self._cycle else 1.0)
 
     @property
     def _slowed(self) -> bool:
-        """Whether the robot does less than its velocity commands say: they are not slowed with it as trajectories are."""
+        """Whether the robot moves less than its velocity commands: they are not slowed down with it as trajectories are."""
         return self._cycle is None and self._speed_share < 0.99
 
     def _begin(self, now_s: float) -> float:
-        """Where the motion's clock will be when the robot begins what is sent now."""
+        """The time on the motion's clock when the robot begins a motion that is sent now."""
         return self._motion_time(self._cycle.next_s(now_s) if self._cycle else now_s)
 
     def _advance(self, now_s: float) -> None:
@@ -276,12 +276,12 @@ class Gate:
         self._stepped_s = now_s
 
     def _rules(self, now_s: float, moves: bool = False) -> dict[str, str]:
-        """Name -> reason of what asks for rest now; counts each rule when it begins to."""
+        """Name -> reason of each rule that demands rest now; counts a rule when it starts to."""
         self._advance(now_s)
         self._check_following(now_s)
         moving = moves or self.moving(now_s)
         if contact := self._contact:
-            moving &= contact.stage != "retreating"  # which is ours: no command and no image is behind it
+            moving &= contact.stage != "retreating"  # which is the gate's: no command and no image is behind it
             self._update(wrench_s=contact.measured_s, wrench_changed_s=contact.changed_s, contact=contact.reason)
         self._update(now_s=now_s, moving=moving)
         lacking = self.grippers.missing or self._inputs.gripper
@@ -302,10 +302,10 @@ class Gate:
             self._update(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
-        """Where a new motion begins; and [S, N], all the places where the robot may be."""
+        """Where a new motion begins; and [S, N], all positions where the robot may be."""
         rest, time_s = self._at_rest, self._begin(now_s)
         if not self.moving(now_s):
-            place = rest if self.bounds is None else self._q  # a base has no joints; its way counts from nothing
+            place = rest if self.bounds is None else self._q  # a base has no joint limits; its path counts from zero
             return Start(time_s, place, rest, rest), place[None]
         q, v, acc = self._motion.at(time_s)
         if self.bounds is None:
@@ -321,8 +321,8 @@ class Gate:
         return motion
 
     def _continues(self, now_s: float) -> bool:
-        """Whether the robot's controller is where the motion before has it, so that the next may take up that path. At rest,
-        and where the robot is held back, a motion begins from where the robot is: what it was commanded would make it leap."""
+        """Whether the robot's controller follows the previous motion, so that the next may continue its path. At rest, or if
+        the robot is held back, a motion begins at the measured position: from the commanded one the robot would jump."""
         if self._cycle is None or not self._cycle.known or not self._same_clock or not self.moving(now_s):
             return False
         q, v, _ = self._motion.at(self._motion_s)
@@ -330,7 +330,7 @@ class Gate:
         return bool(np.all(behind <= _LAG_RAD + _LAG_S * np.abs(v)))
 
     def _yield(self, now_s: float) -> Motion | None:
-        """To the rules that ask for rest: back off from a contact where nothing else is in the way, else come to rest."""
+        """The response to rules that demand rest: back off from a contact if no other rule acts, else come to rest."""
         contact = self._contact
         if contact is None or self.reasons.keys() != {"contact"}:
             return self._rest(now_s)
@@ -342,7 +342,7 @@ class Gate:
         return self._shaped(now_s, velocity).motion if velocity.any() else self._rest(now_s)
 
     def _rest(self, now_s: float) -> Motion | None:
-        """The quickest way to rest; None where the robot is at rest or already on it."""
+        """The quickest way to rest; None if the robot is at rest or already on it."""
         if self.reasons.keys() & {"program_stopped", "safety_mode"}:
             return self._hold_position()
         if not self.moving(now_s):
@@ -353,9 +353,9 @@ class Gate:
         return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits), now_s)
 
     def _hold_position(self) -> Motion | None:
-        """Once, when the robot's own safety or its program stops it: a motion that stays where the robot is.
+        """Once, when the robot's own safety or its program stops it: a motion that stays at its position.
 
-        It replaces the one that the program would otherwise resume."""
+        It replaces the motion that the program would otherwise resume."""
         if self._holds_position or self._motion is None:
             return None
         place = self._motion.at(self._motion_s)[0] if self._q is None else self._q
@@ -365,9 +365,9 @@ class Gate:
 
 
 def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
-    """The gate of a configured system. Raises ConfigError where its limits cannot be kept or exclude the start pose.
+    """The gate of a configured system. Raises ConfigError if its limits cannot be kept or exclude the start pose.
 
-    at_once: what is sent begins then, as in a simulation without a clock, and not at the controller's next cycle."""
+    at_once: a motion begins when it is sent, as in a simulation without a clock, not at the controller's next cycle."""
     gate = _gate_of(config, robot, at_once)
     if gate.rest_s > _LONGEST_REST_S:
         kind = "base" if config.robot.interface == "twist" else "joint"
@@ -388,7 +388,7 @@ def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
         )
     if config.robot.interface == "twist":
         if not robot.is_base:
-            raise ConfigError(f"robot.interface is 'twist'; robot {robot.model!r} is no mobile base")
+            raise ConfigError(f"robot.interface is 'twist'; robot {robot.model!r} is not a mobile base")
         speed = np.array((safety.max_base_speed_m_s, safety.max_base_turn_rad_s))
         acceleration = np.array((safety.max_base_acceleration_m_s2, safety.max_base_turn_acceleration_rad_s2))
         return Gate(None, Limits(speed, acceleration), rule_limits, grippers=grippers)

@@ -1,4 +1,4 @@
-"""What grippers are told: inside their stroke, no faster than they may, held or opened while a rule asks for rest. Pure."""
+"""Commands to grippers: inside their stroke, within their speed limit, held or opened while a rule demands rest. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from jsac_ros.robots.gripper import Gripper
 
-LEAD_S = 0.2  # so far, at their speed, may fingers be led ahead of where they are: what they snap when they come free
-STANDS_M = 5e-4  # fingers that have moved less stand
+LEAD_S = 0.2  # the set point leads the measured fingers by at most this, at their speed: how far they jump when they come free
+STANDS_M = 5e-4  # fingers that have moved less are at rest
 
 
 class Opening(NamedTuple):
-    """Of a gripper's fingers, m."""
+    """State of a gripper's fingers, m."""
 
-    now: float  # where they may be by now, at their speed; what a driver without a speed of its own is told
-    target: float  # where they go
+    now: float  # where they may be now, at their speed; the set point for a driver without a speed
+    target: float  # their target
     measured: float
 
 
 class GripperGates:
-    """For one thread at a time; times are seconds on one steady clock."""
+    """Use from one thread at a time; times are seconds on one steady clock."""
 
     def __init__(self, grippers: Mapping[str, Gripper]):
         self._gates = {name: _GripperGate(gripper) for name, gripper in grippers.items()}
@@ -36,12 +36,12 @@ class GripperGates:
 
     @property
     def missing(self) -> str:
-        """What has not been heard yet; "" when everything has."""
+        """The gripper without a joint state so far; "" if there is none."""
         lacking = (f"{name}: no joint state of {gate.gripper.config.joint} yet" for name, gate in self._gates.items())
         return next((line for line, gate in zip(lacking, self._gates.values()) if gate.opening is None), "")
 
     def command(self, now_s: float, wanted: Mapping[str, Sequence[float] | np.ndarray], resting: bool) -> str:
-        """Openings in m; a NaN keeps what is. -> why some of it is refused, "" where nothing is."""
+        """Takes openings in m; NaN keeps the state. Returns why one is refused, "" if none is."""
         refusals = [f"there is no gripper {name!r}" for name in wanted if name not in self._gates]
         for name, gate in self._gates.items():
             values = np.asarray(wanted.get(name, (math.nan,)), np.float64)
@@ -52,13 +52,13 @@ class GripperGates:
         return "; ".join(refusals)
 
     def step(self, now_s: float, resting: bool) -> dict[str, Opening]:
-        """{gripper: what it is to do now}, of those that have been commanded: until then they keep what they hold."""
+        """{gripper: its command now}, for those that have been commanded; until then a gripper keeps what it holds."""
         for gate in self._gates.values():
             gate.step(now_s, resting)
         return {name: gate.opening for name, gate in self._gates.items() if gate.opening and gate.commanded}
 
     def applied(self) -> dict[str, np.ndarray]:
-        """{gripper: float64 [1]}: the openings in m that they go to, NaN where none is known."""
+        """{gripper: float64 [1]}: target openings in m, NaN if unknown."""
         return {name: np.array([gate.opening.target if gate.opening else math.nan]) for name, gate in self._gates.items()}
 
 
@@ -68,8 +68,8 @@ class _GripperGate:
         self.opening: Opening | None = None
         self.commanded = False
         self._at_s = -math.inf
-        self._stand_m, self._stand_s = math.inf, -math.inf  # where the fingers stand, and since when
-        self._blocked = False  # they are led further and do not follow
+        self._stand_m, self._stand_s = math.inf, -math.inf  # where the fingers are at rest, and since when
+        self._blocked = False  # the set point moves on and they do not follow
         self._resting = True
 
     def measured(self, joint: float) -> None:
@@ -87,7 +87,7 @@ class _GripperGate:
         if resting and not self._resting and self.opening is not None:
             if self.gripper.config.on_stop == "open":
                 self._go(self.gripper.stroke_m)
-            elif not self._blocked:  # else they hold something: a nearer target would loosen the grip
+            elif not self._blocked:  # else they hold an object: a closer target would loosen the grip
                 self.opening = self.opening._replace(target=self.opening.now)
         self._resting = resting
 

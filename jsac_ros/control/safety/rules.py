@@ -1,7 +1,7 @@
 """When the robot must be at rest: each rule a small function with its reason.
 
-A rule looks at what is known at one instant and answers with one line for the operator, or None. Every rule that
-answers is named in AppliedAction and SafetyStatus and counted.
+A rule takes the state at one instant and returns one line for the operator, or None. Every rule that
+returns a reason is named in AppliedAction and SafetyStatus and counted.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ import numpy as np
 from jsac_ros.config import SystemConfig
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT, MOVING_MODES, SAFETY_MODES
 
-# Names of what shapes a command instead of refusing it.
+# Names of the rules that shape a command instead of refusing it.
 SHAPING = ("speed", "acceleration", "jerk", "joint_limit", "box")
-# Names of what drops one message.
+# Names of the rules that drop one message.
 REFUSING = ("wrong_length", "not_finite", "wrong_stamp", "wrong_output", "joints_not_finite", "wrench_refused")
-# Names of what latches the emergency stop beside a person.
+# Names of the rules that latch the emergency stop, as a person does.
 LATCHING = ("second_source",)
 
 
 class GateInputs(NamedTuple):
-    """What the gate knows at one instant. Times are seconds on the steady clock; None: never."""
+    """The state of the gate at one instant. Times are seconds on the steady clock; None: never."""
 
     now_s: float
     stopped: str = ""  # why the emergency stop is latched; "": it is not
-    joints_s: float | None = None  # when the newest believable joint state was measured
-    command_s: float | None = None  # when the newest command came in
-    observed_s: float | None = None  # when the image behind it was taken; None: it was not decided on one
+    joints_s: float | None = None  # when the newest valid joint state was measured
+    command_s: float | None = None  # when the newest command arrived
+    observed_s: float | None = None  # when the image behind it was taken; None: it is not based on an image
     moving: bool = False  # the last command has not come to rest yet, or a new one would move the robot
-    jumped: bool = False  # the newest joint state is not believed
+    jumped: bool = False  # the newest joint state is not accepted
     not_following_until_s: float = 0.0
     program_running: bool | None = None
     safety_mode: int | None = None  # of SAFETY_MODES
-    speed_scaling: float | None = None  # percent, as it was said
+    speed_scaling: float | None = None  # percent, as published
     dead_man_s: float | None = None  # when a person last held it
     wrench_s: float | None = None  # when the newest wrench was measured
-    wrench_changed_s: float | None = None  # when it last read something else than before
-    gripper: str = ""  # why a gripper cannot be commanded; "": nothing is in the way
-    contact: str = ""  # what the tool pressed with and what is done about it; "": nothing
+    wrench_changed_s: float | None = None  # when its reading last changed
+    gripper: str = ""  # why a gripper cannot be commanded; "": it can
+    contact: str = ""  # the force of the tool and the response to it; "": none
 
 
 class RuleLimits(NamedTuple):
-    """What a rule judges by: limits in s, and which sources exist."""
+    """The parameters of the rules: limits in s, and which sources exist."""
 
     joint_max_age_s: float  # inf: the robot has no joint states
     command_max_age_s: float
     image_max_age_s: float  # inf: not decided on images
-    dead_man_max_age_s: float  # inf: nobody holds a dead man's switch
-    program_running: str  # topic on which the robot says whether its program runs; "": it does not
+    dead_man_max_age_s: float  # inf: there is no dead man's switch
+    program_running: str  # topic on which the robot publishes whether its program runs; "": none
     speed_scaling: bool
     wrench_max_age_s: float = np.inf  # inf: there is none to judge
     wrench_frozen_max_age_s: float = np.inf
@@ -62,12 +62,12 @@ class Rule(NamedTuple):
 
 
 def emergency_stop(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """Latched: what made a person stop the robot does not go away by itself."""
+    """Latched: the reason why a person stopped the robot does not go away by itself."""
     return f"emergency stop: {inputs.stopped}" if inputs.stopped else None
 
 
 def stale_joints(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """Limits are judged from where the robot is; without knowing that, no motion can be judged."""
+    """Limits are judged from the robot's position; if it is unknown, no motion can be judged."""
     if np.isinf(rule_limits.joint_max_age_s):
         return None
     if inputs.joints_s is None:
@@ -76,18 +76,18 @@ def stale_joints(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 
 
 def joint_jump(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """A joint cannot jump: an encoder, the driver or the name mapping is wrong. A trajectory that began there would
-    pull the arm along, so it is not believed until it is back, or until a person releases it."""
+    """A joint cannot jump: an encoder, the driver or the name mapping is wrong. A trajectory that started there would
+    pull the arm along, so the position is not accepted until it is back, or until a person releases the robot."""
     return "joint states jumped; not believed until they are back or a person releases" if inputs.jumped else None
 
 
 def not_following(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """A robot that is not where it was commanded to be is blocked, stopped by its own safety, or driven by another."""
+    """A robot that is not at its commanded position is blocked, stopped by its own safety, or driven by another program."""
     return "the robot is not where it was commanded" if inputs.now_s < inputs.not_following_until_s else None
 
 
 def program_stopped(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """After a protective stop the program resumes the old motion: there must be none by then."""
+    """After a protective stop the program resumes the old motion, so there must be none by then."""
     topic = rule_limits.program_running
     if not topic or inputs.program_running:
         return None
@@ -100,7 +100,7 @@ def program_stopped(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 
 
 def safety_mode(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """The robot's own safety has stopped it, and a person will end that: nothing may be resumed then."""
+    """The robot's own safety has stopped it until a person intervenes; no motion may be resumed then."""
     mode = inputs.safety_mode
     if mode is None or mode in MOVING_MODES:
         return None
@@ -108,8 +108,8 @@ def safety_mode(inputs: GateInputs, _: RuleLimits) -> str | None:
 
 
 def speed_scaled_to_zero(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """The robot stands whatever is commanded; a command held back would be executed late. How far a robot that says
-    something else moves is not known."""
+    """The robot is at rest whatever is commanded, and a delayed command would be executed late. With any other
+    value it is unknown how far the robot moves."""
     percent = inputs.speed_scaling
     if not rule_limits.speed_scaling or percent is None:
         return None
@@ -119,12 +119,12 @@ def speed_scaled_to_zero(inputs: GateInputs, rule_limits: RuleLimits) -> str | N
 
 
 def usable(percent: float) -> bool:
-    """Whether this can be a speed scaling; rounding is allowed for."""
+    """Whether this is a valid speed scaling, within rounding."""
     return 0.0 <= percent <= 1.01 * FULL_SPEED_PERCENT
 
 
 def dead_man(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """The person who watches the robot let go of the switch, or the switch's own connection is lost."""
+    """The person who watches the robot released the switch, or its connection is lost."""
     if np.isinf(rule_limits.dead_man_max_age_s):
         return None
     if inputs.dead_man_s is None or inputs.now_s - inputs.dead_man_s > rule_limits.dead_man_max_age_s:
@@ -133,7 +133,7 @@ def dead_man(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 
 
 def stale_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """Nothing tells what the tool presses with."""
+    """The force of the tool is unknown."""
     if np.isinf(rule_limits.wrench_max_age_s):
         return None
     if inputs.wrench_s is None:
@@ -144,7 +144,7 @@ def stale_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 
 
 def frozen_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """A sensor that measures has noise: the very same numbers again and again are a driver's that has lost it."""
+    """A working sensor has noise: exactly the same numbers again and again mean that its driver has lost it."""
     limit_s = rule_limits.wrench_frozen_max_age_s
     if inputs.wrench_s is None or np.isinf(limit_s):
         return None
@@ -157,24 +157,24 @@ def frozen_wrench(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 
 
 def contact(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """The tool presses harder than it may: braking alone would leave it pressing, so it backs off too."""
+    """The tool presses too hard: braking alone would leave it pressing, so the robot also backs off."""
     return inputs.contact or None
 
 
 def gripper_missing(inputs: GateInputs, _: RuleLimits) -> str | None:
-    """A skill whose gripper does not move would go on with an empty hand, or with what it holds already."""
+    """Without a working gripper the skill would continue with an empty hand, or with the object that it already holds."""
     return inputs.gripper or None
 
 
 def stale_command(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """Whoever commands has died or fallen behind, and what it last wanted says nothing about now."""
+    """The commanding process has died or fallen behind, and its last command no longer applies."""
     if inputs.command_s is None or not inputs.moving:
         return None
     return _old("command", inputs.now_s - inputs.command_s, rule_limits.command_max_age_s)
 
 
 def stale_image(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
-    """A policy that sees the past acts on a world that is gone (the actor holds too; this does not rely on it)."""
+    """A policy with an old image acts on a past state of the world (the actor holds too; this rule does not rely on it)."""
     if inputs.observed_s is None or not inputs.moving:
         return None
     return _old("image behind the command", inputs.now_s - inputs.observed_s, rule_limits.image_max_age_s)
@@ -207,13 +207,13 @@ NAMES = tuple(rule.name for rule in RULES) + LATCHING + REFUSING + SHAPING
 
 
 def applying(inputs: GateInputs, rule_limits: RuleLimits) -> dict[str, str]:
-    """Name -> reason of every rule that asks for rest, most important first; empty when the robot may move."""
+    """Name -> reason of every rule that demands rest, most important first; empty if the robot may move."""
     return {rule.name: reason for rule in RULES if (reason := rule.applies(inputs, rule_limits))}
 
 
 def refused(velocity: np.ndarray | None, joints: int) -> str | None:
-    """Name of the rule that refuses a command as such: when it was sent is not known (None), it has another length, or a
-    value that is not finite."""
+    """Name of the rule that refuses a command as such: its time of sending is unknown (None), its length is wrong, or a
+    value is not finite."""
     if velocity is None:
         return "wrong_stamp"
     if np.shape(velocity) != (joints,):
@@ -228,7 +228,7 @@ def rule_limits_of(config: SystemConfig) -> RuleLimits:
     return RuleLimits(
         joint_max_age_s=np.inf if base else safety.joint_max_age_s,
         command_max_age_s=safety.command_max_age_s,
-        # The actor refuses an older image at its tick, and what it decides there is valid for one command more.
+        # The actor refuses an older image at its tick, and its decision there is valid for one command more.
         image_max_age_s=oldest_image_s + safety.command_max_age_s,
         dead_man_max_age_s=safety.dead_man_max_age_s if safety.dead_man_topic else np.inf,
         program_running=config.robot.program_running_topic,

@@ -1,4 +1,4 @@
-"""The motion closest to a command that the limits allow: judged whole, slowed down until it fits."""
+"""The motion closest to a command that the limits allow: judged as a whole, slowed down until it fits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from jsac_ros.control.motion import Limits, Motion, move, reach
 from jsac_ros.control.safety.bounds import Bounds
 
-CHANGED = 1e-6  # rad/s; less is rounding
-_HALVINGS = 5  # of the share of a command that is still allowed: 3 % fine
+CHANGED = 1e-6  # rad/s; anything smaller is rounding
+_HALVINGS = 5  # bisections of the allowed share of a command: resolution of 3 %
 
-ToMotion = Callable[[np.ndarray], Motion]  # target velocity [N] -> what the limits of a motion make of it
+ToMotion = Callable[[np.ndarray], Motion]  # target velocity [N] -> the motion within the limits
 
 
 class Start(NamedTuple):
-    """Where a motion begins: s on the motions' clock, and [N] each."""
+    """The state at which a motion begins: s on the motions' clock, and [N] each."""
 
     time_s: float
     position: np.ndarray
@@ -28,10 +28,10 @@ class Start(NamedTuple):
 def shape(
     velocity: np.ndarray, start: Start, starts: np.ndarray, duration_s: float, limits: Limits, bounds: Bounds | None
 ) -> tuple[Motion | None, tuple[str, ...]]:
-    """velocity [N] for `duration_s` -> the motion to send, names of what changed it. None: none is allowed, or none is needed;
-    what was sent before and judged then, and the brake from it, stay right.
+    """velocity [N] for `duration_s` -> the motion to send, names of the rules that changed it. None: none is allowed or needed;
+    the previous motion and the brake from it stay valid.
 
-    `starts` [S, N]: all the places where the robot may be. `bounds` None: a base, limited in speed and acceleration.
+    `starts` [S, N]: all positions where the robot may be. `bounds` None: a base, limited in speed and acceleration.
     """
     rules = []
     fastest = np.max(np.abs(velocity) / limits.speed, initial=1.0)
@@ -64,7 +64,7 @@ def _within_joint_ranges(
     motion_to: ToMotion, starts: np.ndarray, target: np.ndarray, limits: Limits, bounds: Bounds
 ) -> np.ndarray:
     """Slows down only the joints that would leave their range: [N]. At a limit the other joints continue."""
-    # A joint slowed down may brake together with faster ones: judge all as if they took the longest brake.
+    # A joint that is slowed down may brake together with faster ones: judge all as if they took the longest brake.
     brake_s = max(motion_to(wanted).segments[-1].duration_s for wanted in (target, np.zeros_like(target)))
 
     def inside(target: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def _allowed(motion: Motion, starts: np.ndarray, limits: Limits, bounds: Bounds)
 
 
 def _less(motion_to: ToMotion, starts: np.ndarray, target: np.ndarray, limits: Limits, bounds: Bounds) -> Motion | None:
-    """As much of the whole command as is allowed, its direction kept; None where not even its end is."""
+    """As much of the whole command as is allowed, with its direction kept; None if not even its braking is."""
     best = motion_to(np.zeros_like(target))
     if not _allowed(best, starts, limits, bounds):
         return None

@@ -1,4 +1,4 @@
-"""Whether a robot that is commanded to move does."""
+"""Whether a robot that is commanded to move does so."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Travel:
-    """How far each joint was commanded to go of late and how far it travelled; what is longer ago fades.
+    """How far each joint was commanded to move recently and how far it travelled; older motion fades.
 
-    The commanded position drifts to the measured one, so an arm that stands while it is commanded to move slowly, or to and
-    fro, is never far from where it was commanded to be. It is noticed by this.
+    The commanded position drifts to the measured one, so an arm at rest that is commanded to move slowly, or back and
+    forth, is never far from its commanded position. This detects it.
     """
 
     _FADES_S = 2.0

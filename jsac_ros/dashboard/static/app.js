@@ -1,13 +1,17 @@
 // The page: keeps what the socket says in `run`, draws what has changed, and asks for what a person presses.
 
-import { bars, lines, shown } from "/static/charts.js";
+import { drawBox, drawCameras, drawLooks, takeImage, wantedImages } from "/static/cameras.js";
+import { lines, shown } from "/static/charts.js";
+import { byId, make, write } from "/static/dom.js";
+import { Player } from "/static/player.js";
+import { drawStrip, forgetTicks, takeTicks } from "/static/strip.js";
+import { Timeline, takeEvents } from "/static/timeline.js";
 
 const run = { episodes: [], events: [] };
 const seconds = [];  // what the control status said, one a second
 const KEPT_SECONDS = 600;
-const byId = (id) => document.getElementById(id);
 const token = takeToken();
-let chosen = -1, player = null, follow = true;
+const player = new Player(run), timeline = new Timeline(run, (index) => player.open(index));
 
 const VERBS = {
   start: "Start", pause: "Pause", resume: "Resume", stop: "Stop", reset: "New episode", evaluate: "Evaluate",
@@ -35,45 +39,43 @@ let socket = null;
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/look`);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { run.episodes = []; run.events = []; askForImages(); };
-  socket.onmessage = (message) => typeof message.data === "string" ? take(JSON.parse(message.data)) : takeImage(message.data);
+  socket.onopen = () => { run.episodes.splice(0); run.events.splice(0); forgetTicks(); askForImages(); };
+  socket.onmessage = (message) => typeof message.data === "string" ? take(JSON.parse(message.data)) : takeBytes(message.data);
   socket.onclose = () => { setState("no connection", "bad", "the page tries again every second"); setTimeout(connect, 1000); };
 }
 
 function askForImages() {
-  const hidden = document.visibilityState !== "visible";
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ cameras: hidden ? [] : run.run?.cameras ?? [] }));
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ images: wantedImages(run.run?.cameras ?? []) }));
 }
 document.addEventListener("visibilitychange", askForImages);
+byId("looks").addEventListener("change", () => { askForImages(); drawLooks(run.saliency); });
+byId("box").addEventListener("change", () => drawBox(run));
 
-function takeImage(buffer) {
+function takeBytes(buffer) {
   const bytes = new Uint8Array(buffer), end = bytes.indexOf(0);
-  const { camera } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
-  const image = byId(`camera-${camera}`);
-  if (image) {
-    const address = URL.createObjectURL(new Blob([bytes.subarray(end + 1)], { type: "image/jpeg" }));
-    image.onload = () => URL.revokeObjectURL(address);
-    image.src = address;
-  }
+  takeImage(JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))).image, bytes.subarray(end + 1), run.sources);
   socket.send(JSON.stringify({ seen: true }));
 }
 
-function take(changes) {
-  for (const [part, value] of Object.entries(changes)) {
-    if (part === "episodes" || part === "events") run[part].push(...value);
-    else run[part] = value;
-  }
+function take({ episodes, events, ticks, ...changes }) {
+  Object.assign(run, changes);
+  if (episodes) run.episodes.push(...episodes);
+  if (events) takeEvents(run.events, events);
+  if (ticks) takeTicks(ticks);
   if (changes.control) seconds.push(changes.control) > KEPT_SECONDS && seconds.shift();
   if (changes.run) drawRun();
   if (changes.control || changes.safety || changes.ages) drawState();
   if (changes.control) drawTiming();
-  if (changes.episodes || changes.baseline) drawLearning();
-  if (changes.training || changes.replay || changes.control || changes.episodes) drawFigures();
-  if (changes.episodes || changes.events) drawTimeline();
-  if (changes.events) drawEvents();
+  if (ticks) drawStrip(run.run?.period_ms);
+  if (episodes || changes.baseline) drawLearning();
+  if (changes.training || changes.replay || changes.control || episodes) drawFigures();
+  if (episodes || events) timeline.draw();
+  if (events) timeline.list();
   if (changes.safety || changes.rules) drawSafety();
   if (changes.processes) drawProcesses();
   if (changes.advice) drawAdvice();
+  if (changes.overlay || changes.sources) drawBox(run);
+  if (changes.saliency) drawLooks(run.saliency);
 }
 
 // -- drawing ---------------------------------------------------------------------------------------------------------
@@ -83,19 +85,10 @@ function drawRun() {
   byId("name").textContent = name;
   byId("about").textContent = `${task} · ${robot} · ${driver === "sim" ? "simulated" : driver}`;
   document.title = `${name} – jsac_ros`;
-  byId("cameras").replaceChildren(...cameras.map((camera) => {
-    const figure = document.createElement("figure"), image = new Image(), caption = document.createElement("figcaption");
-    image.id = `camera-${camera}`;
-    image.alt = `live image of camera ${camera}`;
-    caption.textContent = camera;
-    figure.append(image, caption);
-    return figure;
-  }));
+  drawCameras(cameras);
   byId("verbs").replaceChildren(...Object.entries(VERBS).map(([verb, title]) => {
-    const button = document.createElement("button");
-    button.type = "button";
+    const button = make("button", { type: "button", textContent: title });
     button.dataset.verb = verb;
-    button.textContent = title;
     return button;
   }));
   askForImages();
@@ -103,9 +96,8 @@ function drawRun() {
 }
 
 function setState(text, mood, reason = "") {
-  const pill = byId("state");
-  if (pill.textContent !== text) pill.textContent = text;
-  pill.className = `pill ${mood}`;
+  write("state", text);
+  byId("state").className = `pill ${mood}`;
   byId("reason").textContent = reason;
 }
 
@@ -156,11 +148,7 @@ function drawFigures() {
     "Replay": replay.problem || replay.waiting_for || "ready",
   };
   byId("figures").replaceChildren(...Object.entries(figures).map(([name, value]) => {
-    const pair = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");
-    term.textContent = name;
-    text.textContent = value;
-    pair.append(term, text);
-    return pair;
+    return make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }));
   }));
 }
 
@@ -198,135 +186,14 @@ function drawAdvice() {
   byId("advice-words").hidden = run.advice.length > 0;
   byId("advice-words").textContent = "Nothing that is measured limits it.";
   byId("advice").replaceChildren(...run.advice.map(({ finding, cure }) => {
-    const item = document.createElement("li"), found = document.createElement("b");
-    found.textContent = finding;
-    item.append(found, ` ${cure.replaceAll("`", "")}`);
-    return item;
+    return make("li", {}, make("b", { textContent: finding }), ` ${cure.replaceAll("`", "")}`);
   }));
 }
 
 function row(...cells) {
-  const line = document.createElement("tr");
-  cells.forEach((cell, i) => {
-    const made = document.createElement(i ? "td" : "th");
-    if (!i) made.scope = "row";
-    made.textContent = cell;
-    line.append(made);
-  });
-  return line;
+  const [name, ...rest] = cells;
+  return make("tr", {}, make("th", { scope: "row", textContent: name }), ...rest.map((cell) => make("td", { textContent: cell })));
 }
-
-// -- the timeline ----------------------------------------------------------------------------------------------------
-
-const COLOURS = { safety: "var(--red)", actor: "var(--amber)", process: "var(--red)", checkpoint: "var(--blue)" };
-
-function drawTimeline() {
-  const { episodes, events } = run, slider = byId("chosen");
-  slider.max = Math.max(episodes.length - 1, 0);
-  slider.disabled = !episodes.length;
-  if (follow && !player) slider.value = slider.max;
-  const marks = events.filter((event) => COLOURS[event.kind] && event.kind !== "checkpoint" || event.kind === "checkpoint")
-    .map((event) => ({ place: placeOf(event.unix_s), colour: COLOURS[event.kind] }));
-  bars(byId("timeline-chart"), {
-    title: `${episodes.length} episodes and ${events.length} events`, marks, chosen,
-    values: episodes.map((episode) => episode.episode_return), filled: episodes.map((episode) => episode.success),
-  });
-}
-
-function placeOf(unix_s) {
-  const after = run.episodes.findIndex((episode) => episode.unix_s >= unix_s);
-  return after < 0 ? run.episodes.length : after;
-}
-
-function drawEvents() {
-  byId("events").replaceChildren(...run.events.slice(-200).reverse().map((event) => {
-    const item = document.createElement("li"), when = document.createElement("time");
-    when.dateTime = new Date(1000 * event.unix_s).toISOString();
-    when.textContent = new Date(1000 * event.unix_s).toLocaleTimeString("en-GB");
-    item.append(when, `${event.title}${event.text ? ` – ${event.text}` : ""}`);
-    return item;
-  }));
-}
-
-byId("chosen").addEventListener("input", (event) => { follow = false; choose(Number(event.target.value)); });
-
-async function choose(index) {
-  const episode = run.episodes[index];
-  if (!episode) return;
-  chosen = index;
-  drawTimeline();
-  const place = `/episode/${encodeURIComponent(episode.robot)}/${episode.session}/${episode.episode}`;
-  const answer = await fetch(place);
-  if (chosen !== index) return;
-  byId("player").hidden = false;
-  const outcome = `${episode.success ? "success" : episode.reason}, return ${shown(episode.episode_return)}, ${episode.steps} steps, ` +
-    `policy ${episode.policy_version}${episode.evaluation ? ", evaluation" : ""}`;
-  if (!answer.ok) {
-    byId("player-title").textContent = `Episode ${index}: ${outcome}. The store does not hold it (any more).`;
-    byId("player-images").replaceChildren();
-    player = null;
-    return;
-  }
-  byId("player-title").textContent = `Episode ${index}: ${outcome}.`;
-  byId("player-images").replaceChildren();
-  player = { ...(await answer.json()), place, sheets: {}, step: 0, playing: false };
-  byId("step").max = player.steps;
-  await Promise.all(Object.keys(player.images).map((name) => loadSheet(player, name)));
-  show(0);
-  play(true);
-}
-
-async function loadSheet(of, name) {
-  const answer = await fetch(`${of.place}/${name}.jpg`);
-  if (!answer.ok) return;
-  const bitmap = await createImageBitmap(await answer.blob());
-  of.sheets[name] = { bitmap, columns: Number(answer.headers.get("x-columns")), count: Number(answer.headers.get("x-frames")) };
-}
-
-function show(step) {
-  if (!player) return;
-  player.step = step;
-  byId("step").value = step;
-  byId("step-text").textContent = `step ${step} of ${player.steps}`;
-  const box = byId("player-images");
-  for (const [name, sheet] of Object.entries(player.sheets)) {
-    const [height, width] = player.images[name];
-    let canvas = box.querySelector(`canvas[data-image="${name}"]`);
-    if (!canvas) {
-      const figure = document.createElement("figure"), caption = document.createElement("figcaption");
-      canvas = document.createElement("canvas");
-      canvas.dataset.image = name;
-      caption.textContent = `${name}, as the policy saw it`;
-      figure.append(canvas, caption);
-      box.append(figure);
-    }
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const place = Math.round(step / Math.max(player.steps, 1) * (sheet.count - 1));
-    canvas.getContext("2d").drawImage(sheet.bitmap, (place % sheet.columns) * width, Math.floor(place / sheet.columns) * height,
-      width, height, 0, 0, width, height);
-  }
-  lines(byId("player-chart"), {
-    title: "Reward of every step", marks: [{ x: step, colour: "var(--blue)" }],
-    lines: [{ points: player.reward.map((value, i) => [i, value]), colour: "var(--green)" }],
-  });
-}
-
-function play(on) {
-  if (!player) return;
-  player.playing = on;
-  byId("play").textContent = on ? "Pause" : "Play";
-  if (on) tick(player);
-}
-
-function tick(of) {
-  if (player !== of || !of.playing) return;
-  show(of.step >= of.steps ? 0 : of.step + 1);
-  if (of.step >= of.steps) play(false);
-  else setTimeout(() => tick(of), run.run?.period_ms ?? 40);
-}
-
-byId("play").addEventListener("click", () => play(!player?.playing));
-byId("step").addEventListener("input", (event) => { play(false); show(Number(event.target.value)); });
 
 // -- what a person presses -------------------------------------------------------------------------------------------
 
@@ -360,5 +227,5 @@ setInterval(() => {
   const began = run.episodes[0]?.unix_s - run.episodes[0]?.duration;
   if (began) byId("clock").textContent = new Date(1000 * Math.max(0, Date.now() / 1000 - began)).toISOString().slice(11, 19);
 }, 1000);
-addEventListener("resize", () => { drawLearning(); drawTimeline(); if (run.control) drawTiming(); });
+addEventListener("resize", () => { drawLearning(); timeline.draw(); drawStrip(run.run?.period_ms); if (run.control) drawTiming(); });
 connect();

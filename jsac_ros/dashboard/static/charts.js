@@ -42,39 +42,17 @@ export function lines(parent, { title, lines = [], marks = [], levels = [], rang
   return { x, y };
 }
 
-export function bars(parent, { title, values, filled, marks = [], chosen = -1 }) {
-  const width = Math.max(parent.clientWidth, 200), height = 190;
-  const [low, high] = padded(extent([...values, 0], [0, 1]));
-  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
-  const room = width - MARGIN.left - MARGIN.right, each = room / Math.max(values.length, 1);
-  const y = (value) => height - MARGIN.bottom - (value - low) / (high - low || 1) * (height - MARGIN.top - MARGIN.bottom);
-  for (const value of ticks([low, high])) {
-    svg.append(element("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, shown(value)));
-  }
-  values.forEach((value, i) => {
-    const top = Math.min(y(value), y(0)), tall = Math.max(Math.abs(y(value) - y(0)), 1.5);
-    svg.append(element("rect", { x: MARGIN.left + i * each + each * .1, y: top, width: Math.max(each * .8, .7), height: tall,
-      fill: filled[i] ? "var(--green)" : "var(--card)", stroke: filled[i] ? "var(--green)" : "var(--soft)",
-      "stroke-width": i === chosen ? 0 : .8, ...(i === chosen ? { fill: "var(--blue)" } : {}) }));
-  });
-  for (const mark of marks) {
-    const at = MARGIN.left + mark.place * each;
-    svg.append(element("path", { d: `M${at} ${MARGIN.top}l4 6h-8z`, fill: mark.colour }));
-  }
-  parent.replaceChildren(svg);
-}
-
 export function extent(values, otherwise) {
   const known = values.filter((value) => value !== null && Number.isFinite(value));
   return known.length ? [Math.min(...known), Math.max(...known)] : otherwise;
 }
 
-function padded([low, high]) {
+export function padded([low, high]) {
   const room = (high - low || Math.abs(high) || 1) * .08;
   return [low - room, high + room];
 }
 
-function ticks([low, high]) {
+export function ticks([low, high]) {
   const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough || 1));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? power;
   const found = [];

@@ -109,5 +109,8 @@ class Kinematic(Sim):
     def render(self, camera: str, snapshot: Any) -> np.ndarray:
         return self._noise[camera].on(self.scene.render(camera, snapshot))
 
+    def camera_matrix(self, camera: str) -> np.ndarray | None:
+        return self.scene.camera_matrix(camera)
+
     def baselines(self) -> dict[str, Callable[[], Command]]:
         return {name: partial(baseline, self.body) for name, baseline in self.scene.baselines().items()}

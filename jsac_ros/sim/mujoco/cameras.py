@@ -5,6 +5,7 @@ One thread renders, another may step: this has an MjData of its own, into which 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -52,6 +53,17 @@ class Cameras:
         if snapshot.exposure != 1.0:
             image = cv2.convertScaleAbs(image, alpha=snapshot.exposure)
         return self._noise[camera].on(image)
+
+    def matrix(self, camera: str) -> np.ndarray | None:
+        """K [3, 3] as `Sim.camera_matrix` has it; None of an MJCF camera with a sensor of its own or without perspective."""
+        seen, (height, width) = self._model.camera(camera), self._sizes[camera]
+        if (
+            self._model.cam_sensorsize[seen.id].any()
+            or self._model.cam_projection[seen.id] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE
+        ):
+            return None
+        focal = height / 2 / math.tan(math.radians(seen.fovy[0]) / 2)
+        return np.array(((focal, 0.0, width / 2 - 0.5), (0.0, focal, height / 2 - 0.5), (0.0, 0.0, 1.0)))
 
     def _renderer(self, height: int, width: int) -> mujoco.Renderer:
         if (height, width) not in self._renderers:

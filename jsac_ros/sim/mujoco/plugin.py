@@ -178,6 +178,9 @@ class MujocoSim(Sim):
     def render(self, camera: str, snapshot: Snapshot) -> np.ndarray:
         return self._cameras.render(camera, snapshot)
 
+    def camera_matrix(self, camera: str) -> np.ndarray | None:
+        return self._cameras.matrix(camera)
+
     @property
     def outputs(self) -> Arrays:
         return {self._gripper.name: np.array([self._measured_opening()])} if self._gripper else {}

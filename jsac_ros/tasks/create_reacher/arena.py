@@ -1,4 +1,4 @@
-"""What a camera on a mobile base sees: a walled rectangle on the floor with a green sign on one wall.
+"""The view of a camera on a mobile base: a walled rectangular floor with a green sign on one wall.
 
 Frame `arena`: origin in a corner of the floor, x along the longer side, y along the shorter, z up; metres.
 """
@@ -14,7 +14,7 @@ SIGN = 0.20  # edge of the green square
 _SIGN_HEIGHT = 0.20  # of its centre
 _CAMERA_HEIGHT = 0.15
 _CAMERA_FORWARD = 0.10  # of the base's centre
-_VIEW_WIDTH = 1.3  # m seen across at one metre of distance
+_VIEW_WIDTH = 1.3  # width of the view in m at one metre of distance
 _FLOOR, _GREEN = (120, 112, 104), (24, 176, 62)  # RGB
 _WALLS = ((206, 204, 200), (186, 186, 190), (214, 210, 204), (178, 180, 178))
 _ROOM = (98, 100, 106)
@@ -41,10 +41,11 @@ def sign_corners(y: float) -> np.ndarray:
 
 
 class BaseCamera:
-    """Looks ahead, level."""
+    """The camera looks straight ahead."""
 
     def __init__(self, height: int, width: int):
         self._pinhole = Pinhole(height, width, _VIEW_WIDTH)
+        self.matrix = self._pinhole.matrix
 
     def render(self, x: float, y: float, heading: float, sign_y: float) -> np.ndarray:
         """Base's centre (m) and heading (rad, from x towards y) -> RGB uint8 [H, W, 3], a new array."""
@@ -54,7 +55,7 @@ class BaseCamera:
         image = np.empty((*self._pinhole.shape, 3), np.uint8)
         image[:] = _ROOM
         fill(image, self._pinhole.project(_FLOOR_CORNERS, position, axes), _FLOOR)
-        for corners, colour in zip(_WALL_CORNERS, _WALLS):  # seen from inside, no wall hides another
+        for corners, colour in zip(_WALL_CORNERS, _WALLS):  # seen from inside, no wall occludes another
             fill(image, self._pinhole.project(corners, position, axes), colour)
         fill_exactly(image, self._pinhole.project(sign_corners(sign_y), position, axes), _GREEN)
         return image

@@ -41,6 +41,9 @@ class ArenaScene:
     def render(self, camera: str, snapshot: tuple[float, float, float, float]) -> np.ndarray:
         return self._cameras[camera].render(*snapshot)
 
+    def camera_matrix(self, camera: str) -> np.ndarray:
+        return self._cameras[camera].matrix
+
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         return {}
 
@@ -49,7 +52,7 @@ class ArenaScene:
         fastest = np.array((safety.max_base_speed_m_s, safety.max_base_turn_rad_s))
 
         def servo(body: Body) -> Command:
-            """It turns to the sign and drives at it, slower the more it is off."""
+            """Turns to the sign and drives towards it, slower the larger the angle is."""
             x, y, heading = body.pose
             bearing = math.remainder(math.atan2(self.sign_y - y, LENGTH - x) - heading, math.tau)
             forward = max(0.0, 1.0 - abs(bearing))

@@ -1,7 +1,7 @@
 """The mobile reacher: drive a Create-like base until a green sign fills enough of its image.
 
 Protocol: ReLoD's Create-Reacher (rlai-lab/relod): -1 a step until the share of green is reached; between episodes the
-base backs off and turns by chance. What a person has to do there, such as charging, a low battery waits for.
+base backs up and turns at random. With a low battery, the reset waits until a person has charged it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from jsac_ros.tasks.create_reacher.scene import ArenaScene
 
 SHARE_REACHED = 0.10  # of green in the image
-LOWEST_BATTERY = 0.15  # share of its charge below which no episode begins
-BATTERY = "battery"  # the sensor that is watched where there is one
-_BACKING = 0.35  # share of the reset that drives back; the rest turns
-_RESET_SPEED = 0.8  # of what safety allows
+LOWEST_BATTERY = 0.15  # share of its charge below which no episode starts
+BATTERY = "battery"  # the sensor that is watched if there is one
+_BACKING = 0.35  # share of the reset spent driving back; the rest turns
+_RESET_SPEED = 0.8  # of the speed that safety allows
 _REST = 0.05  # rad/s of a wheel
 
 
@@ -39,13 +39,13 @@ class CreateReacher(Task):
         reward: Literal["minimum_time", "sparse", "dense", "none"] = "minimum_time"
         reset_s: Between(0.01, 600.0) = 2.5  # backing off and turning
         settle_s: Between(0.0, 60.0) = 0.2
-        reset_penalty: NonNegative = 0.0  # taken from the reward of an action that ends in a terminal state
+        reset_penalty: NonNegative = 0.0  # subtracted from the reward of an action that ends in a terminal state
 
     def __init__(self, parameters: CreateReacher.Parameters, rig: Rig):
-        """Raises ConfigError where the robot is no mobile base or there is no colour camera to score."""
+        """Raises ConfigError if the robot is not a mobile base or has no colour camera to score."""
         super().__init__(parameters, rig)
         if not rig.robot.is_base:
-            raise ConfigError(f"task.type is {parameters.type!r}; robot {rig.robot.model!r} is no mobile base")
+            raise ConfigError(f"task.type is {parameters.type!r}; robot {rig.robot.model!r} is not a mobile base")
         self.camera = one_camera(rig, parameters.camera, "task.camera")
         self._random = np.random.default_rng(rig.config.run.seed)
 
@@ -67,16 +67,16 @@ class CreateReacher(Task):
         return Score(reward - self.parameters.reset_penalty * terminated, terminated, reached)
 
     def scene(self, seed: int) -> ArenaScene:
-        from jsac_ros.tasks.create_reacher.scene import ArenaScene  # only where it is simulated
+        from jsac_ros.tasks.create_reacher.scene import ArenaScene  # only if simulated
 
         return ArenaScene(self.rig, seed)
 
 
 class BackAndTurn(ResetPart):
-    """Back, then round by chance, then still until the battery is charged."""
+    """Drives back, turns by a random angle, then rests until the battery is charged."""
 
     def __init__(self, fastest: np.ndarray, turn: float, duration_s: float):
-        """fastest: [m/s, rad/s] that safety allows; turn: -1..1 of it."""
+        """fastest: [m/s, rad/s] that safety allows; turn: -1..1, share of it."""
         self._back = np.array((-_RESET_SPEED * fastest[0], 0.0))
         self._turn = np.array((0.0, _RESET_SPEED * turn * fastest[1]))
         self._duration_s = duration_s

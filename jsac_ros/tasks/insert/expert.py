@@ -1,4 +1,4 @@
-"""How a peg is inserted: over the hole, down once it is at rest over it, up a little and again where it stands on the rim."""
+"""Inserts a peg: above the hole, down once it is at rest there, and up a little to try again if it stands on the rim."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
 _ABOVE_M = 0.008  # over the rim, until the peg is over the hole
-_OVER_M, _RESTS_M_S = 0.003, 0.01  # so well over it and so slow aside the peg goes down
-_FITS = 0.65  # share of the clearance: further off, a peg at the rim's height stands on it
+_OVER_M, _RESTS_M_S = 0.003, 0.01  # within this distance and sideways speed the peg goes down
+_FITS = 0.65  # share of the clearance: if further off at the rim's height, the peg stands on the rim
 _SPEED, _TURN = 0.1, 0.5  # m/s, rad/s
-_GAIN, _AHEAD_S = 2.5, 0.25  # 1/s, s: a compliant arm follows later than a stiff one
+_GAIN, _AHEAD_S = 2.5, 0.25  # 1/s, s: a compliant arm follows with a longer delay than a stiff one
 
 
 class InsertExpert(Expert):
@@ -50,7 +50,7 @@ def turn_to(truth: Arrays) -> float:
 
 
 def progress(truth: Arrays) -> float:
-    """m: nearer to the bottom of the hole is better."""
+    """m: closer to the bottom of the hole is better."""
     off = truth["hole_from_tip"] - (0.0, 0.0, 0.03)
     return -float(np.linalg.norm(off))
 

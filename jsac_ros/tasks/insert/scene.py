@@ -1,4 +1,4 @@
-"""A square peg in the gripper, and a box with a square hole anywhere on a part of the table."""
+"""A square peg in the gripper, and a box with a square hole anywhere in a region of the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Insert: bring a square peg, held in the gripper, into a square hole that is somewhere on a part of the table."""
+"""Insert: bring a square peg, held in the gripper, into a square hole anywhere in a region of the table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 class Insert(Skill):
     class Parameters(Skill.Parameters):
-        # Of the simulated scene; in a lab they describe where a person puts the box
+        # Of the simulated scene; in a lab they document where a person puts the box
         centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
         area_m: tuple[NonNegative, NonNegative] = (0.06, 0.06)  # along x and y
-        yaw_rad: NonNegative = 0.0  # turned by up to so much each way
-        clearance_m: Positive = 0.002  # of the hole over the peg's 20 mm, both sides together
-        depth_m: Positive = 0.025  # that counts as inserted
+        yaw_rad: NonNegative = 0.0  # rotated by up to this angle in each direction
+        clearance_m: Positive = 0.002  # hole width minus the peg's 20 mm
+        depth_m: Positive = 0.025  # from which the peg counts as inserted
 
     def mujoco_scene(self) -> InsertScene:
         from jsac_ros.tasks.insert.scene import InsertScene

@@ -1,4 +1,4 @@
-"""How a cube is lifted: over it, turned to it, down, close, up."""
+"""Lifts a cube: above it, aligned with it, down, close, up."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jsac_ros.types import Arrays
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-_ABOVE_M = 0.05  # over the cube's centre until the tool is over it
-_OVER_M, _OVER_RAD = 0.015, 0.2  # so well over it and turned to it, the tool goes down
-_LOW_M = 0.012  # over the cube's centre: low enough to close
-_CLOSING_M = 0.075  # of the opening: what has begun is brought to its end
+_ABOVE_M = 0.05  # above the cube's centre until the tool is aligned
+_OVER_M, _OVER_RAD = 0.015, 0.2  # within this distance and angle the tool goes down
+_LOW_M = 0.012  # above the cube's centre: low enough to close
+_CLOSING_M = 0.075  # of the opening: a grasp or release that has begun is completed
 _SPEED, _TURN = 0.2, 1.5  # m/s, rad/s; the actions' own scales limit them too
 
 
@@ -44,7 +44,7 @@ def turn_to(truth: Arrays) -> float:
 
 
 def progress(truth: Arrays) -> float:
-    """m: nearer, held and higher is better."""
+    """m: closer, held and higher is better."""
     distance = float(np.linalg.norm(truth["tip"] - truth["cube"]))
     return -distance + 0.1 * float(truth["held"][0]) + float(truth["cube"][2])
 

@@ -1,4 +1,4 @@
-"""A cube anywhere on a part of the table."""
+"""A cube anywhere in a region of the table."""
 
 from __future__ import annotations
 

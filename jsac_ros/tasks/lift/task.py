@@ -1,4 +1,4 @@
-"""Lift: grasp a cube that lies anywhere on a part of the table, and raise it."""
+"""Lift: grasp a cube that lies anywhere in a region of the table, and raise it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class Lift(Skill):
     class Parameters(Skill.Parameters):
         reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("release", "home", "service")
-        # Of the simulated scene; in a lab they describe where a person puts the cube
+        # Of the simulated scene; in a lab they document where a person puts the cube
         centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
         area_m: tuple[NonNegative, NonNegative] = (0.2, 0.2)  # along x and y
-        yaw_rad: NonNegative = 0.785  # turned by up to so much each way
+        yaw_rad: NonNegative = 0.785  # rotated by up to this angle in each direction
         height_m: Positive = 0.06  # how far it is raised
 
     def mujoco_scene(self) -> LiftScene:

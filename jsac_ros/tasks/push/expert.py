@@ -1,4 +1,4 @@
-"""How a puck is pushed: from behind it, seen from the mark, and along the line to the mark; round it where that is left."""
+"""Pushes a puck from its far side along the line to the mark, and goes around it after leaving that line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jsac_ros.types import Arrays
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
-_BEHIND_M = RADIUS_M + 0.035  # of the puck's centre: where a push begins, the fingers' own size included
-_ROUND_M = RADIUS_M + 0.05  # aside of it on the way there
-_ALIGNED_M = 0.012  # off the line to the mark: a push may continue
-_STEERING = 1.5  # m aside for each m off the line: a round puck slips away to the other side
-_SPEED = 0.12  # m/s; the actions' own scale limits it too
+_BEHIND_M = RADIUS_M + 0.035  # from the puck's centre: where a push begins, including the fingers' size
+_ROUND_M = RADIUS_M + 0.05  # clearance beside it on the way there
+_ALIGNED_M = 0.012  # from the line to the mark: a push may continue within this
+_STEERING = 1.5  # m sideways per m off the line: a round puck slips away to the other side
+_SPEED = 0.12  # m/s; the scale of the actions limits it too
 
 
 class PushExpert(Expert):
@@ -37,7 +37,7 @@ class PushExpert(Expert):
 
 
 def progress(truth: Arrays) -> float:
-    """m: the puck nearer to the mark, and the fingers nearer to the puck, is better."""
+    """m: the puck closer to the mark and the fingers closer to the puck is better."""
     near = float(np.linalg.norm(truth["puck"][:2] - truth["tip"][:2]))
     return -2.0 * float(np.linalg.norm(truth["mark_from_puck"][:2])) - near
 

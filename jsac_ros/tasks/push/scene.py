@@ -1,4 +1,4 @@
-"""A puck and, further from the robot, a mark; each anywhere on a part of the table."""
+"""A puck and, further from the robot, a mark; each anywhere in a region of the table."""
 
 from __future__ import annotations
 

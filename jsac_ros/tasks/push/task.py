@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class Push(Skill):
     class Parameters(Skill.Parameters):
-        # Of the simulated scene; in a lab they describe where a person puts puck and mark; base_link, along x and y
+        # Of the simulated scene; in a lab they document where a person puts puck and mark; base_link, along x and y
         centre_m: tuple[float, float] = (0.48, 0.1333)  # of the puck
         area_m: tuple[NonNegative, NonNegative] = (0.04, 0.12)
         mark_m: tuple[float, float] = (0.62, 0.1333)

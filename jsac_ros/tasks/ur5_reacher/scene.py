@@ -1,4 +1,4 @@
-"""The visual reacher's scene: a monitor with a red disc before the wrist camera."""
+"""The visual reacher's scene: a monitor with a red disc in front of the wrist camera."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ReacherScene:
     floor = None
 
     def __init__(self, rig: Rig, seed: int):
-        """Raises ConfigError where the arm has no kinematics."""
+        """Raises ConfigError if the arm has no kinematics."""
         if not rig.robot.has_kinematics:
             raise ConfigError(f"robot.type {rig.robot.model}: the simulated reacher needs an arm with kinematics")
         self._rig = rig
-        self.monitor: Monitor = monitor_in_front(*rig.robot.forward(rig.robot.home))  # square before the camera at home
+        self.monitor: Monitor = monitor_in_front(*rig.robot.forward(rig.robot.home))  # facing the camera at home
         self._cameras = {name: WristCamera(*source_size(camera), self.monitor) for name, camera in rig.config.cameras.items()}
         self._random = np.random.default_rng(seed)
         self.disc = random_disc(self._random)
@@ -41,10 +41,13 @@ class ReacherScene:
         return f"disc at {self.disc[0]:.1f}, {self.disc[1]:.1f} of 160x90"
 
     def snapshot(self, body: Body) -> Snapshot:
-        return Snapshot(body.q, self.disc)  # `step` and `reset` put new arrays in their place
+        return Snapshot(body.q, self.disc)  # `step` and `reset` replace these arrays by new ones
 
     def render(self, camera: str, snapshot: Snapshot) -> np.ndarray:
         return self._cameras[camera].render(*self._rig.robot.forward(snapshot.q), snapshot.disc)
+
+    def camera_matrix(self, camera: str) -> np.ndarray:
+        return self._cameras[camera].matrix
 
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         return {}

@@ -1,4 +1,4 @@
-"""What a wrist camera sees of the visual reacher: a monitor that shows a red disc on white, in a dim room.
+"""The wrist camera's view in the visual reacher: a monitor that shows a red disc on white, in a dim room.
 
 The monitor is a plane, so its image is a homography and a few polygons; no renderer is needed.
 """
@@ -13,9 +13,9 @@ from jsac_ros.tasks.pinhole import Pinhole, fill, fill_exactly
 
 SCREEN = (160.0, 90.0)  # width, height in the units of the published protocol
 DISC_RADIUS = 7.0
-MARGIN = 20.0  # of the disc's centre to every edge
+MARGIN = 20.0  # from the disc's centre to every edge
 
-_VIEW_WIDTH = 1.1  # m seen across at one metre of distance
+_VIEW_WIDTH = 1.1  # width of the view in m at one metre of distance
 _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 48, endpoint=False)) for f in (np.cos, np.sin)], axis=1)
 _WALL, _BEZEL, _WHITE, _RED = (72, 74, 70), (18, 18, 20), (236, 238, 240), (222, 18, 24)  # RGB
 _SCREEN_OUTLINE = np.array(((0.0, 0.0), (160.0, 0.0), (160.0, 90.0), (0.0, 90.0)))
@@ -39,7 +39,7 @@ class Monitor:
 
 
 def monitor_in_front(tool_position: np.ndarray, tool_rotation: np.ndarray, distance: float = 0.55) -> Monitor:
-    """A monitor that a camera at this tool pose (frame `base`) sees square and in the middle."""
+    """A monitor that faces a camera at this tool pose (frame `base`) and is centred in its image."""
     right, down, forward = camera_axes(tool_rotation)
     return Monitor(tool_position + distance * forward, right, down)
 
@@ -50,11 +50,12 @@ def camera_axes(tool_rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 class WristCamera:
-    """Renders what the camera sees, about 0.2 ms at 160x90."""
+    """Renders the camera's image, in about 0.2 ms at 160x90."""
 
     def __init__(self, height: int, width: int, monitor: Monitor):
         self.monitor = monitor
         self._pinhole = Pinhole(height, width, _VIEW_WIDTH)
+        self.matrix = self._pinhole.matrix
 
     def render(self, tool_position: np.ndarray, tool_rotation: np.ndarray, disc: np.ndarray) -> np.ndarray:
         """Tool pose in `base`, disc's centre in screen units [2] -> RGB uint8 [H, W, 3], a new array."""

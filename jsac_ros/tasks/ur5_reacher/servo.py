@@ -1,6 +1,6 @@
-"""A servo that knows where the disc is: what a near perfect policy earns.
+"""A servo that knows where the disc is, as an estimate of the best possible return.
 
-It is image-based: the image's features are the disc's place and size; joint speeds follow from a numerical Jacobian.
+It is image-based: the features are the disc's position and size; joint speeds follow from a numerical Jacobian.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jsac_ros.tasks.ur5_reacher.screen import Monitor, camera_axes
 _STEP = 1e-4  # rad, of the numerical Jacobian
 _DAMPING = 0.02
 _GAIN = 4.0  # 1/s
-_GOAL_DISTANCE = 0.27  # m; the disc then covers more red than the reward counts
+_GOAL_DISTANCE = 0.27  # m; the disc then covers a larger share than the reward counts
 
 
 def features(robot: Robot, monitor: Monitor, q: np.ndarray, disc: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def features(robot: Robot, monitor: Monitor, q: np.ndarray, disc: np.ndarray) ->
 def servo_velocity(
     robot: Robot, monitor: Monitor, q: np.ndarray, disc: np.ndarray, joints: np.ndarray, max_speed: np.ndarray
 ) -> np.ndarray:
-    """rad/s [n] of the joints at these places towards the disc; the direction is kept where a speed is too large."""
+    """rad/s [n] of the joints with these indices towards the disc; if a speed is too large, all are scaled."""
     now = features(robot, monitor, q, disc)
     jacobian = np.empty((3, len(joints)))
     for column, joint in enumerate(joints):

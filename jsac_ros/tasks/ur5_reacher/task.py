@@ -1,4 +1,4 @@
-"""The visual reacher: bring the wrist camera close to and centred on a red disc that a monitor shows.
+"""The visual reacher: bring the wrist camera close to and centred on a red disc on a monitor.
 
 Protocol: Yuan and Mahmood 2022 (arXiv 2203.12759) and ReLoD; figures in `config/ur5_reacher.yaml`.
 """
@@ -40,7 +40,7 @@ def dense_reward(mask: np.ndarray) -> float:
 
 
 def reached(mask: np.ndarray) -> bool:
-    """Enough red, with its centre near the image's centre; a share alone can be reached off-centre."""
+    """Success: enough red, with its centre near the image's centre; the share alone can be reached off-centre."""
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
     if rows.size < SHARE_REACHED * mask.size:
@@ -62,12 +62,12 @@ class Ur5Reacher(Task):
     class Parameters(TaskParameters):
         camera: str = ""  # whose image is scored; empty: the only one
         reward: Literal["dense", "sparse", "minimum_time", "none"] = "dense"
-        reset_s: Between(0.01, 600.0) = 2.0  # for the move home; longer where the limits ask for it
-        settle_s: Between(0.0, 60.0) = 0.2  # at rest at home before an episode begins
-        reset_penalty: NonNegative = 0.0  # taken from the reward of an action that ends in a terminal state
+        reset_s: Between(0.01, 600.0) = 2.0  # for the move home; longer if the limits require it
+        settle_s: Between(0.0, 60.0) = 0.2  # at rest at home before an episode starts
+        reset_penalty: NonNegative = 0.0  # subtracted from the reward of an action that ends in a terminal state
 
     def __init__(self, parameters: Ur5Reacher.Parameters, rig: Rig):
-        """Raises ConfigError where there is no colour camera to score."""
+        """Raises ConfigError if there is no colour camera to score."""
         super().__init__(parameters, rig)
         self.camera = one_camera(rig, parameters.camera, "task.camera")
         self._held = 0
@@ -99,6 +99,6 @@ class Ur5Reacher(Task):
                 return 0.0, False
 
     def scene(self, seed: int) -> ReacherScene:
-        from jsac_ros.tasks.ur5_reacher.scene import ReacherScene  # only where it is simulated
+        from jsac_ros.tasks.ur5_reacher.scene import ReacherScene  # only if simulated
 
         return ReacherScene(self.rig, seed)

@@ -1,0 +1,64 @@
+"""The images of a LeRobot dataset that are in videos: an episode is a stretch of one file, from a time that `meta/` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from jsac_ros.config import ConfigError
+
+
+class Videos:
+    """Of the keys of a dataset that are videos; opens nothing where there are none."""
+
+    def __init__(self, folder: Path, info: dict[str, Any], keys: set[str]):
+        """Raises ConfigError where they cannot be read, or PyAV is not installed."""
+        self._folder, self._rate_hz = folder, info["fps"]
+        self._stretches: dict[tuple[str, int], tuple[str, float]] = {}  # key, episode -> file, seconds at which it begins
+        if not keys:
+            return
+        try:
+            import av  # noqa: F401
+        except ImportError:
+            raise ConfigError(f"{folder}: has videos, and PyAV is not installed; expected `pip install av`") from None
+        columns = [f"videos/{key}/{what}" for key in keys for what in ("chunk_index", "file_index", "from_timestamp")]
+        try:
+            for path in sorted(folder.glob("meta/episodes/*/*.parquet")):
+                for row in parquet.read_table(path, columns=["episode_index", *columns]).to_pylist():
+                    self._add(row, keys)
+        except (pa.ArrowException, LookupError, OSError, TypeError, ValueError) as error:
+            raise ConfigError(f"{folder}: meta/episodes cannot be read: {' '.join(str(error).split())}") from None
+
+    def _add(self, row: dict[str, Any], keys: set[str]) -> None:
+        for key in keys:
+            chunk, file, begin_s = (row[f"videos/{key}/{what}"] for what in ("chunk_index", "file_index", "from_timestamp"))
+            path = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4"
+            self._stretches[key, row["episode_index"]] = path, float(begin_s)
+
+    def images(self, key: str, episode: int, count: int) -> Iterator[np.ndarray]:
+        """RGB uint8 [H, W, 3], one a row of the episode. Raises ValueError where one is missing."""
+        import av
+
+        if (key, episode) not in self._stretches:
+            raise ValueError(f"meta/episodes has no stretch of {key}")
+        path, begin_s = self._stretches[key, episode]
+        following = 0
+        try:
+            with av.open(str(self._folder / path)) as container:
+                stream = container.streams.video[0]
+                container.seek(max(0, int((begin_s - 0.5 / self._rate_hz) / stream.time_base)), stream=stream)
+                for frame in container.decode(stream):
+                    if following == count:
+                        break
+                    if round((frame.time - begin_s) * self._rate_hz) == following:
+                        following += 1
+                        yield frame.to_ndarray(format="rgb24")
+        except av.FFmpegError as error:
+            raise ValueError(f"{path} cannot be read: {error}") from None
+        if following < count:
+            raise ValueError(f"{path} has {following} images from {begin_s:g} s on; expected {count}")

@@ -1,0 +1,39 @@
+"""Messages and lines of tables as JSON values: numbers that are not finite are null, and a session is text (JavaScript's
+numbers end at 2^53)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def of_message(message: Any) -> dict[str, Any]:
+    """Of a status message, without its header."""
+    values = {}
+    for name in message.get_fields_and_field_types():
+        value = getattr(message, name)
+        if name == "header":
+            continue
+        if isinstance(value, (bool, str, int)):
+            values[name] = str(value) if name == "session" else value
+        elif isinstance(value, float):
+            values[name] = _number(value)
+        else:
+            values[name] = [v if isinstance(v, str) else _number(float(v)) for v in value]
+    return values
+
+
+def of_row(row: dict[str, str]) -> dict[str, Any]:
+    """Of a line of episodes.csv."""
+    return {name: text if name == "session" else _value(text) for name, text in row.items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return _number(float(text))
+    except ValueError:
+        return text
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
