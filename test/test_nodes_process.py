@@ -244,6 +244,7 @@ def test_a_scripted_person_survives_a_truth_that_is_no_scene_of_ours(monkeypatch
 
         wait(lambda: person.refusals.count, say)
         assert set(person.refusals.count) == {"sim_truth"}
+        person._claim.close()
         person.destroy_node()
         stranger.destroy_node()
     finally:

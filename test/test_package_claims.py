@@ -65,6 +65,9 @@ def test_a_domain_that_is_none_is_one_line(monkeypatch, text):
 def test_no_verb_ends_in_a_traceback_in_a_domain_that_is_none(monkeypatch, tmp_path, capsys, words):
     pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
     monkeypatch.chdir(tmp_path)
+    for variable in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE"):  # the verbs set them
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
     write_mcap(tmp_path / "bag.mcap", talk(10))
     monkeypatch.setenv("ROS_DOMAIN_ID", "abc")
     assert main(words) == 2
