@@ -20,6 +20,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from jsac_ros import parameters
+from jsac_ros.config import ConfigError
 from jsac_ros.msg import Action, SimTruth, Transition, TransitionAck, Vector
 from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
 from jsac_ros.nodes.process import JsacNode, WorkingNode
@@ -133,6 +134,21 @@ class Sends(WorkingNode):
         for _ in range(3):
             self.sender.send(make_transition())
         self.sender.drain()
+
+
+class Refuses(WorkingNode):
+    doing = "learning"
+
+    def work(self):
+        raise ConfigError("shared memory /jsac_0_batches: it is of user 1001 with mode 0666; expected user 0 with mode 0600")
+
+
+def test_work_that_finds_what_is_not_ours_ends_in_one_line(ros, capfd):
+    node = Refuses("refuses")
+    node.run()
+    node.destroy_node()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert node.exit_code == 1 and "learning stopped: shared memory /jsac_0_batches: it is of user 1001" in line
 
 
 def test_what_is_sent_at_the_end_is_still_acknowledged(ros):

@@ -146,7 +146,8 @@ class WorkingNode(JsacNode):
         try:
             self.work()
         except Exception as error:
-            self.get_logger().error(traceback.format_exc())
+            if not isinstance(error, ConfigError):  # else one line tells all
+                self.get_logger().error(traceback.format_exc())
             self.fail(f"{self.doing} stopped: {error}")
 
     def run(self) -> None:
