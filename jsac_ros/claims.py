@@ -49,7 +49,8 @@ def claim(namespace: str, process: str) -> socket.socket:
 
 def expect_free(namespace: str, processes: list[str]) -> None:
     """Raises ConfigError if any of these processes runs there already, so that no part of a second system is started."""
-    taken = {claim.process for claim in held() if claim.domain_id == domain.domain_id() and claim.namespace == namespace}
+    here = (domain.domain_id(), namespace)
+    taken = {claim.process for claim in held() if (claim.domain_id, claim.namespace) == here}
     if running := [process for process in processes if process in taken]:
         raise ConfigError(refusal(namespace, running, holder(namespace, running[0])))
 

@@ -167,9 +167,9 @@ class GripperConfig(Section):
     joint: str = "robotiq_85_left_knuckle_joint"  # in the robot's joint states
     open: float = 0.0  # value of the joint when fully open, rad (m if prismatic)
     closed: float = 0.8
-    stroke_m: Positive = 0.085  # between the fingers when fully open; 0 when closed
-    max_speed_m_s: Positive = 0.1  # speed limit of the safety node
-    max_force_n: Positive = 40.0  # sent if the interface has a field for it
+    stroke_m: Between(0.001, 0.5) = 0.085  # between the fingers when fully open; 0 when closed
+    max_speed_m_s: Between(0.001, 1.0) = 0.1  # speed limit of the safety node; 1: faster than electric grippers close
+    max_force_n: Between(0.5, 500.0) = 40.0  # sent if the interface has a field for it; the strongest 2F-85 has 235
     interface: Literal["parallel_gripper_command", "gripper_command", "joint_trajectory", "float64_multi_array", "set_io"] = (
         "parallel_gripper_command"
     )

@@ -75,6 +75,7 @@ def drive(arguments: argparse.Namespace) -> tuple[Path, int]:
     if arguments.to and Path(arguments.to).exists():
         raise ConfigError(f"--to {arguments.to}: exists already; expected a new folder")
     by = ["person.by=expert"] if arguments.expert else ["person.by=device", f"person.mapping={arguments.device}"]
+    arguments.only = None  # the whole system
     arguments.overrides = [f"person.episodes={arguments.episodes}", *by, *arguments.overrides]
     resolved = run.resolve(arguments)
     folder = run.prepare(resolved)

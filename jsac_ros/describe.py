@@ -11,14 +11,13 @@ import argparse
 import json
 from dataclasses import asdict
 
-from jsac_ros import claims, domain, system
+from jsac_ros import domain, system
 from jsac_ros.run import add_arguments, prepare, resolve  # noqa: F401  the same command line
 
 
 def main(arguments: argparse.Namespace) -> int:
     config, namespace = resolve(arguments), domain.absolute(arguments.namespace)
     processes = system.processes(config)
-    claims.expect_free(namespace, [process.name for process in processes])
     folder = prepare(config)
     description = {
         "run_folder": str(folder),

@@ -205,7 +205,8 @@ def _chosen(processes: list[Process], only: str | None) -> list[Process]:
 
 
 def resolve(arguments: argparse.Namespace) -> SystemConfig:
-    """The configuration of the command line, checked. Raises ConfigError."""
+    """The configuration of the command line, checked. Raises ConfigError with everything that is wrong with it, with where
+    it would run and with what runs there already, one line each."""
     overrides = {}
     for text in arguments.overrides:
         name, value = parameters.parse_override(text)
@@ -214,8 +215,21 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
         overrides["run.duration_s"] = arguments.duration
     if arguments.open:
         overrides["dashboard.enabled"] = True
-    config = parameters.load(arguments.config, overrides)
-    system.check(config)
+    found = system.findings([domain.domain_id, lambda: domain.absolute(arguments.namespace)])
+    try:
+        config = parameters.load(arguments.config, overrides)
+    except ConfigError as error:
+        raise ConfigError("\n".join((*found, str(error)))) from None
+    try:
+        here = [process.name for process in _chosen(system.processes(config), arguments.only)]
+    except ConfigError as error:
+        found, here = [*found, str(error)], []
+    checks = [lambda: system.check(config, here)]
+    if not found:
+        checks.append(lambda: claims.expect_free(domain.absolute(arguments.namespace), here))
+    found += system.findings(checks)
+    if found:
+        raise ConfigError("\n".join(found))
     return config
 
 
@@ -228,6 +242,12 @@ def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None
     folder = system.make_run_folder(config, spaces)
     if only is None:
         run_key.make(folder)
+    elif system.SIGNING.intersection(only.split(",")) and not (config.run.key or config.run.policy):
+        print(
+            "warning: run.key is ''; what anybody on the network says as this run's actor or replay is believed; "
+            "expected the same file with a secret on every computer of the run",
+            file=sys.stderr,
+        )
     return folder
 
 

@@ -7,29 +7,34 @@ can move the robot: safety starts first and stops last.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from jsac_ros import dds, parameters, plugins, provenance
-from jsac_ros.agent import policy_files
+from jsac_ros.agent import checkpoint_files, policy_files
 from jsac_ros.config import ConfigError, SystemConfig, source_size
 from jsac_ros.control import devices, teleop
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.sensors import Sensor
+from jsac_ros.replay import folders
+from jsac_ros.replay.format import read_header
 from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, with_classifier, write_spaces
 from jsac_ros.ros_types import message_class, request_class
+from jsac_ros.run_key import RunKey
 from jsac_ros.sim.sim import check_sensors
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import Process
+from jsac_ros.tasks.expert import hand_of
 from jsac_ros.xla_settings import compilation_cache, learner_environment
 
 # JAX for a batch of one; with `policy.compute_in_calling_thread` inference waits for no other thread and no other core.
 ACTING = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
 BAG_GRACE_S = 3.0  # after the last message of a recording: the actor closes its episode, replay stores it
 PERSON = {"device": "teleop", "expert": "scripted_person", "intervener": "scripted_person"}  # person.by -> its process
+SIGNING = {"actor", "environment", "replay"}  # they need the run's key
 LATCHED = {"JSAC_SAFETY_LATCHED": "the safety process had died and was started again"}
 
 
@@ -41,8 +46,7 @@ def processes(config: SystemConfig) -> list[Process]:
     if driver == "sim":
         system.append(Process("sim_robot"))
     elif driver == "external":
-        for module in plugins.load("task", config.task.type).companions:
-            system.append(Process(module.rpartition(".")[2], module=module))
+        system += companions_of(config)
     system.append(Process("reporter", nice=5, stop_timeout_s=45.0))
     if not config.run.policy:
         system.append(Process("replay", nice=config.realtime.replay_nice))
@@ -67,6 +71,11 @@ def processes(config: SystemConfig) -> list[Process]:
         system.append(Process("player", restart=False, ends_system=True, grace_s=BAG_GRACE_S))
     shares = ("sim_robot", "player", "actor", "recorder", "dashboard") if _large_images(config) else ()
     return [replace(p, environment=p.environment | dds.profile(p.name in shares)) for p in system]
+
+
+def companions_of(config: SystemConfig) -> list[Process]:
+    """What the task needs beside a real robot."""
+    return [Process(module.rpartition(".")[2], module=module) for module in plugins.load("task", config.task.type).companions]
 
 
 def _large_images(config: SystemConfig) -> bool:
@@ -109,14 +118,29 @@ def shared_environment(run_folder: Path) -> dict[str, str]:
     }
 
 
-def check(config: SystemConfig) -> None:
-    """Checks everything that can be checked before anything starts. Raises ConfigError with all errors, one line each."""
-    found = [*_wrong_files(config), *([] if config.robot.driver == "gymnasium" else _misfits(config))]
+def check(config: SystemConfig, here: Collection[str] | None = None) -> None:
+    """Checks everything that can be checked before anything starts. Raises ConfigError with all errors, one line each.
+
+    here: names of the processes that start on this computer, which needs what they need; None: all.
+    """
+    names = {process.name for process in processes(config)} if here is None else set(here)
+    found = [*_wrong_files(config, names), *([] if config.robot.driver == "gymnasium" else _misfits(config, names))]
     if found:
         raise ConfigError("\n".join(found))
 
 
-def _wrong_files(config: SystemConfig) -> list[str]:
+def findings(checks: Iterable[Callable[[], object]]) -> list[str]:
+    """What all of them say that raise ConfigError, each line once."""
+    found: dict[str, None] = {}
+    for check_part in checks:
+        try:
+            check_part()
+        except ConfigError as error:
+            found |= dict.fromkeys(str(error).splitlines())
+    return list(found)
+
+
+def _wrong_files(config: SystemConfig, here: set[str]) -> list[str]:
     found = []
     if config.robot.driver == "bag":
         if not config.bag.path:
@@ -127,6 +151,11 @@ def _wrong_files(config: SystemConfig) -> list[str]:
             found.append(f"robot.interface is {config.robot.interface!r}; expected 'none' with robot.driver 'bag'")
     if config.learner.resume and not (Path(config.learner.resume) / "checkpoints").is_dir():
         found.append(f"learner.resume {config.learner.resume}: expected a run folder with checkpoints/ in it")
+    if config.run.key and here & SIGNING:
+        found += findings([lambda: RunKey.of(config)])
+    if config.robot.driver == "external" and (companions := plugins.load("task", config.task.type)).companions:
+        if here & {process.name for process in companions_of(config)}:
+            found += companions.companion_problems()
     return [*found, *loggers.problems(config.report)]
 
 
@@ -138,7 +167,28 @@ def _check_policy(config: SystemConfig, spaces: Spaces) -> None:
         raise ConfigError(f"run.policy {config.run.policy}: {error}") from None
 
 
-def _misfits(config: SystemConfig) -> list[str]:
+def _check_learner(config: SystemConfig, spaces: Spaces) -> None:
+    """Raises ConfigError where learning cannot begin from what `learner.resume` or `learner.encoder` names."""
+    resume, encoder = Path(config.learner.resume) / "checkpoints", config.learner.encoder
+    try:
+        if config.learner.resume and resume.is_dir():
+            checkpoint_files.check_newest(resume, config.agent.type, spaces)
+    except ValueError as error:
+        raise ConfigError(f"learner.resume: {error}") from None
+    try:
+        if encoder:
+            policy_files.about_of(Path(encoder))
+    except ValueError as error:
+        raise ConfigError(f"learner.encoder {encoder}: {error}") from None
+
+
+def _check_demonstrations(config: SystemConfig, spaces: Spaces) -> None:
+    """Raises ConfigError where `replay.demonstrations` names no store, or another rig's."""
+    folder = Path(config.replay.demonstrations).expanduser()
+    folders.compare(folder, read_header(folder)[0], spaces)
+
+
+def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
     """A line for every inconsistency in the rig, the agent, the limits and the simulator."""
     rig = Rig(config)
     found = rig.problems()
@@ -147,20 +197,28 @@ def _misfits(config: SystemConfig) -> list[str]:
         found += config.agent.misfits(rig.spaces)
         if config.run.policy:
             checks.append(lambda: _check_policy(config, rig.spaces))
+        if "learner" in here:
+            checks.append(lambda: _check_learner(config, rig.spaces))
+        if config.replay.demonstrations and "replay" in here:
+            checks.append(lambda: _check_demonstrations(config, rig.spaces))
+        if PERSON.get(config.person.by) == "scripted_person":
+            checks.append(lambda: _check_person(config, rig))
         if config.person.by == "device":
             checks.append(lambda: _check_device(config, rig))
         checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
             checks.append(rig.check_devices)
             checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
-        if config.robot.driver == "sim" and plugins.load("sim", config.sim.type).is_light:
+        if "sim_robot" in here:
             checks.append(lambda: _check_simulation(rig))
-    for check_part in checks:
-        try:
-            check_part()
-        except ConfigError as error:
-            found += [line for line in str(error).splitlines() if line not in found]
-    return found
+    return list(dict.fromkeys([*found, *findings(checks)]))
+
+
+def _check_person(config: SystemConfig, rig: Rig) -> None:
+    """Raises ConfigError where nobody could act, or nothing would tell them the truth."""
+    if config.robot.driver != "sim":
+        raise ConfigError(f"person.by is {config.person.by!r}; expected robot.driver 'sim', not {config.robot.driver!r}")
+    hand_of(rig)
 
 
 def _check_device(config: SystemConfig, rig: Rig) -> None:

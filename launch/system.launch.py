@@ -118,14 +118,15 @@ class System:
         del self.running[name]
         decision = self.supervision.ended(name, status, time.monotonic())
         if is_shutdown:
-            lines = [decision.failure if isinstance(decision, End) else decision.line] if decision else []
-            return [*(LogInfo(msg=line) for line in lines), *self.stop_next()]
+            failure = decision.failure if isinstance(decision, End) else ""
+            lines = [] if decision is None or isinstance(decision, End) else [decision.line]
+            return [*(LogInfo(msg=line) for line in lines), *self.stop_next(), *([fail(failure)] if failure else [])]
         if isinstance(decision, Restart):
             again = OpaqueFunction(function=lambda _: [self.start(name)])
             return [LogInfo(msg=decision.line), TimerAction(period=decision.delay_s, actions=[again])]
         if isinstance(decision, GiveUp):
             return [LogInfo(msg=decision.line)]
-        end = Shutdown(reason=decision.failure or f"{name} has finished")
+        end = fail(decision.failure) if decision.failure else Shutdown(reason=f"{name} has finished")
         return [TimerAction(period=decision.delay_s, actions=[end])] if decision.delay_s else [end]
 
     def stop_next(self, *_):
@@ -141,6 +142,16 @@ class System:
                     EmitEvent(event=SignalProcess(signal_number=STOP, process_matcher=matches_action(node))) for node in nodes
                 ]
         return []
+
+
+def fail(line):
+    """The action that ends everything in order, as a Shutdown does; `ros2 launch` then ends with status 1, because launch
+    gives that to an action that raises and to nothing else."""
+
+    def raise_it(_):
+        raise RuntimeError(line)
+
+    return OpaqueFunction(function=raise_it)
 
 
 def start_system(context):

@@ -97,6 +97,16 @@ def test_the_format_before_is_refused_in_one_line(saved):
         restore(saved)
 
 
+@pytest.mark.parametrize("lost", ["format", "agent", "spaces", "arrays", "counters", "everything"])
+def test_a_damaged_about_is_refused_in_one_line(saved, lost):
+    (file,) = saved.glob("0/about/metadata")
+    about = json.loads(file.read_text())
+    file.write_text("[]" if lost == "everything" else json.dumps({name: about[name] for name in about if name != lost}))
+    with pytest.raises(CheckpointError, match="/0: (about is damaged|format missing|format None)") as error:
+        restore(saved)
+    assert "\n" not in str(error.value)
+
+
 def test_empty_folder_is_named(tmp_path):
     with Checkpoints(tmp_path, AGENT) as checkpoints:
         assert checkpoints.latest() is None

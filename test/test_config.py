@@ -1,5 +1,8 @@
 """Configuration: one file, one line for each mistake, whichever section it is in."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,8 @@ GUARDS = [
     *(f"safety.{name}" for name, field in config.SafetyConfig.model_fields.items() if isinstance(field.default, float)),
     "cameras.wrist.max_age_s", "cameras.wrist.frozen_max_age_s", "robot.joint_max_age_s", "control.period_s",
     "sim.joint_rate_hz", "sim.camera_rate_hz",
+    *(f"grippers.hand.{name}" for name in ("stroke_m", "max_speed_m_s", "max_force_n")),
+    *(f"actions.arm.{name}" for name in ("speed_m_s", "turn_rad_s", "lead_m", "lead_rad")),
 ]  # fmt: skip
 
 
@@ -76,7 +81,7 @@ GUARDS = [
 def test_no_value_switches_a_rule_off_without_a_word(name):
     for value in NEVER if name in OFF else (*NEVER, 0.0):
         with pytest.raises(ConfigError) as raised:
-            from_parameters({name: value})
+            from_parameters({"actions.arm.type": "twist", name: value})
         (line,) = str(raised.value).splitlines()
         assert line.startswith(f"{name} is {value!r}: "), line
     if name in OFF:
@@ -137,6 +142,58 @@ def test_what_fits_no_other_section_is_found_by_the_starter_all_at_once():
     first, *rest = sorted(str(raised.value).splitlines())
     assert "image 'wrist' is 12x48; expected at least 29x29" in first
     assert rest[0].startswith("learner.resume /nowhere: ") and rest[1].startswith("safety.joint_lower is [1.0, 2.0]")
+
+
+NO_DISPLAY = ["target_display: DISPLAY is not set; expected a display, or --only without target_display"]
+
+
+def found_by_the_starter(name="lift", here=None, **changes):
+    """Without a process: one line for each finding."""
+    with pytest.raises(ConfigError) as raised:
+        system.check(parameters.load(name, {field.replace("__", "."): value for field, value in changes.items()}), here)
+    return str(raised.value).splitlines()
+
+
+def test_what_only_a_running_process_would_find_is_found_by_the_starter(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    assert found_by_the_starter(cameras__attic__topic="a")[0].startswith("cameras.attic: the scene of task 'lift' has ")
+    assert found_by_the_starter(sim__robot_model="/nowhere.xml")[0].startswith("sim.robot_model")
+    assert found_by_the_starter(replay__demonstrations="/nowhere") == ["/nowhere: no replay store; expected store.json in it"]
+    (line,) = found_by_the_starter(learner__encoder="/nowhere")
+    assert line.startswith("learner.encoder /nowhere: policy.json cannot be read")
+    assert found_by_the_starter(run__key="/nowhere") == ["run.key /nowhere: No such file or directory; expected a file"]
+    (line,) = found_by_the_starter(learner__resume=str(tmp_path))
+    assert line == f"learner.resume: checkpoint {tmp_path}/checkpoints: none there; expected at least one"
+    (line,) = found_by_the_starter("ur5_reacher_demo", person__by="expert")
+    assert line == "person.by is 'expert'; task 'ur5_reacher' has none"
+    real = {"robot__driver": "external", "person__by": "expert"}
+    assert "person.by is 'expert'; expected robot.driver 'sim', not 'external'" in found_by_the_starter(**real)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    wrong = {"robot__driver": "external", "safety__rate_hz": 125.0}
+    assert [line for line in found_by_the_starter("ur5_reacher", **wrong) if "DISPLAY" in line] == NO_DISPLAY
+    system.check(parameters.load("ur5_reacher", {"robot.driver": "external"}), ["replay", "learner"])  # of another computer
+
+
+@pytest.mark.parametrize("about", ["", "[]", "{}", '{"format": 2}', '{"format": 2, "agent": [], "spaces": {}}', "[" * 10_000])
+def test_a_damaged_checkpoint_is_one_line_before_anything_starts(tmp_path, about):
+    file = tmp_path / "checkpoints" / "12" / "about" / "metadata"
+    file.parent.mkdir(parents=True)
+    file.write_text(about)
+    (line,) = found_by_the_starter(learner__resume=str(tmp_path))
+    assert line.startswith(f"learner.resume: checkpoint {tmp_path}/checkpoints/12: ") and len(line) < 300
+
+
+@pytest.mark.parametrize("name", ["ur5_reacher_demo", "lift"])
+def test_the_starter_finds_it_within_a_second(name):
+    """Of processor time, with imports; a machine with work to do may take longer. JAX alone would take as long."""
+    checks = (
+        "import sys, time; from jsac_ros import parameters, system;"
+        f"system.check(parameters.load({name!r}));"
+        "print(time.process_time()); assert 'jax' not in sys.modules"
+    )
+    one_core = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    spent = subprocess.run([sys.executable, "-c", checks], env=one_core, capture_output=True, text=True, check=True)
+    assert float(spent.stdout) < 2.0, spent.stdout
 
 
 def test_overrides_are_read_as_yaml(tmp_path):

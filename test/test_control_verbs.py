@@ -38,6 +38,14 @@ def test_a_reset_that_asks_a_person_takes_continue():
     assert said.success and "put the cube back" in said.message
 
 
-def test_what_holds_is_said():
+@pytest.mark.parametrize("verb, state", list(itertools.product(MOVING, ("waiting", "paused", "stopped"))))
+@pytest.mark.parametrize("holds", ["the safety node is silent", "safety holding: the dead man's switch is not held"])
+def test_what_holds_refuses_a_beginning(verb, state, holds):
+    """It would begin when that ends, whenever a person closes the switch or a camera comes back."""
+    said = answer(verb, Situation(state, holds=holds))
+    assert not said.success and holds in said.message and "ask again" in said.message
+
+
+def test_what_holds_an_open_system_is_said():
     said = answer("start", Situation("holding", holds="wrist is 0.31 s old, limit 0.20 s"))
     assert said.success and "wrist is 0.31 s old" in said.message

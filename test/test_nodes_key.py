@@ -8,7 +8,7 @@ pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup`
 
 from replay_cases import VARIANTS, make_transition
 
-from jsac_ros import run_key
+from jsac_ros import parameters, run, run_key
 from jsac_ros.config import ConfigError
 from jsac_ros.messages import to_message
 from jsac_ros.msg import TransitionAck
@@ -109,3 +109,13 @@ def test_a_key_that_cannot_be_used_is_one_line(tmp_path, content, mode, said):
         RunKey.of(from_parameters({"run.key": str(tmp_path / "key")}, ()))
     with pytest.raises(ConfigError, match="Is a directory"):
         RunKey.of(from_parameters({"run.key": str(tmp_path)}, ()))
+
+
+@pytest.mark.parametrize(
+    "only, key, warns", [("actor", "", 1), ("safety", "", 0), ("replay,learner", "mine", 0), (None, "", 0)]
+)
+def test_a_part_of_a_system_without_a_key_says_that_codes_are_not_checked(tmp_path, monkeypatch, capsys, only, key, warns):
+    monkeypatch.chdir(tmp_path)
+    config = parameters.load("ur5_reacher_demo", {"run.key": key})
+    folder = run.prepare(config, only=only)
+    assert capsys.readouterr().err.count("warning: run.key is ''") == warns and (folder / "key").exists() == (only is None)

@@ -13,10 +13,15 @@ from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 from replay_cases import make_transition
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
-from jsac_ros.msg import Transition, TransitionAck
+from jsac_ros import parameters
+from jsac_ros.config import ConfigError
+from jsac_ros.msg import Action, SimTruth, Transition, TransitionAck, Vector
 from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
 from jsac_ros.nodes.process import JsacNode, WorkingNode
 from jsac_ros.nodes.transitions import TransitionSender
@@ -131,6 +136,21 @@ class Sends(WorkingNode):
         self.sender.drain()
 
 
+class Refuses(WorkingNode):
+    doing = "learning"
+
+    def work(self):
+        raise ConfigError("shared memory /jsac_0_batches: it is of user 1001 with mode 0666; expected user 0 with mode 0600")
+
+
+def test_work_that_finds_what_is_not_ours_ends_in_one_line(ros, capfd):
+    node = Refuses("refuses")
+    node.run()
+    node.destroy_node()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert node.exit_code == 1 and "learning stopped: shared memory /jsac_0_batches: it is of user 1001" in line
+
+
 def test_what_is_sent_at_the_end_is_still_acknowledged(ros):
     """By a replay that takes a moment for it, in an executor and a thread of its own."""
     replay, sender, seen = rclpy.create_node("replay"), Sends(), []
@@ -164,3 +184,84 @@ def test_what_is_sent_at_the_end_is_still_acknowledged(ros):
         thread.join()
         replay.destroy_node()
         sender.destroy_node()
+
+
+def test_a_timer_that_fails_is_counted_and_its_process_continues(ros):
+    node, calls = JsacNode("failing"), []
+
+    def looks():
+        calls.append(1)
+        raise KeyError("tip")
+
+    node.create_timer(0.02, looks)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        spin(executor, lambda: len(calls) > 3)
+        assert node.refusals.count["timer looks"] >= 3
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    "verb, said", [("emergency_stop", "jsac-ros release"), ("release", "it was not stopped"), ("", "stopped")]
+)
+def test_safety_writes_to_the_log_who_asked(ros, capfd, verb, said):
+    """By both services, and by the topic of the emergency stop."""
+    from jsac_ros.nodes.safety import Safety
+
+    safety, panel = Safety(), rclpy.create_node("panel")
+    client = panel.create_client(Trigger, f"safety/{verb or 'release'}")
+    publisher = None if verb else panel.create_publisher(Bool, "emergency_stop", 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(safety)
+    executor.add_node(panel)
+    try:
+        spin(executor, client.service_is_ready)
+        if publisher:
+            spin(executor, publisher.get_subscription_count)
+            publisher.publish(Bool(data=True))
+            spin(executor, lambda: safety._gate.stopped)
+        else:
+            answer = client.call_async(Trigger.Request())
+            spin(executor, answer.done)
+            assert answer.result().success and said in answer.result().message
+        log = []
+        spin(executor, lambda: log.append(capfd.readouterr().err) or "asked by /panel" in "".join(log))
+        assert said in "".join(log)
+    finally:
+        safety.close()
+        safety._claim.close()
+        safety.destroy_node()
+        panel.destroy_node()
+
+
+@pytest.mark.parametrize("values", [(), (("tip", (0.0, 0.0, 0.0)),), (("tip", (float("nan"),) * 3),)])
+def test_a_scripted_person_survives_a_truth_that_is_no_scene_of_ours(monkeypatch, tmp_path, values):
+    from jsac_ros.nodes.scripted_person import ScriptedPerson
+
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    file = tmp_path / "lift.yaml"
+    parameters.dump(parameters.load("lift", {"person.by": "expert"}), file)
+    rclpy.init(args=["--ros-args", "--params-file", str(file)])
+    try:
+        person, stranger = ScriptedPerson(), rclpy.create_node("stranger")
+        truths = stranger.create_publisher(SimTruth, "sim_truth", qos_profile_sensor_data)
+        ticks = stranger.create_publisher(Action, "policy_command", 1)
+        executor = SingleThreadedExecutor()
+        executor.add_node(person)
+
+        def say():
+            truths.publish(SimTruth(values=[Vector(name=name, values=numbers) for name, numbers in values]))
+            ticks.publish(Action(policy_version=1))
+            for _ in range(15):
+                executor.spin_once(timeout_sec=0.02)
+
+        wait(lambda: person.refusals.count, say)
+        assert set(person.refusals.count) == {"sim_truth"}
+        person._claim.close()
+        person.destroy_node()
+        stranger.destroy_node()
+    finally:
+        rclpy.shutdown()

@@ -93,6 +93,11 @@ def test_every_import_is_a_declared_and_pinned_dependency():
     assert not missing
 
 
+def test_what_no_import_tells_is_a_declared_dependency():
+    """Python's own tkinter is a package of its own on Ubuntu; `ros2 launch` is a verb of the command line."""
+    assert {"python3-tk", "ros2launch"} <= dependencies("exec_depend")
+
+
 def test_every_requirement_has_one_version():
     for file in (ROOT / "requirements").glob("*.txt"):
         for name, version in pins(file.name).items():

@@ -6,8 +6,10 @@ import sys
 import time
 
 import pytest
+from bag_files import talk, write_mcap
 
 from jsac_ros import claims, domain
+from jsac_ros.__main__ import main
 from jsac_ros.config import ConfigError
 from jsac_ros.replay import names
 
@@ -50,6 +52,57 @@ def test_a_domain_that_is_none_is_one_line(monkeypatch, text):
     monkeypatch.setenv("ROS_DOMAIN_ID", text)
     with pytest.raises(ConfigError, match="ROS_DOMAIN_ID is .*; expected a whole number from 0 to 232"):
         domain.domain_id()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["start"], ["emergency-stop"], ["evaluate"], ["dashboard"], ["record", "FOLDER"], ["play", "bag.mcap"],
+        ["run", "ur5_reacher_demo"], ["describe", "ur5_reacher_demo"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_verb_ends_in_a_traceback_in_a_domain_that_is_none(monkeypatch, tmp_path, capsys, words):
+    pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
+    monkeypatch.chdir(tmp_path)
+    for variable in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE"):  # the verbs set them
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    write_mcap(tmp_path / "bag.mcap", talk(10))
+    monkeypatch.setenv("ROS_DOMAIN_ID", "abc")
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said == "error: ROS_DOMAIN_ID is 'abc'; expected a whole number from 0 to 232\n"
+    assert os.listdir(tmp_path) == ["bag.mcap"], "nothing is begun"
+
+
+def test_where_a_system_runs_is_found_wrong_with_everything_else(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    held = claims.claim("/left", "actor")
+    words = ["run", "ur5_reacher_demo", "learner.resume=/nowhere", "--only", "actor,lerner", "--namespace"]
+    assert main([*words, "left"]) == 2
+    assert [line.split(":")[0] for line in capsys.readouterr().err.removeprefix("error: ").splitlines()] == [
+        "--only lerner (did you mean 'learner'?)", "learner.resume /nowhere",
+    ]  # fmt: skip
+    words[4] = "actor,learner"
+    assert main([*words, "left"]) == 2
+    first, second = capsys.readouterr().err.removeprefix("error: ").splitlines()
+    assert first.startswith("learner.resume") and "namespace /left: actor of process" in second
+    held.close()
+    monkeypatch.setenv("ROS_DOMAIN_ID", "abc")
+    assert main([*words, "le ft", "run.sed=1"]) == 2
+    assert [line.split()[0] for line in capsys.readouterr().err.removeprefix("error: ").splitlines()] == [
+        "ROS_DOMAIN_ID", "namespace", "run.sed:",
+    ]  # fmt: skip
+    assert not os.listdir(tmp_path)
+
+
+def test_a_node_that_is_started_alone_in_a_domain_that_is_none_is_one_line():
+    pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
+    environment = os.environ | {"ROS_DOMAIN_ID": "300"}
+    ended = subprocess.run([sys.executable, "-m", "jsac_ros.nodes.replay"], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: ROS_DOMAIN_ID is '300'; expected a whole number from 0 to 232\n"
 
 
 @pytest.mark.parametrize("text", ["le ft", "1left", "a//b", "left-arm", "~x", "a/{b}"])

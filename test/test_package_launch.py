@@ -1,6 +1,8 @@
 """The launch file, where ROS 2's launch is installed: its arguments, and that it starts what the command starts."""
 
 import importlib.util
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,7 @@ def test_stops_group_after_group(launch_file, tmp_path):
     description = {
         "run_folder": str(tmp_path),
         "namespace": "/",
-        "arguments": [],
+        "arguments": {"safety": [], "learner": [], "actor": []},
         "environment": {},
         "processes": [
             {"name": name, "nice": 0, "restart": True, "environment": {}, "ends_system": False, "stop_timeout_s": 1.0}
@@ -115,23 +117,43 @@ def test_stops_group_after_group(launch_file, tmp_path):
     assert started.asked == ["safety"]
 
 
-def test_restarts_a_bounded_number_of_times(launch_file, tmp_path):
+def test_restarts_a_bounded_number_of_times(launch_file, tmp_path, context):
     process = {"name": "replay", "nice": 5, "restart": True, "environment": {}, "ends_system": False, "stop_timeout_s": 1.0}
     description = {
-        "run_folder": str(tmp_path), "namespace": "/", "arguments": [], "environment": {}, "processes": [process], "stop_order": [["replay"]],
-        "max_restarts": 1,
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"replay": []}, "environment": {},
+        "processes": [process], "stop_order": [["replay"]], "max_restarts": 1,
     }  # fmt: skip
     started = launch_file.System(description, use_sim_time=False)
     started.start("replay")
     assert isinstance(started.on_exit("replay", -9, is_shutdown=False)[-1], launch.actions.TimerAction)
     started.start("replay")
-    assert isinstance(started.on_exit("replay", -9, is_shutdown=False)[-1], launch.actions.Shutdown)
+    (failure,) = started.on_exit("replay", -9, is_shutdown=False)
+    with pytest.raises(RuntimeError, match="^replay: "):  # launch then ends everything in order, with status 1
+        failure.execute(context)
+
+
+@pytest.mark.parametrize("status, found", [(0, 0), (1, 1), (2, 1)])
+def test_launch_ends_with_a_status_that_tells_whether_the_system_failed(launch_file, tmp_path, status, found):
+    description = {
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "stop_order": [["actor"]],
+        "processes": [{"name": "actor", "ends_system": True}], "max_restarts": 0,
+    }  # fmt: skip
+    started = launch_file.System(description, use_sim_time=False)
+    ends = launch.actions.ExecuteProcess(
+        cmd=[sys.executable, "-c", f"import sys; sys.exit({status})"],
+        on_exit=lambda event, context: started.on_exit("actor", event.returncode, context.is_shutdown),
+    )
+    started.running["actor"] = ends
+    started.supervision.started("actor", time.monotonic())
+    service = launch.LaunchService(noninteractive=True)
+    service.include_launch_description(launch.LaunchDescription([ends]))
+    assert service.run() == found
 
 
 def test_a_process_that_somebody_else_asked_to_end_is_started_again(launch_file, tmp_path):
     process = {"name": "actor", "ends_system": True}
     description = {
-        "run_folder": str(tmp_path), "namespace": "/", "arguments": [], "environment": {}, "processes": [process],
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "processes": [process],
         "stop_order": [["actor"]], "max_restarts": 1,
     }  # fmt: skip
     started = launch_file.System(description, use_sim_time=False)
@@ -139,3 +161,14 @@ def test_a_process_that_somebody_else_asked_to_end_is_started_again(launch_file,
     assert isinstance(started.on_exit("actor", -15, is_shutdown=False)[-1], launch.actions.TimerAction)
     started.start("actor")
     assert isinstance(started.on_exit("actor", 0, is_shutdown=False)[-1], launch.actions.Shutdown)
+
+
+def test_a_line_of_the_log_begins_with_the_name_of_its_process(launch_file, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(launch_file, "Node", lambda **options: made.append(options))
+    description = {
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "stop_order": [],
+        "processes": [{"name": "actor"}], "max_restarts": 0,
+    }  # fmt: skip
+    launch_file.System(description, use_sim_time=False).start("actor")
+    assert made[0]["exec_name"] == "actor"

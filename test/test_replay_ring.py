@@ -100,6 +100,66 @@ def test_ends_that_are_refused(name):
     producer.close()
 
 
+def opened(name):
+    """What each way to shared memory says of what has the name; the fixture's name is free again afterwards."""
+    ways = (
+        lambda: BatchRing.create(name, LAYOUT, 2), lambda: BatchRing.attach(name, LAYOUT),
+        lambda: PolicyMailbox.create(name, COUNT, 1), lambda: PolicyMailbox.attach(name, COUNT, 1),
+    )  # fmt: skip
+    for way in ways:
+        with pytest.raises(ConfigError) as raised:
+            way()
+        (line,) = str(raised.value).splitlines()
+        assert line.startswith(f"shared memory {name}: ") and "expected" in line, line
+        yield line
+
+
+def test_shared_memory_that_others_may_write_is_refused(name):
+    owner = BatchRing.create(name, LAYOUT, 2)
+    os.fchmod(owner._segment.fd, 0o666)
+    assert all("mode 0666" in line for line in opened(name))
+    assert not remove(name) and not owner.abandoned(), "it is left as it is"
+    os.fchmod(owner._segment.fd, 0o600)
+    BatchRing.attach(name, LAYOUT).close()
+    os.chmod(f"/dev/shm/sem.{name[1:]}_ready", 0o660)
+    with pytest.raises(ConfigError, match=f"sem.{name[1:]}_ready: it is of user .* mode 0660"):
+        BatchRing.attach(name, LAYOUT)
+    os.chmod(f"/dev/shm/sem.{name[1:]}_ready", 0o600)
+    owner.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_another_users_shared_memory_is_refused(name):
+    """Root could open it, and any user could one of mode 0666; of mode 0600 the system itself refuses it."""
+    owner = BatchRing.create(name, LAYOUT, 2)
+    os.fchown(owner._segment.fd, 65534, -1)
+    assert all("it is of user 65534" in line for line in opened(name))
+    os.fchown(owner._segment.fd, 0, -1)
+    os.seteuid(65534)
+    try:
+        assert all("expected one of user 65534" in line for line in opened(name))
+        assert not remove(name)
+    finally:
+        os.seteuid(0)
+    os.chown(f"/dev/shm/sem.{name[1:]}_free", 65534, -1)
+    with pytest.raises(ConfigError, match="sem.*_free: it is of user 65534"):
+        BatchRing.attach(name, LAYOUT)
+    owner.close()
+
+
+def test_what_is_no_shared_memory_is_refused(name):
+    path = f"/dev/shm{name}"
+    os.mkfifo(path, 0o600)
+    assert all("no regular file" in line for line in opened(name))
+    os.unlink(path)
+    os.mkdir(path)
+    list(opened(name))
+    os.rmdir(path)
+    os.symlink("/dev/null", path)
+    list(opened(name))
+    os.unlink(path)
+
+
 def test_a_ring_that_does_not_fit_is_one_line(name):
     size = os.statvfs("/dev/shm")
     batch_size = size.f_blocks * size.f_frsize // 240 + 1

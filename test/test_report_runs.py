@@ -13,6 +13,7 @@ from jsac_ros import claims
 from jsac_ros.__main__ import main
 from jsac_ros.claims import Claim
 from jsac_ros.files import write_text
+from jsac_ros.report.demonstrations import demonstrations_left
 
 HOLDS = "import sys; from jsac_ros.claims import claim; held = claim(sys.argv[1], 'actor'); print('held', flush=True); sys.stdin.read()"
 DOMAIN = 199
@@ -79,3 +80,15 @@ def test_a_folder_without_runs(tmp_path, capsys):
     assert main(["runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path}: no run folder\n"
     assert main(["runs", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)) * 40, b"x,y\n1,2\n"], ids=["no text", "another table"])
+def test_a_run_with_damaged_tables_has_a_report_a_line_and_a_status(tmp_path, capsys, content):
+    folder = tmp_path / "run"
+    write_run(folder, minutes=1)
+    for name in ("episodes.csv", "metrics.csv"):
+        (folder / name).write_bytes(content)
+    for words in (["report", str(folder)], ["why", str(folder)], ["runs", str(tmp_path)]):
+        assert main(words) == 0, words
+    assert (folder / "report.html").exists() and "ur5_reacher" in capsys.readouterr().out
+    assert demonstrations_left(folder, 3) == 3

@@ -63,6 +63,31 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
     assert [row["a"] for row in read_rows(tmp_path / "t.csv")] == ["1", "4"]
 
 
+GOOD = b"1,2\n"
+DAMAGED = {
+    "not UTF-8": (b"a,b\n" + GOOD + b"\xff\xfe,2\n" + GOOD, [1, None, 1]),
+    "a long field": (b"a,b\n" + GOOD + b"1" * 200_000 + b",2\n" + GOOD, [1, 1]),
+    "a quote": (b"a,b\n" + GOOD + b'"1,2\n' + b"x" * 200_000 + b"\n" + GOOD, [1, 1]),
+    "zeros": (b"a,b\n" + GOOD + bytes(500) + b"\n" + GOOD, [1, 1]),
+    "a long header": (b"a" * 200_000 + b",b\n" + GOOD, []),
+    "nothing but damage": (bytes(range(256)) * 10, []),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_what_a_damaged_table_still_holds_is_read(tmp_path, damage):
+    content, values = DAMAGED[damage]
+    (tmp_path / "t.csv").write_bytes(content)
+    rows = read_rows(tmp_path / "t.csv")
+    if damage != "nothing but damage":  # what its header is, is anybody's guess
+        found = [number(row, "a") for row in rows]
+        assert [None if math.isnan(value) else value for value in found] == values
+    table = Table(tmp_path / "t.csv", ("a", "c"))
+    table.append({"a": 3.0, "c": 4.0})
+    table.close()
+    assert read_rows(tmp_path / "t.csv")[-1]["c"] == "4"
+
+
 def test_quantiles_of_a_histogram_are_those_of_its_values():
     values = np.random.default_rng(0).gamma(2.0, 3.0, 50_000)
     edges = np.linspace(0, 30, 301)

@@ -1,6 +1,7 @@
 """Arms from a URDF: the same kinematics as the tables, and one line for what is wrong."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -119,6 +120,32 @@ def test_what_is_no_urdf_is_refused_in_one_line(tmp_path, text):
     with pytest.raises(ConfigError, match="bad.urdf") as caught:
         arm_from(str(path))
     assert "\n" not in str(caught.value)
+
+
+BOMB = "<!DOCTYPE r [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
+    f"<!ENTITY {chr(98 + i)} '{f'&{chr(97 + i)};' * 10}'>" for i in range(9)
+)  # fmt: skip
+HOSTILE = {
+    "large": " " * (1 << 20) + "<robot name='x'/>",
+    "entities": f"{BOMB}]><robot name='&j;'/>",
+    "another file": "<!DOCTYPE r [<!ENTITY a SYSTEM 'file:///etc/hostname'>]><robot name='r'><link name='&a;'/></robot>",
+    "deep": "<robot name='r'>" + "<a>" * 100_000 + "</a>" * 100_000 + "</robot>",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_urdf_that_would_take_memory_or_time_is_refused_in_one_line(tmp_path, kind):
+    path, began_s = tmp_path / "bad.urdf", time.process_time()
+    path.write_text(HOSTILE[kind])
+    with pytest.raises(ConfigError, match="bad.urdf") as caught:
+        arm_from(str(path))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000 and time.process_time() - began_s < 2.0
+    assert kind != "large" or "longer than 1048576 bytes" in str(caught.value)
+
+
+def test_an_endless_file_is_refused():
+    with pytest.raises(ConfigError, match="longer than 1048576 bytes"):
+        arm_from("/dev/zero")
 
 
 def test_a_file_that_is_not_there(tmp_path):

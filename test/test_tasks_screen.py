@@ -1,5 +1,9 @@
 """The image of the monitor: geometry, area, noise."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from rig_cases import HOME, rig_of
@@ -78,3 +82,15 @@ def test_discs_keep_the_margin_and_reach_all_of_the_rest():
     upper = np.array(SCREEN) - MARGIN
     assert (discs >= MARGIN).all() and (discs <= upper).all()
     assert (discs.min(axis=0) < MARGIN + 2).all() and (discs.max(axis=0) > upper - 2).all()
+
+
+def test_without_a_display_the_window_is_one_line():
+    pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    command = [sys.executable, "-m", "jsac_ros.nodes.target_display"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: target_display: ") and line.endswith(
+        ("expected a display (environment DISPLAY)", "python3-tk")
+    )

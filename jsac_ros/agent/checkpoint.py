@@ -20,15 +20,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jsac_ros import documents
+from jsac_ros.agent import checkpoint_files
 from jsac_ros.agent.agent import Agent, TrainState
-from jsac_ros.spaces import Spaces
+from jsac_ros.agent.checkpoint_files import FORMAT, CheckpointError
 
-FORMAT = 2
 logging.getLogger("absl").setLevel(logging.CRITICAL)  # a failed write logs several tracebacks there, and one line here
-
-
-class CheckpointError(ValueError):
-    """One line that names the checkpoint, its content and what was expected."""
 
 
 class Checkpoints:
@@ -92,7 +88,7 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """The step of the newest complete checkpoint; None if there is none."""
-        return max((int(path.name) for path in self._folder.iterdir() if path.name.isdigit()), default=None)
+        return checkpoint_files.latest(self._folder)
 
     def restore(self, step: int | None = None) -> tuple[TrainState, dict[str, Any]]:
         """The exact state and the counters of the newest checkpoint or of `step`.
@@ -103,11 +99,10 @@ class Checkpoints:
         if step is None:
             raise CheckpointError(f"checkpoint {self._folder}: none there; expected at least one")
         about = self._read(step, about=ocp.args.JsonRestore())["about"]
-        self._refuse("format", step, about.get("format"), FORMAT)
-        self._refuse("agent.type", step, about["agent"]["type"], self._agent.parameters.type)
-        self._refuse_others(step, _parts(about["spaces"]), _parts(self._agent.spaces.to_json()))
-        template = self._agent.template
-        self._refuse_others(step, about["arrays"], _arrays(template))
+        where, template = f"{self._folder}/{step}", self._agent.template
+        checkpoint_files.check(where, about, self._agent.parameters.type, self._agent.spaces)
+        found, expected = ({f"{name} is": kind for name, kind in a.items()} for a in (about["arrays"], _arrays(template)))
+        checkpoint_files.refuse_others(where, found, expected)
         template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         state = self._read(step, state=ocp.args.StandardRestore(template))["state"]
         # Not committed to a device, like a fresh state; else the update would be compiled again.
@@ -134,22 +129,6 @@ class Checkpoints:
         except (FileNotFoundError, KeyError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"checkpoint {self._folder}/{step}: cannot be read: {reason[:200]}") from error
-
-    def _refuse(self, what: str, step: int, found: Any, expected: Any) -> None:
-        if found != expected:
-            raise CheckpointError(f"checkpoint {self._folder}/{step}: {what} {found}; expected {expected}")
-
-    def _refuse_others(self, step: int, found: dict[str, str], expected: dict[str, str]) -> None:
-        for name in [*expected, *found]:
-            self._refuse(f"{name} is", step, found.get(name, "missing"), expected.get(name, "nothing of this name"))
-
-
-def _parts(spaces: dict[str, Any]) -> dict[str, str]:
-    """Part of the observations and actions -> its shape."""
-    spaces = Spaces.from_json(spaces)
-    return {f"observation {name!r}": str(list(part.shape)) for name, part in spaces.observation.items()} | {
-        f"action {part.name!r}": f"{list(part.shape)}, {part.choices} choices" for part in spaces.actions
-    }
 
 
 def _arrays(state) -> dict[str, str]:

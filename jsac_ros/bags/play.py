@@ -24,6 +24,7 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
+from jsac_ros import domain
 from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, Topic
 from jsac_ros.config import ConfigError
 from jsac_ros.ros_graph import UNNAMED, publishers_of
@@ -176,7 +177,7 @@ def main(arguments: argparse.Namespace) -> int:
         if not 0 <= arguments.start <= bag.duration_s:
             raise ConfigError(f"--start is {arguments.start}; the recording is {bag.duration_s:.1f} s long")
         topics = [bag.topic(name) for name in arguments.topics] if arguments.topics else bag.topics.values()
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[], domain_id=domain.domain_id(), signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node("player")
         try:
             played = [Played(*topic, published_name(topic, arguments.live)) for topic in topics]

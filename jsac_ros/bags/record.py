@@ -22,6 +22,7 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
+from jsac_ros import domain
 from jsac_ros.bags.reader import IMAGES
 from jsac_ros.bags.recorded_file import Record
 from jsac_ros.bags.writer import BagWriter, DiskFull
@@ -201,8 +202,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--split is {arguments.split}, --duration {arguments.duration}; expected more than 0, at least 0")
     stop = threading.Event()
     on_signals(endings(), lambda _: stop.set())
+    domain_id = domain.domain_id()  # before there is a folder
     writer = BagWriter(Path(arguments.folder), int(arguments.split * 1e6))
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("recorder", start_parameter_services=False)
     recording = Recording(node, writer)
     try:

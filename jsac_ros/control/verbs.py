@@ -18,7 +18,7 @@ class Situation(NamedTuple):
     state: str  # of the session: waiting, resetting, acting, holding, paused, stopped
     waits_for: str = ""  # what delays the first tick ("the learner's first policy"); '' once there are ticks
     stopped: str = ""  # why safety allows no motion until a person releases it; '' if it does
-    holds: str = ""  # why there is no motion for now ("wrist is 0.31 s old, limit 0.20 s"); '' if there may be
+    holds: str = ""  # why there is no motion at the newest tick ("wrist is 0.31 s old, limit 0.20 s"); '' if there may be
     asks: str = ""  # what a reset asks a person to do; '' if nothing
     shadow: bool = False  # another system moves the robot
 
@@ -34,6 +34,8 @@ def answer(verb: str, now: Situation) -> Answer:
         return Answer(False, f"{verb}: not yet, the actor waits for {now.waits_for}; ask again then")
     if verb in MOVING and now.stopped:
         return Answer(False, f"{verb}: nothing would move, safety is stopped ({now.stopped}); first: jsac-ros release")
+    if verb in MOVING and now.holds and now.state not in _IN_CONTROL:  # else it would move when this ends, minutes later
+        return Answer(False, f"{verb}: nothing would begin now: {now.holds}; ask again when this has ended")
     return _answer(verb, now)
 
 

@@ -94,6 +94,7 @@ class Actor(WorkingNode):
         self._frame_stamp_ns = 0  # of the frame that triggered the tick
         self._commands = 0
         self._waits_for = "its networks to be compiled"
+        self._holds = ""  # why nothing may move at the newest tick, whether or not an operator has started
         self._reset_services: dict[str, Client] = {}
         self._polled: list[Subscription] = []
         self._service_wanted = self.create_guard_condition(self._call_service)
@@ -194,7 +195,7 @@ class Actor(WorkingNode):
             clock = FrameClock(self.inputs, config.cameras[trigger].max_age_s, every_frame=config.robot.driver == "bag")
         else:
             clock = FixedRate(config.control.period_s, self.clock, self.stop)
-        ends_s, self._waits_for = None, ""
+        ends_s = None
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
             for subscription in self._polled:
                 take(subscription)
@@ -203,6 +204,7 @@ class Actor(WorkingNode):
                 events, problem = (*events, CONTACT), ""
             view = self.inputs.view(tick, clock.frame if by_frame else None, events, problem)
             self._frame_stamp_ns = view.source_stamps_ns.get(trigger, 0)
+            self._holds, self._waits_for = view.problem, ""
             outcome = self.session.tick(view, self._choose, self._executed())
             self._publish(outcome, view)
             self.reports.tick(tick, view, outcome)
@@ -339,8 +341,7 @@ class Actor(WorkingNode):
     def _situation(self) -> Situation:
         _, safety = self._safety
         stopped = safety.reason if safety is not None and safety.state == "stopped" and not self.config.shadow else ""
-        holds = self.session.reason if self.session.state == "holding" else ""
-        return Situation(self.session.state, self._waits_for, stopped, holds, self.session.asks, self.config.shadow)
+        return Situation(self.session.state, self._waits_for, stopped, self._holds, self.session.asks, self.config.shadow)
 
     def _on_clock(self, message: ClockMessage) -> None:
         self.clock.set(to_ns(message.clock))

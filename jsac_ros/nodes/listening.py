@@ -22,7 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from std_msgs.msg import UInt8MultiArray
 
-from jsac_ros import dds
+from jsac_ros import dds, domain
 from jsac_ros.config import CameraConfig, SystemConfig
 from jsac_ros.control.arrivals import Arrivals
 from jsac_ros.control.images import to_rgb
@@ -133,7 +133,8 @@ class _Node:
 
     def __init__(self, name: str, namespace: str):
         self._context = rclpy.Context()
-        rclpy.init(args=["--ros-args", *dds.enclave("listening")], context=self._context)
+        arguments = ["--ros-args", *dds.enclave("listening")]
+        rclpy.init(args=arguments, context=self._context, domain_id=domain.domain_id())
         self._node = rclpy.create_node(f"{name}_{os.getpid()}", namespace=namespace, context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)

@@ -64,7 +64,7 @@ def _user() -> str:
 def call(service: str, timeout_s: float) -> Trigger.Response | None:
     """Calls a std_srvs/Trigger service once; None where no node answers in time."""
     context = rclpy.Context()
-    rclpy.init(args=["--ros-args", *dds.enclave("operator")], context=context)
+    rclpy.init(args=["--ros-args", *dds.enclave("operator")], context=context, domain_id=domain.domain_id())
     node = rclpy.create_node(f"operator_{_user()}_{os.getpid()}", context=context)
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     try:

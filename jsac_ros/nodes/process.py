@@ -25,6 +25,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.signals import SignalHandlerOptions
 
+from jsac_ros import domain
 from jsac_ros.claims import claim
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.nodes.parameters import load_config, refuse_changes
@@ -42,7 +43,7 @@ sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
 
 class JsacNode(Node):
     """A node with the shared configuration in `config` and an event that asks it to end in `stop`; one of its name in a
-    namespace on this host. What its subscriptions and services cannot use is refused, see `refusals`."""
+    namespace on this host. What its subscriptions, services and timers cannot use is refused, see `refusals`."""
 
     kinds: tuple[str, ...] = ("robot", "action", "task")  # of plug-ins that it needs
 
@@ -56,8 +57,10 @@ class JsacNode(Node):
         self.add_on_set_parameters_callback(refuse_changes)
 
     def create_timer(self, period_s, callback, clock=None, **options):
-        """As of rclpy, by the steady clock: the computer's may be set back, and a simulation's stands still."""
-        return super().create_timer(period_s, callback, clock=clock or Clock(clock_type=ClockType.STEADY_TIME), **options)
+        """As of rclpy, by the steady clock: the computer's may be set back, and a simulation's stands still. With the same
+        guard as a subscription: what it works with was heard."""
+        guarded = self.refusals.guarded(f"timer {getattr(callback, '__name__', 'of the node')}", callback)
+        return super().create_timer(period_s, guarded, clock=clock or Clock(clock_type=ClockType.STEADY_TIME), **options)
 
     def create_subscription(self, msg_type, topic, callback, qos_profile, **options):
         """As of rclpy: whatever a callback raises, the message is refused and the node continues."""
@@ -143,7 +146,8 @@ class WorkingNode(JsacNode):
         try:
             self.work()
         except Exception as error:
-            self.get_logger().error(traceback.format_exc())
+            if not isinstance(error, ConfigError):  # else one line tells all
+                self.get_logger().error(traceback.format_exc())
             self.fail(f"{self.doing} stopped: {error}")
 
     def run(self) -> None:
@@ -172,8 +176,8 @@ def run_node(make_node, args=None) -> int:
             node.stop.set()
 
     on_signals(_endings(), end)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
+        rclpy.init(args=args, domain_id=domain.domain_id(), signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         if not asked:
             node.run()

@@ -1,4 +1,4 @@
-"""What a node refuses of what it hears: the one guard where messages and requests enter.
+"""What a node refuses of what it hears: the one guard where messages and requests enter, and around what timers make of them.
 
 A callback raises for what it cannot use, ValueError with one line where that was foreseen. Nothing that is heard ends a
 process: it is counted by topic, named in the log at most once a second, and shown in /diagnostics from then on.

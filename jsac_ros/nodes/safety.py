@@ -224,12 +224,15 @@ class Safety(JsacNode):
 
     def _on_emergency_stop(self, message: Bool) -> None:
         if message.data:
+            is_first = not self._gate.stopped
             self._stop_now("topic emergency_stop")
+            if is_first:
+                publishers = ", ".join(publishers_of(self, "emergency_stop")) or "a publisher that has gone"
+                self.get_logger().warning(f"stopped (asked by {publishers})")
 
     def _on_stop_service(self, _, response: Trigger.Response) -> Trigger.Response:
         self._stop_now("service emergency_stop")
-        response.success, response.message = True, "stopped; service release lets it move again"
-        return response
+        return self.answered("emergency_stop", response, True, "emergency-stop: stopped; jsac-ros release lets it move again")
 
     def _stop_now(self, why: str) -> None:
         self._await_cycle()
@@ -243,10 +246,8 @@ class Safety(JsacNode):
             if not ending:
                 self._joint_map.sources.forget()
                 self._gate.release()
-        response.success = not ending
-        response.message = "the safety node is ending" if ending else f"released ({why or 'it was not stopped'})"
-        self.get_logger().warning(response.message)
-        return response
+        said = "the safety node is ending" if ending else f"released ({why or 'it was not stopped'})"
+        return self.answered("release", response, not ending, f"release: {said}")
 
     def _on_program(self, message: Bool) -> None:
         with self._lock:

@@ -16,12 +16,11 @@ import time
 import numpy as np
 from rclpy.qos import qos_profile_sensor_data
 
-from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.msg import Action, Episode, PersonAction, SimTruth, Vector
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.rig import Rig
-from jsac_ros.tasks.expert import Expert, Intervener
+from jsac_ros.tasks.expert import hand_of
 from jsac_ros.types import Arrays
 
 TRUTH_MAX_AGE_S = 0.2
@@ -31,7 +30,7 @@ LEAD_S = 0.025  # before the tick: a hand that acted on an older truth would swi
 class ScriptedPerson(JsacNode):
     def __init__(self):
         super().__init__("scripted_person")
-        self._hand = self._hand_of(self.config.person.by)
+        self._hand = hand_of(Rig(self.config))
         self._hand.begin()
         self._truth: tuple[float, Arrays] = (-TRUTH_MAX_AGE_S, {})
         self._acting = False  # whether our action was the last one
@@ -44,13 +43,6 @@ class ScriptedPerson(JsacNode):
         self.create_subscription(Action, "policy_command", self._on_command, 1)
         self.create_subscription(Episode, "episode", self._on_episode, 10)
 
-    def _hand_of(self, by: str) -> Expert | Intervener:
-        task, seed = Rig(self.config).task, self.config.run.seed
-        hand = task.expert(seed) if by == "expert" else task.intervener(seed)
-        if hand is None:
-            raise ConfigError(f"person.by is {by!r}; task {self.config.task.type!r} has none")
-        return hand
-
     def run(self) -> None:
         # A person is slowed down by no learner, and by no simulator.
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
@@ -59,6 +51,8 @@ class ScriptedPerson(JsacNode):
 
     def _on_truth(self, message: SimTruth) -> None:
         truth = {vector.name: np.asarray(vector.values, np.float64) for vector in message.values}
+        if unusable := [name for name, values in truth.items() if not np.isfinite(values).all()]:
+            raise ValueError(f"{', '.join(unusable)} not finite; expected the poses of the simulation")
         self._truth = (time.monotonic(), truth)
 
     def _on_command(self, message: Action) -> None:
@@ -74,7 +68,9 @@ class ScriptedPerson(JsacNode):
             return
         if self.config.person.by == "intervener" and not (self._policy_acts or self._acting):
             return
-        action = self._hand(truth)
+        action = None
+        with self.refusals.guard("sim_truth"):  # another scene's: only the hand knows what it needs
+            action = self._hand(truth)
         self._acting = action is not None
         parts = [Vector(name=name, values=values) for name, values in (action or {}).items()]
         self._publisher.publish(PersonAction(holds=self._acting, action=parts))

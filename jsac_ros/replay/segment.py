@@ -3,6 +3,8 @@
 A role is a byte of the segment held with an open-file-description lock: the kernel releases it at the instant its
 holder dies, however it dies, so no process id or start time has to be trusted. A bell only means "look
 again": the state is in the memory itself, so a count lost or left over by a crash does no harm.
+
+Any user of this host can create a file with our name in /dev/shm first: one that is not this user's with mode 0600 is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import errno
 import fcntl
 import mmap
 import os
+import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import posix_ipc
 
@@ -48,14 +53,63 @@ def _linked(fd: int) -> bool:
     return os.fstat(fd).st_nlink > 0
 
 
+def _check_ours(name: str, found: os.stat_result) -> None:
+    """Raises ConfigError where it is another user's, open to others, or no shared memory at all."""
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"shared memory {name}: it is no regular file; expected one of this user; remove /dev/shm{name}")
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigError(
+            f"shared memory {name}: it is of user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}; "
+            f"expected user {os.geteuid()} with mode {_MODE:04o}; another user or program made it: remove /dev/shm{name}"
+        )
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """One line, a ConfigError, where the system does not let us open or remove what has this name."""
+    try:
+        yield
+    except (posix_ipc.PermissionsError, ValueError, OSError) as error:  # another user's, or a folder, a link, a socket
+        raise ConfigError(f"shared memory {name}: {error}; expected one of user {os.geteuid()}; another made it") from None
+
+
+def _opened(name: str, flags: int = 0) -> posix_ipc.SharedMemory:
+    """Raises ExistentialError where there is none, ConfigError where it is not ours."""
+    with _refused(name):
+        memory = posix_ipc.SharedMemory(name, flags, mode=_MODE)
+    try:
+        _check_ours(name, os.fstat(memory.fd))
+    except ConfigError:
+        os.close(memory.fd)
+        raise
+    return memory
+
+
 def _bell_name(name: str, bell: str) -> str:
     return f"{name}_{bell}"
+
+
+def _opened_bell(name: str, bell: str, flags: int) -> posix_ipc.Semaphore:
+    """As `_opened`. What has our name now is what was opened: in /dev/shm only its owner takes a name away."""
+    file = f"/sem.{_bell_name(name, bell).lstrip('/')}"
+    with _refused(file):
+        semaphore = posix_ipc.Semaphore(_bell_name(name, bell), flags, mode=_MODE)
+    try:
+        _check_ours(file, os.lstat(f"/dev/shm{file}"))
+    except FileNotFoundError:  # its owner is ending
+        semaphore.close()
+        raise posix_ipc.ExistentialError(f"{file}: removed") from None
+    except ConfigError:
+        semaphore.close()
+        raise
+    return semaphore
 
 
 def _unlink_bells(name: str, bells: tuple[str, ...]) -> None:
     for bell in bells:
         try:
-            posix_ipc.unlink_semaphore(_bell_name(name, bell))
+            with _refused(_bell_name(name, bell)):
+                posix_ipc.unlink_semaphore(_bell_name(name, bell))
         except posix_ipc.ExistentialError:
             pass
 
@@ -65,7 +119,7 @@ class Segment:
 
     def __init__(self, name: str, fd: int, bells: tuple[str, ...], open_flags: int = 0):
         self.name, self.fd = name, fd
-        self.bells = {bell: posix_ipc.Semaphore(_bell_name(name, bell), open_flags, mode=_MODE) for bell in bells}
+        self.bells = {bell: _opened_bell(name, bell, open_flags) for bell in bells}
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE  # no page fault in the middle of a batch
         self.memory = mmap.mmap(fd, os.fstat(fd).st_size, flags=flags)
 
@@ -74,12 +128,11 @@ class Segment:
         """Opens or creates the segment and takes `role` in it. Returns it and whether it existed already.
 
         `usable(bytes)` judges the first 4096 bytes of a segment that was left behind; if False, it is replaced.
-        A segment that no process holds is replaced too: its run is dead. Raises ConfigError if another process holds `role`
-        or /dev/shm is too small.
+        A segment that no process holds is replaced too: its run is dead. Raises ConfigError if another process holds `role`,
+        /dev/shm is too small, or the file with this name is not ours.
         """
         while True:
-            memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREAT, mode=_MODE)
-            fd = memory.fd
+            fd = _opened(name, posix_ipc.O_CREAT).fd
             _lock(fd, _CREATION, fcntl.F_WRLCK, wait=True)
             try:
                 if not _linked(fd):  # another creator replaced it while we waited
@@ -104,9 +157,9 @@ class Segment:
 
     @classmethod
     def attach(cls, name: str, bells: tuple[str, ...]) -> Segment:
-        """Opens an existing segment. Raises FileNotFoundError if there is none (yet)."""
+        """Opens an existing segment. Raises FileNotFoundError if there is none (yet), ConfigError if it is not ours."""
         try:
-            memory = posix_ipc.SharedMemory(name)
+            memory = _opened(name)
         except posix_ipc.ExistentialError:
             raise FileNotFoundError(f"shared memory {name}: not there yet") from None
         try:
@@ -189,7 +242,9 @@ def _allocate(name: str, fd: int, size: int) -> None:
 def remove(name: str) -> bool:
     """Unlinks a segment that no process holds, and its semaphores. Returns whether nothing remains."""
     try:
-        memory = posix_ipc.SharedMemory(name)
+        memory = _opened(name)
+    except ConfigError:  # not ours to remove
+        return False
     except posix_ipc.ExistentialError:
         memory = None
     if memory is not None:
@@ -202,5 +257,8 @@ def remove(name: str) -> bool:
             os.close(memory.fd)
     prefix = f"sem.{name.lstrip('/')}_"
     bells = [entry.removeprefix(prefix) for entry in os.listdir("/dev/shm") if entry.startswith(prefix)]
-    _unlink_bells(name, tuple(bells))
+    try:
+        _unlink_bells(name, tuple(bells))
+    except ConfigError:  # another user's
+        return False
     return True

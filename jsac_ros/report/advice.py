@@ -300,7 +300,9 @@ def below_still(e: Evidence) -> Advice | None:
 
 def classifier(e: Evidence) -> Advice | None:
     """A success classifier that the task's own measure contradicts: what a policy finds and the examples lack."""
-    reasons = [row["reason"] for row in e.episodes if row["reason"] in (GOAL, FALSE_GOAL, MISSED_GOAL)][-5 * WINDOW :]
+    reasons = [reason for row in e.episodes if (reason := row.get("reason", "")) in (GOAL, FALSE_GOAL, MISSED_GOAL)][
+        -5 * WINDOW :
+    ]
     false, missed = reasons.count(FALSE_GOAL), reasons.count(MISSED_GOAL)
     if false + missed < max(2, 0.05 * len(reasons)):
         return None

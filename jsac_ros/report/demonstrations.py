@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jsac_ros.control.ending import VERDICTS
-from jsac_ros.report.tables import number, read_rows
+from jsac_ros.report.tables import Row, number, read_rows
 
 
 def is_demonstration(success: bool, reason: str) -> bool:
@@ -13,13 +13,19 @@ def is_demonstration(success: bool, reason: str) -> bool:
     return success and reason not in (VERDICTS["discard"], VERDICTS["failure"])
 
 
+def identity(row: Row) -> tuple[int, int] | None:
+    """Session and episode; None where the row is damaged."""
+    try:
+        return int(row["session"]), int(row["episode"])
+    except (ValueError, KeyError):
+        return None
+
+
 def demonstrations_of(folder: Path) -> set[tuple[int, int]]:
     """(session, episode) of every demonstration in a run folder."""
-    return {
-        (int(row["session"]), int(row["episode"]))
-        for row in read_rows(folder / "episodes.csv")
-        if is_demonstration(number(row, "success", 0) > 0, row["reason"])
-    }
+    rows = read_rows(folder / "episodes.csv")
+    shown = [row for row in rows if is_demonstration(number(row, "success", 0) > 0, row.get("reason", ""))]
+    return {named for row in shown if (named := identity(row))}
 
 
 def demonstrations_left(folder: Path, wanted: int) -> int | None:

@@ -128,7 +128,7 @@ def _episodes(folder: Path, rows: list[Row], totals: Totals) -> str:
 def _film_of(episode: Seen, totals: Totals) -> str:
     row = episode.row
     minute = max(number(row, "time_s") - (totals.started_s or 0.0), 0.0) / 60
-    end = "success" if number(row, "success", 0) else html.escape(row["reason"])
+    end = "success" if number(row, "success", 0) else html.escape(row.get("reason", ""))
     why = f", {episode.why}" if episode.why else ""
     earned = number(row, "episode_return")
     said = f"<b>Episode {html.escape(row['episode'])}{why}</b>: minute {minute:.1f}, return {earned:.1f}, {end}"
@@ -193,7 +193,7 @@ def _safety_words(rows: list[Row], rules: Mapping[str, int]) -> str:
     ticks = max((number(row, "safety.ticks", 0) for row in rows), default=0)
     if not ticks:
         return "No safety process was heard."
-    latched = ["0", *(row["safety.emergency_stop"] for row in rows if row["safety.emergency_stop"])]
+    latched = ["0", *(stop for row in rows if (stop := row.get("safety.emergency_stop")))]
     stops = sum(after > before for before, after in zip(latched, latched[1:]))
     changed = "How often each rule changed a command" if rules else "No rule changed a command"
     return (
@@ -203,7 +203,7 @@ def _safety_words(rows: list[Row], rules: Mapping[str, int]) -> str:
 
 
 def _ends(totals: Totals) -> str:
-    reasons = Counter(without_figures(row["reason"]) for row in totals.episodes)
+    reasons = Counter(without_figures(row.get("reason", "")) for row in totals.episodes)
     shown = [f"{reason} {count:,}" for reason, count in reasons.most_common(_MOST_REASONS)]
     return "Ends: " + (", ".join(shown) or "none yet")
 

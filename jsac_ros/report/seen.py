@@ -18,6 +18,7 @@ from jsac_ros.config import ConfigError
 from jsac_ros.replay.episodes import tiled, to_jpeg, to_rgb
 from jsac_ros.replay.records import frame_crc
 from jsac_ros.replay.store import FrameStore
+from jsac_ros.report.demonstrations import identity
 from jsac_ros.report.summary import Totals, is_complete
 from jsac_ros.report.tables import Row, number
 
@@ -80,18 +81,10 @@ def held_episodes(totals: Totals, store: FrameStore) -> list[Held]:
     found = {(session, episode): part for (session, episode), part in zip(names.tolist(), parts)}
     held = []
     for place, row in enumerate(totals.episodes):
-        part = found.get(_key(row), ()) if is_complete(row) else ()
+        part = found.get(identity(row), ()) if is_complete(row) else ()
         if len(part) and len(part) == number(row, "steps") + 1:
             held.append(Held(place, row, part))
     return held
-
-
-def _key(row: Row) -> tuple[int, int] | None:
-    """Session and episode; None where the row is damaged."""
-    try:
-        return int(row["session"]), int(row["episode"])
-    except (ValueError, KeyError):
-        return None
 
 
 def chosen(held: Sequence[Held], every: int = EVERY, most: int = MOST_EPISODES) -> list[tuple[str, Held]]:

@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -77,14 +77,30 @@ def without_figures(reason: str) -> str:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All complete rows of a table; none where there is no file. A last line cut short by a crash is left out."""
+    """All complete rows of a table; none where there is no file. A last line cut short by a crash is left out, and so are
+    lines that a damaged disk or another program made unreadable."""
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", errors="replace") as file:
             text = file.read()
     except FileNotFoundError:
         return []
-    lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
-    return [row for row in csv.DictReader(lines) if None not in row and None not in row.values()]
+    rows = _parsed(text[: text.rfind("\n") + 1].splitlines(keepends=True))
+    return [row for row in rows if None not in row and None not in row.values()]
+
+
+def _parsed(lines: list[str]) -> Iterator[dict[str | None, Any]]:
+    reader = csv.DictReader(lines)
+    try:
+        reader.fieldnames  # noqa: B018  read now: without a header there are no rows
+    except csv.Error:
+        return
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a field over csv's limit, a zero byte
+            continue
 
 
 class Table:

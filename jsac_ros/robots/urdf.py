@@ -11,6 +11,8 @@ import numpy as np
 from jsac_ros.config import ConfigError, RobotParameters
 from jsac_ros.robots.robot import Robot
 
+_MOST_BYTES = 1 << 20  # a UR5's has 25,000; a second of parsing
+
 
 class UrdfArm(Robot):
     """The joints between two links of a URDF; fixed joints between them become part of the links."""
@@ -60,7 +62,8 @@ def _chain(urdf: bytes, path: str, base_link: str, tool_link: str) -> list[Any]:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
+        with open(Path(path).expanduser(), "rb") as file:
+            return file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"robot.urdf {path!r}: {error.strerror}; expected a URDF file") from None
 
@@ -70,7 +73,9 @@ def parsed(urdf: bytes | str, where: str) -> Any:
     from urdf_parser_py.urdf import URDF  # only here: the parser takes megabytes that the safety process of a UR does not need
 
     try:
-        return URDF.from_xml_string(urdf.encode() if isinstance(urdf, str) else urdf)
+        if len(urdf) > _MOST_BYTES:
+            raise ValueError(f"longer than {_MOST_BYTES} bytes")
+        return URDF.from_xml_string(urdf.encode() if isinstance(urdf, str) else urdf)  # libxml2 bounds depth and entities
     except Exception as error:  # the parser raises bare Exceptions, some with several lines
         raise ConfigError(f"{where}: {' '.join(str(error).split())}; expected a URDF") from None
 

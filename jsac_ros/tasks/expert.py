@@ -116,3 +116,12 @@ def towards(target: np.ndarray, truth: Arrays, speed: float, gain: float = 6.0, 
     """
     velocity = gain * (target - truth["tip"] - ahead_s * truth["tip_velocity"])
     return velocity / max(1.0, float(np.linalg.norm(velocity)) / speed)
+
+
+def hand_of(rig: Rig) -> Expert | Intervener:
+    """Who acts with `person.by` 'expert' or 'intervener'. Raises ConfigError where the task has none."""
+    by, task, seed = rig.config.person.by, rig.task, rig.config.run.seed
+    hand = task.expert(seed) if by == "expert" else task.intervener(seed)
+    if hand is None:
+        raise ConfigError(f"person.by is {by!r}; task {rig.config.task.type!r} has none")
+    return hand

@@ -40,6 +40,11 @@ class Task(ABC):
     def __init__(self, parameters: TaskParameters, rig: Rig):
         self.parameters, self.rig = parameters, rig
 
+    @classmethod
+    def companion_problems(cls) -> list[str]:
+        """A line for everything that `companions` need and this computer lacks."""
+        return []
+
     @abstractmethod
     def score(self, before: Sensed, action: Action, after: Sensed) -> Score:
         """Scores `action`, chosen at `before`, at `after`; called once for each observation except the first."""

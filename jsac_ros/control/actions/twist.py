@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from jsac_ros.config import ActionParameters, ConfigError, Positive
+from jsac_ros.config import ActionParameters, Between, ConfigError
 from jsac_ros.control.actions.part import ActionPart
 from jsac_ros.control.motion import SHORTEST_BRAKE_S
 from jsac_ros.control.safety.bounds import BOX_MARGIN_M, JOINT_MARGIN_RAD
@@ -39,10 +39,10 @@ class Twist(ActionPart):
     class Parameters(ActionParameters):
         axes: Annotated[tuple[Literal["x", "y", "z", "roll", "pitch", "yaw"], ...], Field(min_length=1)] = ("x", "y", "z")
         frame: Literal["base", "tool", "start"] = "base"  # base_link; the tool's frame, now or at the start of the episode
-        speed_m_s: Positive = 0.1  # at an action of 1
-        turn_rad_s: Positive = 0.5
-        lead_m: Positive = 0.03  # by which the target leads the tool
-        lead_rad: Positive = 0.15
+        speed_m_s: Between(0.001, 2.0) = 0.1  # at an action of 1; 2: the fastest tool of an arm on a table
+        turn_rad_s: Between(0.001, 6.3) = 0.5  # 6.3: a turn a second
+        lead_m: Between(0.001, 0.3) = 0.03  # by which the target leads the tool: the further, the harder the tool presses
+        lead_rad: Between(0.001, 1.0) = 0.15
 
     def __init__(self, name: str, parameters: Twist.Parameters, rig: Rig):
         """Raises ConfigError if the robot has no kinematics or cannot move along an axis."""

@@ -15,6 +15,7 @@ from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.robots.robot import Robot
 
 WRENCH = "geometry_msgs/msg/WrenchStamped"
+OLDEST_WRENCH_S = 0.5  # as the joint states: on an older one a robot would press for as long before anything notices
 
 _STEP_RAD = 0.002  # between two stored points of the path
 _STEPS = 500
@@ -159,8 +160,9 @@ def contact_of(config: SystemConfig, robot: Robot) -> Contact | None:
         raise ConfigError(
             f"safety.wrench is {safety.wrench!r}; expected for safety.{limited} a sensor of type {WRENCH} ({known})"
         )
-    if not sensor.max_age_s:
-        raise ConfigError(f"sensors.{safety.wrench}.max_age_s is 0; expected a limit with safety.{limited}")
+    if not 0 < sensor.max_age_s <= OLDEST_WRENCH_S:
+        limit = f"a limit of at most {OLDEST_WRENCH_S:g} s with safety.{limited}"
+        raise ConfigError(f"sensors.{safety.wrench}.max_age_s is {sensor.max_age_s:g}; expected {limit}")
     if robot.is_base:
         raise ConfigError(f"safety.{limited} is {limits[limited]:g}; expected 0 (off) for a mobile base")
     if safety.retreat_m and not robot.has_kinematics:

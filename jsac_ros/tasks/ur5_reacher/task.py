@@ -5,6 +5,8 @@ Protocol: Yuan and Mahmood 2022 (arXiv 2203.12759) and ReLoD; figures in `config
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -49,6 +51,13 @@ def reached(mask: np.ndarray) -> bool:
 
 class Ur5Reacher(Task):
     companions = ("jsac_ros.nodes.target_display",)
+
+    @classmethod
+    def companion_problems(cls) -> list[str]:
+        found = [] if find_spec("tkinter") else ["target_display: no module tkinter; expected the package python3-tk"]
+        if not os.environ.get("DISPLAY"):
+            found.append("target_display: DISPLAY is not set; expected a display, or --only without target_display")
+        return found
 
     class Parameters(TaskParameters):
         camera: str = ""  # whose image is scored; empty: the only one
