@@ -216,7 +216,7 @@ class Actor(WorkingNode):
         """Since the run's first action, were it that of an actor that has died since."""
         file, now_s = self.folder / "first_action_unix_s", time.time()
         if not file.exists():
-            self.written(lambda: write_text(file, f"{now_s:.3f}\n"))
+            self.written(file.name, lambda: write_text(file, f"{now_s:.3f}\n"))
             return 0.0
         return max(0.0, now_s - float(file.read_text()))
 

@@ -78,9 +78,12 @@ class Refusals:
         from diagnostic_msgs.msg import DiagnosticArray
 
         self._publisher = self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._node.create_timer(PERIOD_S, self._publish)
+        self._node.create_timer(PERIOD_S, self.publish)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Once a second by itself where the node spins."""
+        if self._publisher is None:
+            return
         from jsac_ros.nodes.diagnostics import refusal_diagnostics
 
         new, self._published = self.count - self._published, self.count.copy()

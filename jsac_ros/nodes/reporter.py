@@ -146,7 +146,7 @@ class Reporter(JsacNode):
             self.baseline.poll()  # what has ended leaves no zombie
         if now >= self._summary_due_s:
             self._summary_due_s = now + SUMMARY_PERIOD_S
-            self.written(lambda: write_summary(self.folder, self.totals))
+            self.written("summary.json", lambda: write_summary(self.folder, self.totals))
         if self._curve_due_s == 0.0:
             self._curve_due_s = now + CURVE_PERIOD_S
         elif now >= self._curve_due_s:
@@ -168,8 +168,8 @@ class Reporter(JsacNode):
             self.latest = self.metrics_table.append(self._times() | columns | control)
             self.totals.add_metrics(self.latest)
         self.events.metrics(self.totals, self.latest)
-        for problem in {table.problem for table in (self.episodes_table, self.metrics_table)} - {""}:
-            self.get_logger().error(f"{problem}; written when there is room", throttle_duration_sec=30.0)
+        for table in (self.episodes_table, self.metrics_table):
+            self.written.say(table.path.name, table.problem)
         for problem in self.events.new_problems():
             self.get_logger().error(f"{problem}; the run continues without it")
 
@@ -184,7 +184,7 @@ class Reporter(JsacNode):
 
     def close(self) -> None:
         self._write_rows(time.monotonic())
-        self.written(lambda: write_summary(self.folder, self.totals))
+        self.written("summary.json", lambda: write_summary(self.folder, self.totals))
         self.display.close(closing(summary_of(self.folder, self.totals)))
         for table in (self.episodes_table, self.metrics_table):
             table.close()

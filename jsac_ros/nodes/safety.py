@@ -401,7 +401,7 @@ class Safety(JsacNode):
         if hasattr(self, "_thread"):
             self._thread.join()
         if folder := os.environ.get("JSAC_RUN_FOLDER", ""):
-            self.written(lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
+            self.written(SAFETY_FILE, lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
 
 
 def main(args=None) -> int:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.files import is_full
 from jsac_ros.replay import folders, records
 from jsac_ros.replay import format as files
 from jsac_ros.replay.counters import RECORD, Counters
@@ -138,11 +139,17 @@ class FrameStore:
         take a minute on a busy disk, longer than a process is given to stop.
         """
         marker, boot = self.folder / files.BOOT, _BOOT_ID.read_bytes()
-        if marker.exists() and not _holds(marker, boot):
+        if marker.exists():
+            if _holds(marker, boot):
+                return
             broken = np.zeros(self.capacity, bool)
             broken[self.damaged()] = True
             self.left_out += self._drop(broken)
-        marker.write_bytes(boot)
+        try:
+            marker.write_bytes(boot)
+        except OSError as error:  # a marker that is not whole means another look at all
+            if not is_full(error):
+                raise
 
     # -- writing -------------------------------------------------------------------------------------------------
 
