@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.elapsed import BOOT_ID
 from jsac_ros.files import is_full
 from jsac_ros.replay import folders, records
 from jsac_ros.replay import format as files
@@ -27,7 +28,6 @@ from jsac_ros.spaces import Spaces
 from jsac_ros.types import Arrays, Batch, Transition
 
 Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _holds(file: Path, content: bytes) -> bool:
@@ -138,7 +138,7 @@ class FrameStore:
         The file `boot` names the boot in which the store was last opened. The alternative, fsync at every close, can
         take a minute on a busy disk, longer than a process is given to stop.
         """
-        marker, boot = self.folder / files.BOOT, _BOOT_ID.read_bytes()
+        marker, boot = self.folder / files.BOOT, BOOT_ID.read_bytes()
         if marker.exists():
             if _holds(marker, boot):
                 return
