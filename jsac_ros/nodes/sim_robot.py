@@ -2,8 +2,8 @@
 
 Subscribes  the command topics of the configured interface and of the grippers, sim_fault (std_msgs/String, see sim/faults.py)
 Publishes   joint states, images, sensors, robot_program_running, speed_scaling, the arm's safety mode and robot mode, what
-            nodes/sim_description.py says;
-            sim_state (the true joint state, whatever the faults do), sim_truth (for a scripted person)
+            nodes/sim_description.py says; sim_state (the true joint state, whatever the faults do), sim_truth (for a
+            scripted person)
 Serves      new_target
 A process because the real ones are; two threads with absolute deadlines, because executor timers bunch when they are late.
 """
