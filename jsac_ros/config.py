@@ -38,6 +38,10 @@ class ConfigError(ValueError):
     """One line with the field, its value and what was expected; one line per error."""
 
 
+class NoRoom(ConfigError):
+    """The disk is full: nothing has to be changed but the room on it."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

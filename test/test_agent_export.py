@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 from agent_cases import agent_of, random_observation, small
+from full_disk import files_of_at_most
 from safetensors.numpy import load_file, save_file
 
 from jsac_ros.agent import build, export
@@ -131,3 +132,11 @@ def test_an_algorithm_that_is_no_installed_plug_in_has_to_be_named_by_the_reader
     with pytest.raises(ValueError, match=f"agent.type is '{named}'; expected 'other:Agent'"):
         load(algorithm="other:Agent")
     assert load(algorithm=named).agent.parameters == agent.parameters
+
+
+def test_a_full_disk_is_an_os_error_and_costs_no_policy(exported):
+    before = load_file(exported / "policy.safetensors")
+    with files_of_at_most(1), pytest.raises(OSError, match="File too large"):
+        export.save(exported, AGENT.policy_params(AGENT.init(1)), AGENT, CARD)
+    export.load(exported)
+    np.testing.assert_equal(load_file(exported / "policy.safetensors"), before)

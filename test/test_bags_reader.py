@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from bag_cases import DATA, START_NS, Recorder
+from full_disk import files_of_at_most
 from rosbags.highlevel import AnyReader
+from std_msgs.msg import String
 
 from jsac_ros.__main__ import main
 from jsac_ros.bags import definitions
+from jsac_ros.bags import record as recording_module
 from jsac_ros.bags import writer as writing
 from jsac_ros.bags.reader import Bag, BagError, cdr_stamp_ns
+from jsac_ros.bags.record import Recording
 from jsac_ros.bags.writer import BagWriter, DiskFull
+from jsac_ros.config import NoRoom
 
 FRAME = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
 
@@ -164,16 +170,56 @@ def test_what_is_no_recording_is_one_line(tmp_path, make, words, capsys):
     assert words in error and "\n" not in error
 
 
-def test_a_full_disk_ends_the_recording_and_leaves_it_whole(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_recording_whole_and_the_next_file_begins_when_there_is_room(tmp_path, monkeypatch):
     recorder = record(tmp_path / "bag", seconds=1)
     free = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: free._replace(free=1000))
     monkeypatch.setattr(writing, "_LOOK_AT_DISK_EVERY", 0)
     recorder.writer._looked_at = 0
-    with pytest.raises(DiskFull, match="recording stopped"):
+    with pytest.raises(DiskFull, match="0 MiB free, 256 MiB are left to others; nothing is recorded until there is room"):
         recorder.image(START_NS + 2 * 10**9, FRAME)
     messages, damage = contents(tmp_path / "bag")
     assert len(messages) == 155 and not damage
+    assert not recorder.writer.resume() and len(list((tmp_path / "bag").glob("*.mcap"))) == 1
+    with pytest.raises(NoRoom):
+        BagWriter(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: free._replace(free=1 << 40))
+    assert recorder.writer.resume()
+    recorder.image(START_NS + 3 * 10**9, FRAME)
+    recorder.writer.close()
+    messages, damage = contents(tmp_path / "bag")
+    assert len(messages) == 156 and not damage
+
+
+@pytest.mark.parametrize("where", ["a chunk", "a flush", "the end"])
+def test_recording_goes_on_after_a_disk_that_took_no_more(tmp_path, monkeypatch, where):
+    """Wherever it was noticed; the node that records neither ends nor forgets to say it."""
+    said = []
+    logger = SimpleNamespace(error=said.append, warning=said.append)
+    node = SimpleNamespace(get_logger=lambda: logger, resolve_topic_name=lambda name: f"/{name}")
+    recording = Recording(node, BagWriter(tmp_path / "bag", reserve_bytes=0))
+    monkeypatch.setattr(recording_module, "RESUME_PERIOD_S", 0.0)
+    monkeypatch.setattr(recording_module, "FLUSH_PERIOD_S", 0.0 if where == "a flush" else 1e9)
+
+    def add(k, size):
+        recording.add("words", String(data=f"{k:03}" + "x" * size), "std_msgs/msg/String", START_NS + k * 10**6)
+
+    add(0, 300_000)  # a chunk
+    with files_of_at_most(1000):
+        for k in range(1, 4):
+            add(k, 10 if where == "the end" else 300_000)
+        if where == "the end":
+            recording.close()
+        assert "File too large; nothing is recorded until there is room" in recording.problem
+    assert recording.unwritten_s > 0
+    add(5, 10)
+    assert recording.problem == "" and "there is room again: recording goes on" in said[-1]
+    recording.close()
+    assert "s are missing: the disk was full" in recording.summary()
+    with Bag(tmp_path / "bag") as bag:
+        heard = [bag.decode(message).data[:3] for message in bag.messages()]
+    assert heard[0] == "000" and heard[-1] == "005"
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path):

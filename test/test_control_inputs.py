@@ -335,3 +335,15 @@ def test_a_frame_waits_for_the_command_that_answers_it(lines):
     inputs.on_recorded_action(0, answer)  # of all from now on
     clock.wait()
     assert clock.frame.times.stamp_ns == 3 and inputs.recorded_action(3) is answer
+
+
+def test_what_cannot_be_used_is_told_to_who_counts_it(lines):
+    """By its topic, as often as it comes; the log is theirs then."""
+    rig, refused = Rig.of(config_of(REACHER)), []
+    inputs = Inputs(rig, lines, SteadyClock(), refuse=lambda topic, why: refused.append((topic, why)))
+    camera = rig.config.cameras["wrist"].topic
+    for _ in range(2):
+        inputs.on_image("wrist", image(encoding="of_nobody"))
+    inputs.on_joints(SimpleNamespace(header=header(), name=list(rig.robot.names), position=[0.0], velocity=[], effort=[]))
+    assert [topic for topic, _ in refused] == [camera, camera, "joint_states"]
+    assert "of_nobody" in refused[0][1] and not lines

@@ -7,8 +7,10 @@ import pytest
 pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
 
 from builtin_interfaces.msg import Time
+from full_disk import files_of_at_most
 
 from jsac_ros.control.timing import Percentiles
+from jsac_ros.files import write_text
 from jsac_ros.msg import ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.diagnostics import (
     ERROR,
@@ -19,6 +21,7 @@ from jsac_ros.nodes.diagnostics import (
     replay_diagnostics,
     safety_diagnostics,
 )
+from jsac_ros.nodes.written import Written
 
 
 def node(name):
@@ -64,3 +67,26 @@ def test_of_safety_and_of_what_was_refused():
     assert (timing.name, timing.level) == ("jsac_ros/safety: timing", OK)
     (refused,) = refusal_diagnostics(node("/reporter"), Time(), {"/episode": 3}, 1).status
     assert (refused.name, refused.level) == ("jsac_ros/reporter: refused", WARN)
+
+
+def test_a_full_disk_is_seen_until_everything_is_written(tmp_path):
+    lines, said, named = [], [], node("/actor")
+    named.get_logger = lambda: SimpleNamespace(error=lambda line, **_: lines.append(line))
+    named.get_clock = lambda: SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
+    named.create_publisher = lambda *_: SimpleNamespace(publish=lambda message: said.append(message.status[0]))
+    named.create_timer = lambda period_s, call: None
+    written = Written(named)
+    written("a.json", lambda: None)
+    written.publish()
+    assert not said, "a node that can write says nothing"
+    with files_of_at_most(1):
+        written("a.json", lambda: write_text(tmp_path / "a.json", "longer"))
+    written.say("b.csv", "b.csv: No space left on device")
+    written.publish()
+    assert said[-1].name == "jsac_ros/actor: disk" and said[-1].level == ERROR
+    assert said[-1].message == "a.json: File too large; b.csv: No space left on device"
+    assert len(lines) == 2 and lines[1] == "b.csv: No space left on device; tried again when there is room"
+    written("a.json", lambda: write_text(tmp_path / "a.json", "longer"))
+    assert (said[-1].level, said[-1].message) == (ERROR, "b.csv: No space left on device")
+    written.say("b.csv", "")
+    assert (said[-1].level, said[-1].message) == (OK, "everything is written")

@@ -12,7 +12,7 @@ import jsac_ros.nodes
 from jsac_ros.nodes.process import JsacNode
 
 FILES = sorted(Path(jsac_ros.nodes.__file__).parent.glob("*.py"))
-OVERRIDES = {"create_timer", "create_subscription", "create_service"}  # which JsacNode does on purpose
+OVERRIDES = {"get_logger", "create_timer", "create_subscription", "create_service"}  # which JsacNode does on purpose
 
 
 def names_of(tree: ast.AST) -> set[str]:

@@ -1,5 +1,6 @@
 """What every node has: timers that no clock stops, parameters that nobody changes, ends that still listen."""
 
+import errno
 import os
 import threading
 import time
@@ -9,23 +10,28 @@ import pytest
 pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
 
 import rclpy
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Time as TimeMessage
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
+from rclpy.clock import Clock
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.rcutils_logger import Throttle
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from replay_cases import make_transition
-from rosgraph_msgs.msg import Clock
+from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from jsac_ros import parameters
-from jsac_ros.config import ConfigError
+from jsac_ros.config import ConfigError, NoRoom
 from jsac_ros.msg import Action, SimTruth, Transition, TransitionAck, Vector
+from jsac_ros.nodes import process
 from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
 from jsac_ros.nodes.process import JsacNode, WorkingNode
 from jsac_ros.nodes.transitions import TransitionSender
 from jsac_ros.run_key import RunKey
+from jsac_ros.supervision import NO_ROOM, WRONG_CONFIGURATION
 
 DOMAIN = 80 + os.getpid() % 10
 pytestmark = pytest.mark.timeout(60)
@@ -57,13 +63,13 @@ def test_timers_go_on_when_the_clock_is_set_back(ros):
     node = JsacNode("timed", parameter_overrides=[Parameter("use_sim_time", value=True)])
     calls = []
     node.create_timer(0.02, lambda: calls.append(node.get_clock().now().nanoseconds))
-    clock = node.create_publisher(Clock, "/clock", 10)
+    clock = node.create_publisher(ClockMessage, "/clock", 10)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         for seconds in (5000, 1000, 1000):  # the last one: it stands still
             before = len(calls)
-            clock.publish(Clock(clock=Time(sec=seconds)))
+            clock.publish(ClockMessage(clock=TimeMessage(sec=seconds)))
             spin(executor, lambda: len(calls) > before + 5 and calls[-1] == seconds * 1_000_000_000)
     finally:
         node.destroy_node()
@@ -265,3 +271,50 @@ def test_a_scripted_person_survives_a_truth_that_is_no_scene_of_ours(monkeypatch
         stranger.destroy_node()
     finally:
         rclpy.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "t.csv"), NO_ROOM),
+        (NoRoom("replay store: no room"), NO_ROOM),
+        (ConfigError("run.name is 1; expected text"), WRONG_CONFIGURATION),
+    ],
+)
+def test_a_node_that_cannot_start_says_whether_room_is_all_that_it_needs(monkeypatch, capsys, error, status):
+    monkeypatch.setattr(process, "on_signals", lambda *_: None)
+
+    def make_node():
+        raise error
+
+    assert process.run_node(make_node, []) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+
+
+class SetBack(Clock):
+    """The computer's clock, an hour earlier every time it is asked."""
+
+    def __new__(cls):
+        clock = super().__new__(cls)
+        clock.seconds = 1_800_000_000
+        return clock
+
+    def now(self):
+        self.seconds -= 3600
+        return Time(seconds=self.seconds)
+
+
+def test_throttled_lines_come_when_the_computers_clock_is_set_back(ros, monkeypatch):
+    monkeypatch.setitem(Throttle.params, "throttle_time_source_type", SetBack())
+    node = JsacNode("throttled")
+    try:
+        said = []
+        for _ in range(3):
+            said += [node.get_logger().error("the disk is full", throttle_duration_sec=0.1) for _ in range(2)]
+            assert node.get_logger().info("another line") and node.get_logger().warning("and one", throttle_duration_sec=0.01)
+            time.sleep(0.12)
+        assert said == [True, False] * 3
+    finally:
+        node.destroy_node()
+        node._claim.close()

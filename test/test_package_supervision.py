@@ -6,7 +6,7 @@ import pytest
 
 from jsac_ros import run
 from jsac_ros.config import SystemConfig
-from jsac_ros.supervision import RESTART_WINDOW_S, STOP, End, GiveUp, Process, Restart, Supervision, how
+from jsac_ros.supervision import NO_ROOM, RESTART_WINDOW_S, STOP, End, GiveUp, Process, Restart, Supervision, how
 
 PROCESSES = [
     Process("safety", environment={"A": "1"}, restart_environment={"LATCHED": "1"}),
@@ -49,6 +49,7 @@ def follows(decision) -> str:
         ("replay", -signal.SIGHUP, AGAIN, NOTHING),
         ("replay", -STOP, AGAIN, NOTHING),  # asked before it could listen
         ("replay", 2, FAILURE, FAILURE),  # a wrong configuration stays wrong
+        ("replay", NO_ROOM, FAILURE, FAILURE),  # at the first start: there never was any
         ("actor", 0, COMPLETE, NOTHING),
         ("actor", -signal.SIGTERM, AGAIN, NOTHING),
         ("actor", -signal.SIGINT, AGAIN, NOTHING),
@@ -75,6 +76,18 @@ def test_restarts_are_counted_in_a_window(supervision):
     assert follows(supervision.ended("replay", -9, 30.0)) == FAILURE
     assert follows(supervision.ended("replay", -9, late_s)) == AGAIN, "what is longer ago does not count"
     assert follows(supervision.ended("safety", -9, 30.0)) == AGAIN, "each process has its own"
+
+
+def test_a_process_that_finds_its_disk_full_is_tried_until_there_is_room(supervision):
+    assert follows(supervision.ended("replay", -9, 10.0)) == AGAIN
+    for at_s in range(20, 120, 10):  # more often than it may crash
+        supervision.started("replay", at_s)
+        decision = supervision.ended("replay", NO_ROOM, at_s + 1.0)
+        assert follows(decision) == AGAIN and "needs room on the disk" in decision.line
+    supervision.started("replay", 130.0)
+    assert follows(supervision.ended("replay", -9, 140.0)) == AGAIN
+    supervision.started("replay", 141.0)
+    assert follows(supervision.ended("replay", -9, 150.0)) == FAILURE
 
 
 def test_an_optional_process_that_keeps_crashing_is_given_up(supervision):

@@ -1,17 +1,21 @@
 """The frame store against a naive list of transitions, whatever actors, gaps, kills and wraps do to it."""
 
 import json
+import os
 import shutil
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from full_disk import files_of_at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_cases import SPACES, VARIANTS, WRIST, make_episode, make_transition, same, with_stacks
 from scipy import stats
 
+from jsac_ros.config import NoRoom
 from jsac_ros.replay.episodes import Episodes
 from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
@@ -404,4 +408,33 @@ def test_the_newest_observation_is_stacked_within_its_episode(tmp_path, steps):
         own = [own[0]] * (image.stack - len(own)) + own
         np.testing.assert_array_equal(seen[image.name], np.concatenate(own, axis=-1))
     np.testing.assert_array_equal(seen["joint_position"], episodes[-1].vectors["joint_position"])
+    store.close()
+
+
+def test_a_store_is_opened_on_a_full_disk_and_grows_when_there_is_room(tmp_path, monkeypatch):
+    """As a replay does that was killed meanwhile."""
+    spaces = replace(SPACES, images=(replace(WRIST, height=64, width=64),))
+    transitions = make_episode(19, spaces=spaces)
+    filled(tmp_path, transitions[:5], capacity=40, spaces=spaces).close()
+    disk = os.statvfs(tmp_path)
+    full = SimpleNamespace(f_bavail=0, f_frsize=disk.f_frsize)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    with files_of_at_most(1):
+        for reboots in (False, True):
+            if reboots:
+                os.truncate(tmp_path / "boot", 0)
+            store = FrameStore.open(tmp_path, spaces, 40)
+            assert store.stored == 5 and store.damaged() == []
+            with pytest.raises(OSError):
+                store.append(transitions[5])
+            store.close()
+        with pytest.raises(NoRoom, match="no room for 40 transitions|expected room on its disk"):
+            FrameStore.open(tmp_path / "new", spaces, 40)
+    with pytest.raises(NoRoom, match="0.0 GB free"):
+        FrameStore.open(tmp_path / "new", spaces, 40)
+    monkeypatch.undo()
+    store = FrameStore.open(tmp_path, spaces, 40)
+    for transition in transitions[5:]:
+        store.append(transition)
+    assert store.stored == len(transitions)
     store.close()

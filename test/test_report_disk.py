@@ -28,6 +28,19 @@ def test_rows_that_the_disk_does_not_take_are_written_when_it_has_room(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_a_table_is_continued_by_a_process_that_starts_on_a_full_disk(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("a,b\n1,2\n3,")  # killed while it wrote
+    with files_of_at_most(1):
+        table = Table(file, ["a", "b", "new"])
+        assert table.problem == f"{file}: File too large" and table.rows == [{"a": "1", "b": "2"}]
+        table.append({"a": 4, "b": 5, "new": 6})
+        assert file.read_text() == "a,b\n1,2\n3,"
+    table.append({"a": 7})
+    table.close()
+    assert table.problem == "" and file.read_text() == "a,b,new\n1,2,\n4,5,6\n7,,\n"
+
+
 def test_events_go_to_a_new_file_when_there_is_room_again(tmp_path):
     episode = {"evaluation": False, "episode_return": 1.0, "success": True, "steps": 4, "duration": 2.0}
     episode |= {"interventions": 0, "intervened_steps": 0, "robot": "ur5", "session": 1, "episode": 0}

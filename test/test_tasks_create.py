@@ -56,6 +56,19 @@ def test_a_reset_backs_off_turns_and_rests():
     assert base.at(12.5) is None
 
 
+def test_a_battery_in_percent_is_said_and_holds():
+    """0 to 100, as some drivers have it: 12 of it would pass for full."""
+    base = Resets()
+    base.at(10.0)
+    base.charge = 12.0
+    assert (base.at(60.0) == 0).all()
+    said = "battery at 12, expected 0 to 1: for a driver in percent set sensors.battery.scale to 0.01"
+    assert base.reset.reason == said
+    base.charge = 1.02  # a gauge
+    base.at(60.1)
+    assert base.reset.reason != said
+
+
 def test_no_episode_begins_on_a_low_battery():
     base = Resets()
     base.at(10.0)

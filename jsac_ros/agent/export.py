@@ -53,7 +53,7 @@ class Policy:
 
 
 def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any]) -> None:
-    """Writes the policy with the parameters from `Agent.policy_params`.
+    """Writes the policy with the parameters from `Agent.policy_params`. Raises OSError; the previous policy is whole then.
 
     card: JSON values about its origin and the meaning of its actions (task, robot, steps, results, ...).
     """
@@ -68,7 +68,10 @@ def save(folder: str | Path, params: Params, agent: Agent, card: dict[str, Any])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{WEIGHTS}", folder / f".{ABOUT}"
-    save_file(tensors, beside[0])
+    try:
+        save_file(tensors, beside[0])
+    except SafetensorError as error:
+        raise OSError(None, str(error)) from None
     beside[1].write_text(json.dumps(about, indent=2) + "\n")
     beside[0].replace(folder / WEIGHTS)  # both are complete, so a full disk does not destroy the previous policy
     beside[1].replace(folder / ABOUT)

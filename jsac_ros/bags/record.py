@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -32,10 +33,14 @@ from jsac_ros.signals import endings, on_signals
 
 TAKE_PERIOD_S = 0.02
 FLUSH_PERIOD_S = 1.0
+RESUME_PERIOD_S = 5.0  # between two looks for room on a full disk
 DISCOVERY_PERIOD_S = 0.5
 OVERLAP_S = 1.0  # that a subscription is kept after another one has taken its place
 _QUEUE, _IMAGE_QUEUE = 5000, 120  # messages that may wait: ten seconds at 500 Hz, four at 30 Hz
 _RECENT = 1000  # messages of a topic that are known again when a second subscription brings them
+
+# By the steady clock: by rclpy's own nothing is logged while a clock that was set back catches up.
+_EACH_SECOND = {"throttle_duration_sec": 1.0, "throttle_time_source_type": Clock(clock_type=ClockType.STEADY_TIME)}
 
 Quality = tuple[ReliabilityPolicy, DurabilityPolicy]
 ANY: Quality = (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)  # hears every publisher, but no history
@@ -130,7 +135,9 @@ class Recording:
         self._flushed_s = self._adapted_s = time.monotonic()
         self.lost = 0  # messages whose numbers were skipped: published, but never here
         self.overruns = 0  # times that a queue was found full: messages may be missing
-        self.problem = ""  # why nothing more is written
+        self.problem = ""  # why nothing is written at present
+        self._unwritten_s = 0.0  # that are missing
+        self._full_s = self._looked_s = 0.0  # when the disk became full, and when it was looked for room last
 
     def subscribe(self, name: str, type_name: str) -> None:
         """Records one topic of whichever publishers. Raises ConfigError where its type is not installed."""
@@ -155,7 +162,7 @@ class Recording:
             # With several publishers numbers say nothing.
             if skipped and self._node.count_publishers(topic.name) == 1:
                 self.lost += skipped
-                self._logger.warning(f"{skipped} messages of {topic.name} did not arrive", throttle_duration_sec=1.0)
+                self._logger.warning(f"{skipped} messages of {topic.name} did not arrive", **_EACH_SECOND)
         taken.sort(key=lambda record: record.time_ns)
         self._write(taken)
         if time.monotonic() - self._adapted_s > DISCOVERY_PERIOD_S:
@@ -165,7 +172,7 @@ class Recording:
         return taken
 
     def _write(self, messages: list[Record]) -> None:
-        if self.problem:
+        if self.problem and not self._resumed():
             return
         try:
             for record in messages:
@@ -174,15 +181,41 @@ class Recording:
                 self._flushed_s = time.monotonic()
                 self._writer.flush()
         except DiskFull as error:
-            self.problem = str(error)
-            self._logger.error(self.problem)
-            for topic in self._topics.values():
-                topic.close()
-            self._topics.clear()
+            self._stopped(error)
+
+    def _stopped(self, error: DiskFull) -> None:
+        self.problem = error.strerror
+        self._full_s = self._looked_s = time.monotonic()
+        self._logger.error(self.problem)
+
+    def _resumed(self) -> bool:
+        """Whether there is room again."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < RESUME_PERIOD_S:
+            return False
+        self._looked_s = now_s
+        if not self._writer.resume():
+            return False
+        self._unwritten_s, self.problem, gap_s = self.unwritten_s, "", now_s - self._full_s
+        self._logger.warning(f"there is room again: recording goes on; {gap_s:.1f} s are missing")
+        return True
+
+    @property
+    def unwritten_s(self) -> float:
+        """For how long nothing was written because the disk was full."""
+        return self._unwritten_s + (time.monotonic() - self._full_s if self.problem else 0.0)
+
+    def close(self) -> None:
+        """Closes the writer, too."""
+        try:
+            self._writer.close()
+        except DiskFull as error:
+            self._stopped(error)
 
     def summary(self) -> str:
         words = f"{self._writer.count} messages, {self._writer.size_bytes >> 20} MiB in {self._writer.folder}"
         words += f"; {self.lost} messages did not arrive" if self.lost else ""
+        words += f"; {self.unwritten_s:.1f} s are missing: the disk was full" if self.unwritten_s else ""
         return words + (f"; {self.overruns} times a queue was full, messages may be missing" if self.overruns else "")
 
 
@@ -210,11 +243,11 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         _record(node, recording, arguments, stop)
     finally:
-        writer.close()
+        recording.close()
         node.destroy_node()
         rclpy.try_shutdown()
     print(recording.summary())
-    return 1 if recording.problem else 0
+    return 1 if recording.unwritten_s else 0
 
 
 def _record(node: Node, recording: Recording, arguments: argparse.Namespace, stop: threading.Event) -> None:
@@ -222,7 +255,7 @@ def _record(node: Node, recording: Recording, arguments: argparse.Namespace, sto
     chosen = {node.resolve_topic_name(name) for name in arguments.topics or ()}
     seen: set[tuple[str, str]] = set()
     began_s, looked_s = time.monotonic(), -DISCOVERY_PERIOD_S
-    while not stop.is_set() and not recording.problem:
+    while not stop.is_set():
         now_s = time.monotonic()
         if arguments.duration and now_s - began_s > arguments.duration:
             return

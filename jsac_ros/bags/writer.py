@@ -7,6 +7,8 @@ camera noise does not shrink, and the recorder must not take time from the robot
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +18,8 @@ from mcap.writer import CompressionType, Writer
 
 from jsac_ros.bags import definitions
 from jsac_ros.bags.reader import BagError
-from jsac_ros.files import write_text
+from jsac_ros.config import NoRoom
+from jsac_ros.files import is_full, write_text
 
 CHUNK_BYTES = 256 * 1024
 RESERVE_BYTES = 256 * 1024 * 1024  # of the disk, left to those who must not fail: the replay store, checkpoints
@@ -25,11 +28,13 @@ _VERSION = 9  # of rosbag2's metadata
 
 
 class DiskFull(OSError):
-    """No more may be written; what was written is complete and closed."""
+    """No more is written until `resume`; what was written is closed."""
 
 
 class BagWriter:
-    """One recording. `add_topic`, `write` in order of time, `close`. Raises BagError where the folder exists."""
+    """One recording. `add_topic`, `write` in order of time, `close`; after a DiskFull `resume`, until there is room.
+
+    Raises BagError where the folder exists, NoRoom where the disk is full."""
 
     def __init__(self, folder: str | Path, split_bytes: int = 1 << 30, reserve_bytes: int = RESERVE_BYTES):
         self.folder = Path(folder)
@@ -37,12 +42,19 @@ class BagWriter:
         try:
             self.folder.mkdir(parents=True)
         except OSError as error:
+            if is_full(error):
+                raise NoRoom(f"bag {folder}: {error.strerror}") from None
             raise BagError(f"bag {folder}: {error.strerror}; expected a new folder") from None
         self._types: dict[str, str] = {}  # topic -> type
         self._files: list[dict] = []
         self._counts: dict[str, int] = {}
         self._looked_at = 0
-        self._open()
+        try:
+            self._expect_room(self._reserve_bytes)
+            self._open()
+        except OSError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise NoRoom(f"bag {folder}: {error.strerror}") from None
 
     def add_topic(self, topic: str, type_name: str) -> None:
         """Raises BagError where the type is not known here."""
@@ -50,7 +62,8 @@ class BagWriter:
             raise BagError(f"topic {topic}: no definition of {type_name} is known here")
         self._types[topic] = type_name
         self._counts[topic] = 0
-        self._register(topic)
+        if not self._stream.closed:
+            self._register(topic)
         self._write_metadata()
 
     def write(self, topic: str, time_ns: int, data: bytes, published_ns: int = 0) -> None:
@@ -62,11 +75,9 @@ class BagWriter:
             if self._stream.tell() >= self._split_bytes:
                 self._finish()
                 self._open()
-                for name in self._types:
-                    self._register(name)
             self._writer.add_message(self._channels[topic], time_ns, data, publish_time=published_ns or time_ns)
         except OSError as error:
-            self._give_up(error)
+            raise self._full(error) from None
         self._counts[topic] += 1
         file = self._files[-1]
         file["message_count"] += 1
@@ -74,8 +85,20 @@ class BagWriter:
         file["last"] = max(file["last"], time_ns)
 
     def flush(self) -> None:
-        """What is in complete chunks reaches the operating system."""
-        self._stream.flush()
+        """What is in complete chunks reaches the operating system. Raises DiskFull; the recording is closed then."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._full(error) from None
+
+    def resume(self) -> bool:
+        """Begins the next file where the disk has room again."""
+        try:
+            self._expect_room(self._reserve_bytes + _LOOK_AT_DISK_EVERY)  # not to begin a file for one chunk
+            self._open()
+        except OSError:
+            return False
+        return True
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -90,17 +113,32 @@ class BagWriter:
         return sum((self.folder / file["path"]).stat().st_size for file in self._files)
 
     def close(self) -> None:
-        if not self._stream.closed:
-            self._finish()
+        """Raises DiskFull where the end of the recording did not fit."""
+        try:
+            if not self._stream.closed:
+                self._finish()
+        except OSError as error:
+            raise self._full(error) from None
 
     def _open(self) -> None:
+        """The next file, with all topics. Raises OSError; nothing is left of it then."""
         name = f"{self.folder.name}_{len(self._files)}.mcap"
-        self._files.append({"path": name, "message_count": 0, "first": 0, "last": 0})
-        self._stream = open(self.folder / name, "wb")
-        self._writer = Writer(self._stream, CHUNK_BYTES, CompressionType.NONE)
-        self._writer.start(profile="ros2", library="jsac_ros")
+        stream = open(self.folder / name, "wb")
+        try:
+            writer = Writer(stream, CHUNK_BYTES, CompressionType.NONE)
+            writer.start(profile="ros2", library="jsac_ros")
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                stream.close()
+            (self.folder / name).unlink()
+            raise
+        self._stream, self._writer = stream, writer
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
+        self._files.append({"path": name, "message_count": 0, "first": 0, "last": 0})
+        for topic in self._types:
+            self._register(topic)
         self._write_metadata()
 
     def _register(self, topic: str) -> None:
@@ -120,19 +158,25 @@ class BagWriter:
         self._looked_at -= coming
         if self._looked_at <= 0:
             self._looked_at = _LOOK_AT_DISK_EVERY
-            free = shutil.disk_usage(self.folder).free
-            if free < self._reserve_bytes:
-                raise OSError(f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB are left to others")
+            self._expect_room(self._reserve_bytes)
 
-    def _give_up(self, error: OSError) -> None:
-        try:
-            self._finish()
-        except OSError:  # not even the index fits: readers go from the front then
-            pass
-        raise DiskFull(f"bag {self.folder}: {error.strerror or error}; recording stopped") from None
+    def _expect_room(self, least: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < least:
+            words = f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB are left to others"
+            raise OSError(errno.ENOSPC, words)
+
+    def _full(self, error: OSError) -> DiskFull:
+        """Closes the file."""
+        with contextlib.suppress(OSError):  # not even the index fits: readers go from the front then
+            if not self._stream.closed:
+                self._finish()
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        return DiskFull(errno.ENOSPC, f"bag {self.folder}: {error.strerror}; nothing is recorded until there is room")
 
     def _write_metadata(self) -> None:
-        """What `ros2 bag` looks at first; always whole."""
+        """What `ros2 bag` looks at first; always whole. On a full disk the one before stays, until the next file."""
         starts = [file["first"] for file in self._files if file["message_count"]]
         start, end = min(starts, default=0), max((file["last"] for file in self._files), default=0)
         information = {
@@ -170,4 +214,5 @@ class BagWriter:
             "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
         }
         text = yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False)
-        write_text(self.folder / "metadata.yaml", text)
+        with contextlib.suppress(OSError):
+            write_text(self.folder / "metadata.yaml", text)

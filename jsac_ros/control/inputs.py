@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,8 +42,12 @@ class Inputs:
     """Slots of one actor. Unusable messages are logged (at most once a second) and dropped; the slot keeps its last value
     and goes stale."""
 
-    def __init__(self, rig: Rig, logger: Logger, clock: Clock, plays: bool = False):
-        """plays: what is heard is a recording; its stamps are of the day it was made, so ages count from arrival."""
+    def __init__(
+        self, rig: Rig, logger: Logger, clock: Clock, plays: bool = False, refuse: Callable[[str, str], object] | None = None
+    ):
+        """plays: what is heard is a recording; its stamps are of the day it was made, so ages count from arrival. refuse:
+        is told topic and reason of a message that cannot be used; default, the logger."""
+        self._say_refused = refuse
         self.clock = clock  # of the control loop; ages are counted on it
         self._rig, self._logger, self._plays = rig, logger, plays
         config = rig.config
@@ -162,7 +167,11 @@ class Inputs:
 
     def _refuse(self, source: str, why: str) -> None:
         self._refused[source] = why
-        self._logger.error(f"{self._rig.sources[source].topic}: {why}", throttle_duration_sec=1.0)
+        topic = self._rig.sources[source].topic
+        if self._say_refused is None:
+            self._logger.error(f"{topic}: {why}", throttle_duration_sec=1.0)
+        else:
+            self._say_refused(topic, why)
 
     # -- control thread ------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
+from jsac_ros import elapsed
 from jsac_ros.control import realtime
 from jsac_ros.control.ending import CONTACT
 from jsac_ros.control.inputs import FrameClock, Inputs
@@ -38,7 +39,6 @@ from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
 from jsac_ros.control.recorded_actions import RecordedActions
 from jsac_ros.control.session import Choice, Outcome, Session, View
 from jsac_ros.control.verbs import EVENTS, VERBS, Situation, answer
-from jsac_ros.files import write_text
 from jsac_ros.messages import from_action, from_outputs, to_ns, to_outputs
 from jsac_ros.msg import Action, AppliedAction, PersonAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
@@ -78,7 +78,8 @@ class Actor(WorkingNode):
         self.session = Session(self.rig, self.robot, session, reset)  # after `acting`, which says where JAX computes
         self.follows_clock = self.get_parameter("use_sim_time").value
         self.clock = ReceivedClock() if self.follows_clock else SteadyClock()
-        self.inputs = Inputs(self.rig, self.get_logger(), self.clock, plays=config.robot.driver == "bag")
+        plays, refuse = config.robot.driver == "bag", lambda topic, why: self.refusals.add(topic, ValueError(why))
+        self.inputs = Inputs(self.rig, self.get_logger(), self.clock, plays, refuse)
         self.learns = not config.run.policy
         if not (self.learns or config.run.sampled):
             self.session.evaluation_left = sys.maxsize
@@ -216,11 +217,12 @@ class Actor(WorkingNode):
 
     def _acted_for_s(self) -> float:
         """Since the run's first action, were it that of an actor that has died since."""
-        file, now_s = self.folder / "first_action_unix_s", time.time()
-        if not file.exists():
-            self.written(lambda: write_text(file, f"{now_s:.3f}\n"))
+        file, now_s = self.folder / "first_action", elapsed.now_s()
+        first_s = elapsed.marked(file)
+        if first_s is None:
+            self.written(file.name, lambda: elapsed.mark(file, now_s))
             return 0.0
-        return max(0.0, now_s - float(file.read_text()))
+        return now_s - first_s
 
     def _finish(self) -> None:
         """Rest, close the open episode, wait for replay to have it all."""

@@ -44,7 +44,7 @@ class ActorReports:
         self._episodes = node.create_publisher(Episode, "episode", 10)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1.0, self._publish)
-        node.create_timer(WRITE_PERIOD_S, lambda: node.written(self.write))
+        node.create_timer(WRITE_PERIOD_S, self._write_down)
         self._shadow_rows: deque[dict[str, object]] = deque(maxlen=SHADOW_ROWS)  # not written yet
         self._shadow_table = Table(folder / "shadow_actions.csv") if node.config.shadow else None
 
@@ -108,6 +108,11 @@ class ActorReports:
         missed, self._missed_said = message.missed - self._missed_said, message.missed
         self._diagnostics.publish(actor_diagnostics(self._node, message.header.stamp, message, last, missed))
 
+    def _write_down(self) -> None:
+        self._node.written(FILE, self.write)
+        if self._shadow_table:
+            self._node.written.say(self._shadow_table.path.name, self._shadow_table.problem)
+
     def write(self) -> None:
         """The whole run's histograms, and what shadow mode logged."""
         while self._shadow_rows:
@@ -116,6 +121,6 @@ class ActorReports:
 
     def close(self) -> None:
         self._publish()  # the final counts
-        self._node.written(self.write)
+        self._write_down()
         if self._shadow_table:
             self._shadow_table.close()

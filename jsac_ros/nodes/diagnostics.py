@@ -68,6 +68,12 @@ def refusal_diagnostics(node: Node, stamp, refused: Mapping[str, int], new: int)
     return array_of(stamp, status(node, "refused", WARN if new else OK, message, dict(sorted(refused.items()))))
 
 
+def disk_diagnostics(node: Node, stamp, problems: Mapping[str, str]) -> DiagnosticArray:
+    """`problems`: file -> why it is not as it should be; an error while there are any."""
+    message = "; ".join(sorted(set(problems.values()))) or "everything is written"
+    return array_of(stamp, status(node, "disk", ERROR if problems else OK, message, {}))
+
+
 def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
     """`control`: msg/ControlStatus. State and policy; and the loop's `timings` of the last second, a warning when it
     `missed` ticks since the message before."""

@@ -27,12 +27,15 @@ from rclpy.signals import SignalHandlerOptions
 
 from jsac_ros import domain
 from jsac_ros.claims import claim
-from jsac_ros.config import ConfigError, SystemConfig
+from jsac_ros.config import ConfigError, NoRoom, SystemConfig
+from jsac_ros.files import is_full
 from jsac_ros.nodes.parameters import load_config, refuse_changes
 from jsac_ros.nodes.refusals import Refusals
+from jsac_ros.nodes.steady_logger import SteadyLogger
+from jsac_ros.nodes.written import Written
 from jsac_ros.output import drop_what_is_lost
 from jsac_ros.signals import endings, on_signals
-from jsac_ros.supervision import STOP
+from jsac_ros.supervision import NO_ROOM, STOP, WRONG_CONFIGURATION
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 3.5  # a lost datagram comes again with the writer's next heartbeat: after 0.2 s, 3 s without a profile of ours
@@ -43,18 +46,26 @@ sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
 
 class JsacNode(Node):
     """A node with the shared configuration in `config` and an event that asks it to end in `stop`; one of its name in a
-    namespace on this host. What its subscriptions, services and timers cannot use is refused, see `refusals`."""
+    namespace on this host. What its subscriptions, services and timers cannot use is refused, see `refusals`; what it writes to
+    the run's folder may wait for room on the disk, see `written`."""
 
     kinds: tuple[str, ...] = ("robot", "action", "task")  # of plug-ins that it needs
+    _steady_logger: SteadyLogger | None = None
 
     def __init__(self, name: str, **options):
-        self.refusals = Refusals(self)
+        self.refusals, self.written = Refusals(self), Written(self)
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
         self.stop = threading.Event()
         self.exit_code = 0
         self._claim = claim(self.get_namespace(), name)
         self.config = load_config(self, self.kinds)
         self.add_on_set_parameters_callback(refuse_changes)
+
+    def get_logger(self) -> SteadyLogger:
+        """As of rclpy, throttled by the steady clock."""
+        if self._steady_logger is None:
+            self._steady_logger = SteadyLogger(super().get_logger().name)
+        return self._steady_logger
 
     def create_timer(self, period_s, callback, clock=None, **options):
         """As of rclpy, by the steady clock: the computer's may be set back, and a simulation's stands still. With the same
@@ -89,15 +100,6 @@ class JsacNode(Node):
             if any(service == client for client, _ in clients):
                 found.append(f"{namespace.rstrip('/')}/{name}")
         return found
-
-    def written(self, write: Callable[[], None]) -> None:
-        """Calls `write`. Where the disk does not take it, the node logs it and continues; what is due is written again."""
-        try:
-            write()
-        except OSError as error:
-            self.get_logger().error(
-                f"{error.filename or self.name}: {error.strerror}; tried again when there is room", throttle_duration_sec=30.0
-            )
 
     def run(self) -> None:
         """Spins in the calling thread until `stop` is set."""
@@ -161,7 +163,7 @@ class WorkingNode(JsacNode):
 
 
 def run_node(make_node, args=None) -> int:
-    """Starts ROS, makes the node, runs it to its end. Returns the exit status (2: configuration is wrong)."""
+    """Starts ROS, makes the node, runs it to its end. Returns the exit status, see `supervision`."""
     drop_what_is_lost()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ.get("JSAC_STARTER_PID", str(os.getppid())) != str(os.getppid()):
@@ -184,7 +186,12 @@ def run_node(make_node, args=None) -> int:
         status = node.exit_code
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        status = 2
+        status = NO_ROOM if isinstance(error, NoRoom) else WRONG_CONFIGURATION
+    except OSError as error:
+        if node is not None or not is_full(error):
+            raise
+        print(f"error: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr, flush=True)
+        status = NO_ROOM
     finally:
         if node is not None:
             node.close()

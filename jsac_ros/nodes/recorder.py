@@ -28,6 +28,7 @@ from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.rig import Rig
 
 SPLIT_BYTES = 1 << 30
+TELL_PERIOD_S = 1.0
 CONFIGURATION = "configuration"  # std_msgs/String: the resolved configuration as YAML
 POLICY = "policy_parameters"
 OURS = {
@@ -75,10 +76,22 @@ class Recorder(JsacNode):
 
     def run(self) -> None:
         self.get_logger().info(f"recording to {self._writer.folder}")
+        told_s = 0.0
         while not self.stop.wait(TAKE_PERIOD_S):
             self._take()
+            if time.monotonic() - told_s >= TELL_PERIOD_S:
+                told_s = time.monotonic()
+                self._tell()
         self._take()
+        self._recording.close()
+        self._tell()
         self.get_logger().info(self._recording.summary())
+
+    def _tell(self) -> None:
+        """Nothing spins here: what other nodes say by a timer."""
+        self.written.say("bag", self._recording.problem)
+        self.written.publish()
+        self.refusals.publish()
 
     def _take(self) -> None:
         for record in self._recording.take():
@@ -121,7 +134,7 @@ class Recorder(JsacNode):
     def close(self) -> None:
         if self._mailbox is not None:
             self._mailbox.close()
-        self._writer.close()
+        self._recording.close()
 
 
 def _new_folder(run: Path) -> Path:

@@ -35,7 +35,7 @@ class Refusals:
         try:
             yield
         except Exception as error:
-            self._add(topic, error)
+            self.add(topic, error)
 
     def guarded(self, topic: str, callback: Callable) -> Callable:
         """A subscription's callback with the guard around it."""
@@ -55,7 +55,7 @@ class Refusals:
             try:
                 return callback(request, response)
             except Exception as error:
-                self._add(name, error)
+                self.add(name, error)
                 response = response_type()
                 if hasattr(response, "message"):
                     response.message = _line(error)
@@ -63,7 +63,8 @@ class Refusals:
 
         return serve
 
-    def _add(self, topic: str, error: Exception) -> None:
+    def add(self, topic: str, error: Exception) -> None:
+        """One message that could not be used."""
         self.count[topic] += 1
         self._node.get_logger().debug(traceback.format_exc())
         now = time.monotonic()
@@ -78,9 +79,12 @@ class Refusals:
         from diagnostic_msgs.msg import DiagnosticArray
 
         self._publisher = self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._node.create_timer(PERIOD_S, self._publish)
+        self._node.create_timer(PERIOD_S, self.publish)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Once a second by itself where the node spins."""
+        if self._publisher is None:
+            return
         from jsac_ros.nodes.diagnostics import refusal_diagnostics
 
         new, self._published = self.count - self._published, self.count.copy()

@@ -16,7 +16,7 @@ import time
 
 from rclpy.qos import QoSProfile
 
-from jsac_ros import plugins
+from jsac_ros import elapsed, plugins
 from jsac_ros.config import ConfigError
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
@@ -81,7 +81,7 @@ class Reporter(JsacNode):
         self.episodes_table = Table(self.folder / "episodes.csv", ["time_s", "unix_s", "env_steps", *episode_columns])
         self.metrics_table = Table(self.folder / "metrics.csv", ["time_s", "unix_s", *metric_columns])
         self.totals = read_totals(self.folder, MOST_EPISODES)
-        self.started_unix_s = self._run_began()
+        self.began_s = self._run_began()
         self.latest: Row = {}
         self.events = Events.of(self.config, self.folder)
         self.processes = Processes(self.folder)
@@ -105,14 +105,17 @@ class Reporter(JsacNode):
         return _child(19, "baseline", str(self.folder / "config.yaml"), "--episodes", "20", "--json", str(file))
 
     def _run_began(self) -> float:
-        """Unix time that `time_s` counts from; a restarted reporter continues counting."""
-        rows = self.metrics_table.rows or self.episodes_table.rows
-        now = time.time()
-        return number(rows[0], "unix_s", now) - number(rows[0], "time_s", 0.0) if rows else now
+        """When `time_s` was 0, of `elapsed.now_s`; a restarted reporter continues counting, after a boot from its last row."""
+        file = self.folder / "began"
+        began_s = elapsed.marked(file)
+        if began_s is None:
+            rows = self.metrics_table.rows or self.episodes_table.rows
+            began_s = elapsed.now_s() - (number(rows[-1], "time_s", 0.0) if rows else 0.0)
+            self.written(file.name, lambda: elapsed.mark(file, began_s))
+        return began_s
 
     def _times(self) -> dict[str, str]:
-        now = time.time()
-        return {"time_s": f"{now - self.started_unix_s:.2f}", "unix_s": f"{now:.3f}"}
+        return {"time_s": f"{elapsed.now_s() - self.began_s:.2f}", "unix_s": f"{time.time():.3f}"}
 
     def _on_status(self, prefix: str, message) -> None:
         """Raises ValueError for what is no status of ours, and where there are more robots or columns than a table can have."""
@@ -139,22 +142,22 @@ class Reporter(JsacNode):
     def _on_timer(self) -> None:
         now = time.monotonic()
         if now >= self._row_due_s:
-            is_later = time.time() - self.started_unix_s > FIRST_HOUR_S
+            is_later = elapsed.now_s() - self.began_s > FIRST_HOUR_S
             self._row_due_s = now + (LATER_ROW_PERIOD_S if is_later else ROW_PERIOD_S) - ROW_PERIOD_S / 2
             self._write_rows(now)
         if self.baseline is not None:
             self.baseline.poll()  # what has ended leaves no zombie
         if now >= self._summary_due_s:
             self._summary_due_s = now + SUMMARY_PERIOD_S
-            self.written(lambda: write_summary(self.folder, self.totals))
+            self.written("summary.json", lambda: write_summary(self.folder, self.totals))
         if self._curve_due_s == 0.0:
             self._curve_due_s = now + CURVE_PERIOD_S
         elif now >= self._curve_due_s:
             self._curve_due_s = now + CURVE_PERIOD_S
             if self.drawing is None or self.drawing.poll() is not None:  # never two at a time
                 self.drawing = _child(19, "report", str(self.folder), "--curve-only")
-        elapsed = self.totals.duration_s if self.totals.started_s is not None else 0.0
-        self.display.show(Progress.of(elapsed, self.config.run.duration_s, self.totals, self.latest))
+        duration_s = self.totals.duration_s if self.totals.started_s is not None else 0.0
+        self.display.show(Progress.of(duration_s, self.config.run.duration_s, self.totals, self.latest))
 
     def _write_rows(self, now: float) -> None:
         """One row of metrics.csv, or one for every robot that was heard."""
@@ -168,8 +171,8 @@ class Reporter(JsacNode):
             self.latest = self.metrics_table.append(self._times() | columns | control)
             self.totals.add_metrics(self.latest)
         self.events.metrics(self.totals, self.latest)
-        for problem in {table.problem for table in (self.episodes_table, self.metrics_table)} - {""}:
-            self.get_logger().error(f"{problem}; written when there is room", throttle_duration_sec=30.0)
+        for table in (self.episodes_table, self.metrics_table):
+            self.written.say(table.path.name, table.problem)
         for problem in self.events.new_problems():
             self.get_logger().error(f"{problem}; the run continues without it")
 
@@ -184,7 +187,7 @@ class Reporter(JsacNode):
 
     def close(self) -> None:
         self._write_rows(time.monotonic())
-        self.written(lambda: write_summary(self.folder, self.totals))
+        self.written("summary.json", lambda: write_summary(self.folder, self.totals))
         self.display.close(closing(summary_of(self.folder, self.totals)))
         for table in (self.episodes_table, self.metrics_table):
             table.close()

@@ -109,10 +109,8 @@ class Safety(JsacNode):
         self._measured: list[Subscription] = []
         if topic := robot.speed_scaling_topic:  # before the joint states, which are judged by it
             self._measured.append(self.create_subscription(Float64, topic, self._on_scaling, sensor, **polled))
-        if robot.interface != "twist":
-            self._measured.append(
-                self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
-            )
+        joints = self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
+        self._measured.append(joints)
         if self._gate.judges_wrench:
             from geometry_msgs.msg import WrenchStamped  # not above: 1 MB of 80
 
@@ -144,7 +142,7 @@ class Safety(JsacNode):
                 observed_s = self._steady(message.observation_stamp, "header")
         except StampError as error:
             velocity = None
-            self.get_logger().error(f"policy_command: {error}", throttle_duration_sec=1.0)
+            self.refusals.add("policy_command", error)
         self._await_cycle()
         with self._lock:
             self._take_measured()
@@ -188,11 +186,14 @@ class Safety(JsacNode):
             joints = self._joint_map(message.name, message.position, message.velocity, round(taken_s * 1e9), number)
         except (JointError, StampError) as error:  # as good as none: the limit on their age does the rest
             self._joint_problem = f"{robot.joint_states_topic}: {error}"
-            self.get_logger().error(self._joint_problem, throttle_duration_sec=1.0)
+            self.refusals.add(robot.joint_states_topic, error)
             return
         self._gate.grippers.heard(message.name, message.position)
         if (second := self._joint_map.sources.second) and not self._gate.stopped:
             self._gate.second_source(f"{second}; publishers: {', '.join(publishers_of(self, robot.joint_states_topic))}")
+        if robot.interface == "twist":  # of a base only who says them counts: no limit of ours is one of its wheels
+            self._joint_problem = ""
+            return
         if joints is None:
             if lacking := self._joint_map.lacking:  # else another device's message
                 self._joint_problem = f"{robot.joint_states_topic}: {lacking}"
@@ -212,7 +213,7 @@ class Safety(JsacNode):
             self._gate.wrench(wrench, message.header.frame_id, measured_s)
         except ValueError as error:  # as good as none: the limit on its age does the rest
             self._wrench_problem = f"{sensor.topic}: {error}"
-            self.get_logger().error(self._wrench_problem, throttle_duration_sec=1.0)
+            self.refusals.add(sensor.topic, error)
         else:
             self._wrench_problem = ""
 
@@ -402,7 +403,7 @@ class Safety(JsacNode):
         if hasattr(self, "_thread"):
             self._thread.join()
         if folder := os.environ.get("JSAC_RUN_FOLDER", ""):
-            self.written(lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
+            self.written(SAFETY_FILE, lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
 
 
 def main(args=None) -> int:

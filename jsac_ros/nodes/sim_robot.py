@@ -1,8 +1,9 @@
 """The embedded robot: stands in for the robot's driver, its cameras, its sensors and the task's scene, in real time.
 
 Subscribes  the command topics of the configured interface and of the grippers, sim_fault (std_msgs/String, see sim/faults.py)
-Publishes   joint states, images, sensors, robot_program_running, speed_scaling, what nodes/sim_description.py says;
-            sim_state (the true joint state, whatever the faults do), sim_truth (for a scripted person)
+Publishes   joint states, images, sensors, robot_program_running, speed_scaling, the arm's safety mode and robot mode, what
+            nodes/sim_description.py says; sim_state (the true joint state, whatever the faults do), sim_truth (for a
+            scripted person)
 Serves      new_target
 A process because the real ones are; two threads with absolute deadlines, because executor timers bunch when they are late.
 """
@@ -31,6 +32,7 @@ from jsac_ros.msg import SimTruth, Vector
 from jsac_ros.nodes import sim_grippers
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.sim_description import SimDescription
+from jsac_ros.nodes.sim_modes import SimModes
 from jsac_ros.rig import Rig
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
@@ -91,6 +93,7 @@ class SimRobot(JsacNode):
             for name, sensor in self.rig.sensors.items()
             if name in self._sim.sensors
         }
+        self._modes = None if self.rig.robot.is_base else SimModes(self, robot.safety_mode_topic)
         if self.rig.robot.is_base:
             twist_type = TwistStamped if robot.twist_stamped else Twist
             self.create_subscription(twist_type, robot.twist_topic, self._on_twist, 1)
@@ -229,6 +232,8 @@ class SimRobot(JsacNode):
         if running != self._running:
             self._running = running
             self._program_running.publish(Bool(data=running))
+        if self._modes is not None:
+            self._modes.say(self._sim.protective_stop)
         if tick % max(1, round(self.config.sim.joint_rate_hz / _SCALING_HZ)) == 0:
             self._speed_scaling.publish(Float64(data=self._sim.speed_scaling))
 

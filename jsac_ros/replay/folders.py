@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jsac_ros.files import is_full
 from jsac_ros.replay import counters
 from jsac_ros.replay import format as files
-from jsac_ros.replay.format import StoreError
+from jsac_ros.replay.format import StoreError, StoreFull
 from jsac_ros.spaces import Spaces
 
 
@@ -23,6 +24,8 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_full(error):
+            raise StoreFull(f"replay store {folder}: {error.strerror}; expected room on its disk") from None
         raise StoreError(f"replay store {folder}: {error.strerror}; expected a writable folder") from None
     except MemoryError:
         raise StoreError(f"replay store {folder}: does not fit into memory") from None
@@ -61,16 +64,16 @@ def lock_out_writers(folder: Path) -> int | None:
 
 
 def prepare(folder: Path, spaces: Spaces, capacity: int) -> None:
-    """Creates the files of a new store, or checks those that exist. A damaged header that the other files
-    do not contradict is written again. Raises StoreError."""
+    """Creates the files of a new store, for which there must be room, or checks those that exist. A damaged header that
+    the other files do not contradict is written again. Raises StoreError.
+
+    An existing store opens on a full disk, too: it can be sampled, and grows again when there is room."""
     if not (folder / files.HEADER).exists():
-        needs_header = True
         _create(folder, spaces, capacity)
-    else:
-        needs_header = _is_damaged(folder, spaces, capacity)
-    _check_room(folder, spaces)
-    if needs_header:
-        files.write_header(folder, spaces, capacity)
+        _check_room(folder, spaces)
+    elif not _is_damaged(folder, spaces, capacity):
+        return
+    files.write_header(folder, spaces, capacity)
 
 
 def _is_damaged(folder: Path, spaces: Spaces, capacity: int) -> bool:
@@ -118,19 +121,19 @@ def _create(folder: Path, spaces: Spaces, capacity: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     except OSError as error:
         frames = ", ".join(f"{image.name} {list(image.frame_shape)}" for image in spaces.images) or "none"
-        raise StoreError(
+        raise (StoreFull if is_full(error) else StoreError)(
             f"replay store {folder}: no room for {capacity} transitions with frames {frames} ({error.strerror})"
         ) from None
 
 
 def _check_room(folder: Path, spaces: Spaces) -> None:
-    """Raises StoreError if the frames cannot grow to their full size on the file system."""
+    """Raises StoreFull if the frames cannot grow to their full size on the file system."""
     paths = [folder / files.frames_file(image.name) for image in spaces.images]
     at = [os.stat(path) for path in paths if path.is_file()]
     disk = os.statvfs(folder)
     needed, free = sum(file.st_size - 512 * file.st_blocks for file in at), disk.f_bavail * disk.f_frsize
     if needed > free:
-        raise StoreError(
+        raise StoreFull(
             f"replay store {folder}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free; "
             "expected room for replay.capacity frames"
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from jsac_ros import documents
-from jsac_ros.config import ConfigError
+from jsac_ros.config import ConfigError, NoRoom
 from jsac_ros.spaces import Spaces
 
 FORMAT = "jsac-replay"
@@ -29,6 +29,10 @@ HEADER_BYTES = 1 << 16  # of a .npy file, at most; its data begin at a multiple 
 
 class StoreError(ConfigError):
     """One line: the error in a store and what was expected."""
+
+
+class StoreFull(StoreError, NoRoom):
+    """The disk has no room for a store."""
 
 
 class HeaderDamaged(StoreError):

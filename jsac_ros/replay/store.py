@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.elapsed import BOOT_ID
+from jsac_ros.files import is_full
 from jsac_ros.replay import folders, records
 from jsac_ros.replay import format as files
 from jsac_ros.replay.counters import RECORD, Counters
@@ -26,7 +28,6 @@ from jsac_ros.spaces import Spaces
 from jsac_ros.types import Arrays, Batch, Transition
 
 Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _holds(file: Path, content: bytes) -> bool:
@@ -137,12 +138,18 @@ class FrameStore:
         The file `boot` names the boot in which the store was last opened. The alternative, fsync at every close, can
         take a minute on a busy disk, longer than a process is given to stop.
         """
-        marker, boot = self.folder / files.BOOT, _BOOT_ID.read_bytes()
-        if marker.exists() and not _holds(marker, boot):
+        marker, boot = self.folder / files.BOOT, BOOT_ID.read_bytes()
+        if marker.exists():
+            if _holds(marker, boot):
+                return
             broken = np.zeros(self.capacity, bool)
             broken[self.damaged()] = True
             self.left_out += self._drop(broken)
-        marker.write_bytes(boot)
+        try:
+            marker.write_bytes(boot)
+        except OSError as error:  # a marker that is not whole means another look at all
+            if not is_full(error):
+                raise
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from jsac_ros.files import replaced
+from jsac_ros.files import is_full, replaced
 
 BASELINE = "baseline.json"  # in the run folder: what random actions, standing still and a servo earn
 PERCENTILES = ("p50", "p99", "p999", "max")  # of every float32[4] in the status messages
@@ -110,13 +110,19 @@ class Table:
     """
 
     def __init__(self, path: Path, columns: Iterable[str] = ()):
-        """Raises OSError where the file cannot be made."""
+        """Raises OSError where the file cannot be made, for another reason than a full disk."""
         self.path = path
         self.rows = read_rows(path)
         self.columns = list(dict.fromkeys([*(self.rows[0] if self.rows else ()), *columns]))
         self.problem = ""  # why rows are not in the file yet
         self._owed = bytearray()
-        self._file = self._rewritten()  # a line that a crash cut short goes, new columns come
+        self._file: FileIO | None = None
+        try:
+            self._file = self._rewritten()  # a line that a crash cut short goes, new columns come
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self.problem = f"{path}: {error.strerror}"
 
     def append(self, values: Mapping[str, Any]) -> Row:
         """Writes one row through to the file and returns it as it will be read back."""
@@ -133,10 +139,13 @@ class Table:
 
     def close(self) -> None:
         self._write()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self) -> None:
         try:
+            if self._file is None:
+                self._file = self._rewritten()
             while self._owed:
                 del self._owed[: self._file.write(self._owed)]
             self.problem = ""
@@ -148,7 +157,7 @@ class Table:
         self._write()
         if self._owed:
             return
-        before, self.rows = self.columns, read_rows(self.path)
+        before = self.columns
         self.columns = list(dict.fromkeys([*self.columns, *values]))
         try:
             self._file, old = self._rewritten(), self._file
@@ -158,11 +167,12 @@ class Table:
 
     def _rewritten(self) -> FileIO:
         """The file with the present columns and rows, put in place in one step, open for more."""
+        rows = read_rows(self.path)
         with replaced(self.path) as beside:
             with open(beside, "w", newline="") as file:
                 writer = csv.DictWriter(file, self.columns, restval="", lineterminator="\n")
                 writer.writeheader()
-                writer.writerows(self.rows)
+                writer.writerows(rows)
             return FileIO(beside, "a")
 
 

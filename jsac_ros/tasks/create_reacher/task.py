@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHARE_REACHED = 0.10  # of green in the image
 LOWEST_BATTERY = 0.15  # share of its charge below which no episode starts
+_FULL_BATTERY = 1.1  # share that no charge exceeds: gauges are wrong by less
 BATTERY = "battery"  # the sensor that is watched if there is one
 _BACKING = 0.35  # share of the reset spent driving back; the rest turns
 _RESET_SPEED = 0.8  # of the speed that safety allows
@@ -91,6 +92,9 @@ class BackAndTurn(ResetPart):
             self.reason = "backing off and turning"
             return Command(self._back if passed < _BACKING else self._turn, {})
         charge = float(sensed.sensors[BATTERY][0]) if BATTERY in sensed.sensors else 1.0
+        if charge > _FULL_BATTERY:
+            self.reason = f"battery at {charge:g}, expected 0 to 1: for a driver in percent set sensors.{BATTERY}.scale to 0.01"
+            return Command(np.zeros(2), {})
         if charge < LOWEST_BATTERY:
             self.reason = f"battery at {charge:.0%}, expected {LOWEST_BATTERY:.0%}: charge it"
             return Command(np.zeros(2), {})

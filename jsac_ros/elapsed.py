@@ -1,0 +1,32 @@
+"""How long ago a moment of a run was, over the restarts of a process, whatever the computer's clock is set to meanwhile."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+from jsac_ros.files import write_text
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def now_s() -> float:
+    """Since the boot, the computer's sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def mark(file: Path, moment_s: float) -> None:
+    """Keeps a moment of `now_s` in a file. Raises OSError."""
+    write_text(file, f"{BOOT_ID.read_text().strip()} {moment_s:.3f}\n")
+
+
+def marked(file: Path) -> float | None:
+    """The moment that a file keeps; None where it keeps none of this boot, or is not whole."""
+    try:
+        boot, moment = file.read_text().split()
+        moment_s = float(moment)
+    except (OSError, ValueError):
+        return None
+    is_past = math.isfinite(moment_s) and moment_s <= now_s()
+    return moment_s if is_past and boot == BOOT_ID.read_text().strip() else None

@@ -1,0 +1,24 @@
+"""A node's logger that throttles by the steady clock.
+
+rclpy throttles by the computer's clock: what is logged at most once a second would not be logged at all while a clock that
+was set back catches up.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rclpy.clock import Clock, ClockType
+from rclpy.impl import rcutils_logger
+
+# rclpy tells lines apart by the place that logs them, which is the first outside of these files.
+rcutils_logger._internal_callers.append(os.path.realpath(__file__))
+
+_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
+
+
+class SteadyLogger(rcutils_logger.RcutilsLogger):
+    def log(self, message, severity, **options):
+        if "throttle_duration_sec" in options:
+            options["throttle_time_source_type"] = _CLOCK
+        return super().log(message, severity, **options)
