@@ -22,6 +22,7 @@ from jsac_ros.msg import TrainingStatus
 from jsac_ros.parameters import dump, from_parameters
 from jsac_ros.replay import names
 from jsac_ros.replay.ring import BatchRing
+from jsac_ros.replay.segment import remove
 from jsac_ros.rig import Rig, write_spaces
 from jsac_ros.types import batch_layout
 
@@ -38,6 +39,7 @@ class Learner:
     """The process, its ring, and what it says."""
 
     def __init__(self, folder, name, **changes):
+        self.name = name
         config = from_parameters(CONFIG | {"run.name": name} | changes)
         dump(config, folder / "config.yaml")
         spaces = Rig.of(config).spaces
@@ -70,6 +72,7 @@ class Learner:
         self.process.kill()
         self.process.wait()
         self.ring.close()
+        remove(names.policy(self.name))  # as the starter does after a kill
 
 
 @pytest.fixture
@@ -162,6 +165,8 @@ CHOOSES = {"actions.arm.type": "joint_velocity_table", "actions.arm.joints": ("e
 class Killed:
     """A learner process on batches of random numbers; a second one finds the run folder of the first."""
 
+    name = SEES_JOINTS["run.name"]
+
     def __init__(self, folder, algorithm):
         values = SEES_JOINTS | {"agent.type": algorithm} | (CHOOSES if algorithm == "dqn" else {})
         config = from_parameters(values)
@@ -200,6 +205,7 @@ class Killed:
         self.process.kill()
         self.process.wait()
         self.ring.close()
+        remove(names.policy(self.name))  # as the starter does after a kill
 
 
 @pytest.mark.timeout(180)
