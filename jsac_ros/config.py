@@ -86,7 +86,7 @@ class CameraConfig(Section):
     # The same pixels for longer than this, whatever their stamps: hold; 0: not checked. A real sensor's noise makes
     # every image different; images of a renderer without noise may be equal.
     frozen_max_age_s: Between(0.02, 10.0, off=True) = 0.0
-    # Where it is (all three or none), which draws the safety box and the tool into its image on the page
+    # Calibration: set position_m, orientation and intrinsics_px together. The dashboard then draws the safety box and the tool
     mount: Literal["base_link", "base", "tool"] = "base_link"  # what it is fastened to: the frame of its pose
     position_m: Floats = ()  # x, y, z of its optical centre
     orientation: Floats = ()  # quaternion x, y, z, w of its optical frame: x right, y down, z forward

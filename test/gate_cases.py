@@ -13,14 +13,17 @@ DT = 0.008  # a cycle of the robot's controller, which says its joints in each
 CONTROL = 0.04
 ROUNDING = 1e-6
 
-REACHER = {
-    "robot.home": HOME,
-    "actions.arm.type": "joint_velocity",
+LIMITS = {  # of the shipped reacher
     "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
     "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
     "safety.box_lower": [-0.4, 0.17, 0.37],
     "safety.box_upper": [0.15, 0.7, 0.63],
     "safety.max_joint_speed_rad_s": 0.3,
+}
+REACHER = {
+    **LIMITS,
+    "robot.home": HOME,
+    "actions.arm.type": "joint_velocity",
     "robot.program_running_topic": "running",
     "robot.speed_scaling_topic": "scaling",
     "safety.dead_man_topic": "dead_man",

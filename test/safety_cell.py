@@ -7,6 +7,7 @@ import time
 
 import domains
 import numpy as np
+from gate_cases import LIMITS
 from rig_cases import HOME
 
 from jsac_ros import dds
@@ -21,11 +22,7 @@ SYSTEM = {
     "robot.program_running_topic": "program_running",
     "robot.speed_scaling_topic": "speed_scaling",
     "actions.arm.type": "joint_velocity",
-    "safety.joint_lower": [0.95993, -2.0944, 0.0, -3.75246, -2.35619, 2.9],
-    "safety.joint_upper": [2.18166, -0.5236, 2.35619, -2.35619, -0.7854, 3.4],
-    "safety.box_lower": [-0.4, 0.17, 0.37],
-    "safety.box_upper": [0.15, 0.7, 0.63],
-    "safety.max_joint_speed_rad_s": 0.3,
+    **LIMITS,
     "realtime.fifo_priority": 0,
 }
 os.environ |= dds.discovery() | dds.profile()  # as a system has it; for the observer, too

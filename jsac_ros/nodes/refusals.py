@@ -15,19 +15,19 @@ from contextlib import contextmanager
 
 from rclpy.node import Node
 
-PERIOD_S = 1.0
+from jsac_ros.nodes.late_diagnostics import PERIOD_S, LateDiagnostics
+
 _LINE = 300  # characters of an error that are shown
 
 
-class Refusals:
+class Refusals(LateDiagnostics):
     """Of one node, by topic or service. `count` may be looked at from any thread."""
 
     def __init__(self, node: Node):
-        self._node = node
+        super().__init__(node)
         self.count: Counter[str] = Counter()
         self._logged: dict[str, float] = {}  # topic -> when, on the steady clock
         self._published: Counter[str] = Counter()
-        self._publisher = None
 
     @contextmanager
     def guard(self, topic: str) -> Iterator[None]:
@@ -72,24 +72,13 @@ class Refusals:
             self._logged[topic] = now
             self._node.get_logger().warning(f"{topic}: refused: {_line(error)} ({self.count[topic]} so far)")
         if self._publisher is None:
-            self._show()
+            self.show()
 
-    def _show(self) -> None:
-        """From the first refusal on, so that a node that refuses nothing pays nothing."""
-        from diagnostic_msgs.msg import DiagnosticArray
-
-        self._publisher = self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._node.create_timer(PERIOD_S, self.publish)
-
-    def publish(self) -> None:
-        """Once a second by itself where the node spins."""
-        if self._publisher is None:
-            return
+    def _array(self, stamp):
         from jsac_ros.nodes.diagnostics import refusal_diagnostics
 
         new, self._published = self.count - self._published, self.count.copy()
-        stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(refusal_diagnostics(self._node, stamp, self.count, new.total()))
+        return refusal_diagnostics(self._node, stamp, self.count, new.total())
 
 
 def _line(error: Exception) -> str:

@@ -9,16 +9,15 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
-PERIOD_S = 1.0
+from jsac_ros.nodes.late_diagnostics import LateDiagnostics
 
 
-class Written:
+class Written(LateDiagnostics):
     """Of one node. It says nothing until something could not be written, and from then on whether all is."""
 
     def __init__(self, node: Node):
-        self._node = node
+        super().__init__(node)
         self._problems: dict[str, str] = {}  # file -> why it is not as it should be
-        self._publisher = None
 
     def __call__(self, file: str, write: Callable[[], None]) -> None:
         """Calls `write`, which writes `file`."""
@@ -38,22 +37,11 @@ class Written:
         else:
             self._problems.pop(file, None)
         if problem and self._publisher is None:
-            self._show()
+            self.show()
         elif problem != known:
             self.publish()
 
-    def _show(self) -> None:
-        """From the first problem on, so that a node without one pays nothing."""
-        from diagnostic_msgs.msg import DiagnosticArray
-
-        self._publisher = self._node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._node.create_timer(PERIOD_S, self.publish)
-
-    def publish(self) -> None:
-        """Once a second by itself where the node spins."""
-        if self._publisher is None:
-            return
+    def _array(self, stamp):
         from jsac_ros.nodes.diagnostics import disk_diagnostics
 
-        stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(disk_diagnostics(self._node, stamp, dict(self._problems)))
+        return disk_diagnostics(self._node, stamp, dict(self._problems))
