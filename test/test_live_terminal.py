@@ -78,5 +78,5 @@ def press_keys(system):
     assert system.call("safety/release").success
     system.press("?")
     system.wait_until("the keys", lambda: system.output.read_text().count("space emergency stop") == 2)
-    for answer in ("pause: the robot rests until", "emergency stop; jsac-ros release"):
+    for answer in ("robot rests until jsac-ros resume", "emergency stop; jsac-ros release"):
         system.wait_until(answer, lambda answer=answer: answer in system.output.read_text())

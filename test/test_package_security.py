@@ -35,7 +35,7 @@ SECTIONS = {
     "looking": ("looking",),
 }  # fmt: skip
 OF_NODES = {"operator": "operator_*", "listening": "doctor*", "looking": "looking_*"}
-NO_JSAC_NODE = ("operator", "listening", "looking")  # without what `refusals` publishes
+NO_JSAC_NODE = ("operator", "listening", "looking")  # without what `late_diagnostics` publishes
 
 CONFIG = parameters.load(ROOT / "config" / "ur5_reacher.yaml", {"learner.policy_topic": True})
 RIG, ROBOT = Rig(CONFIG), CONFIG.robot
@@ -100,7 +100,7 @@ def named(section: str, does: str, name: str) -> list[str]:
 
 
 def expected(process: str) -> set[tuple[str, str]]:
-    sections = (*SECTIONS[process], *(() if process in NO_JSAC_NODE else ("refusals",)))
+    sections = (*SECTIONS[process], *(() if process in NO_JSAC_NODE else ("late_diagnostics",)))
     found = {(does, name) for section in sections for does, row in rows(section) for name in named(section, does, row)}
     return found | OTHERS.get(process, set())
 

@@ -129,12 +129,13 @@ class Actor(WorkingNode):
         for (topic, kind), names in cameras.items():
             self.create_subscription(message_class(kind), topic, self._on_images_of(names), qos)
         # An executor that wakes for each of 500 joint states a second takes half a core; each tick takes what has come.
-        # A frame of a recording waits for the joint states that belong to it.
-        polled = {} if config.robot.driver == "bag" else {"callback_group": Polled()}
+        # A frame of a recording waits for the joint states that belong to it; and how long a message has waited for its
+        # tick is not known where /clock runs at a speed of its own.
+        polled = {} if config.robot.driver == "bag" or self.follows_clock else {"callback_group": Polled()}
         take_later = [self.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, qos, **polled)]
         for name in self.rig.sensors:
             source = self.rig.sources[name]
-            heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info), _waited_s(info))
+            heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info), self._waited_s(info))
             kind = message_class(source.type, f"sensors.{name}.type")
             take_later.append(self.create_subscription(kind, source.topic, heard, qos, **polled))
             if not source.max_age_s:  # said once, perhaps before we came: a latched publisher's last word counts too
@@ -373,7 +374,7 @@ class Actor(WorkingNode):
         return on_image
 
     def _on_joints(self, message: JointState, info: dict) -> None:
-        self.inputs.on_joints(message, _published_ns(info), _waited_s(info), _number(info))
+        self.inputs.on_joints(message, _published_ns(info), self._waited_s(info), _number(info))
 
     def _on_recorded_action(self, message: Action) -> None:
         """Without a velocity: nothing had been commanded yet."""
@@ -382,6 +383,10 @@ class Actor(WorkingNode):
             sizes = {name: 1 for name in self.rig.grippers if name in {output.name for output in message.outputs}}
             command = Command(self._motion_of(message.velocity), from_outputs("recorded_action", message.outputs, sizes))
         self.inputs.on_recorded_action(to_ns(message.observation_stamp), command)
+
+    def _waited_s(self, info: dict) -> float:
+        """Since a message came; 0 with /clock, whose seconds are not this computer's."""
+        return 0.0 if self.follows_clock else max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
 
     # A person has taken over: where a message cannot be used the robot rests, and the policy does not continue.
 
@@ -405,11 +410,6 @@ class Actor(WorkingNode):
             shown = f"{len(values)} values" if len(values) != size else str(motion.tolist())
             raise ValueError(f"velocity is {shown}; expected {size} finite values")
         return motion
-
-
-def _waited_s(info: dict) -> float:
-    """Since a message came."""
-    return max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
 
 
 def _published_ns(info: dict) -> int:
