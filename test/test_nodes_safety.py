@@ -39,15 +39,15 @@ class Cell:
             assert time.monotonic() < deadline
             time.sleep(0.01)
             with self.safety._lock:
-                self.safety._take_measured()
+                self.safety._measurements.take()
 
     def joints(self, publisher, positions, velocities):
-        message = JointState(name=list(self.safety._joint_map.names), position=positions, velocity=velocities)
+        message = JointState(name=list(self.safety._measurements.joint_map.names), position=positions, velocity=velocities)
         message.header.stamp = self.other.get_clock().now().to_msg()
         self.says[publisher].publish(message)
         time.sleep(0.01)
         with self.safety._lock:
-            self.safety._take_measured()
+            self.safety._measurements.take()
 
     def close(self):
         self.other.destroy_node()
@@ -74,7 +74,7 @@ def cell(tmp_path, monkeypatch):
 
 def test_two_sources_of_a_bases_wheels_latch_until_a_person_releases(cell):
     base = cell(BASE, publishers=2)
-    gate, wheels = base.safety._gate, len(base.safety._joint_map.names)
+    gate, wheels = base.safety._gate, len(base.safety._measurements.joint_map.names)
     for k in range(20):
         base.joints(0, [0.1 * k] * wheels, [10.0] * wheels)
     assert not gate.stopped and gate.state(time.monotonic())[0] == "ready", "joint states are not needed, and do no harm"
@@ -86,12 +86,12 @@ def test_two_sources_of_a_bases_wheels_latch_until_a_person_releases(cell):
 
 def test_joint_states_that_cannot_be_used_are_counted_and_shown(cell):
     arm = cell(REACHER)
-    n, said = len(arm.safety._joint_map.names), []
+    n, said = len(arm.safety._measurements.joint_map.names), []
     arm.other.create_subscription(DiagnosticArray, "/diagnostics", lambda m: said.extend(m.status), 10)
     for _ in range(3):
         arm.joints(0, [0.0], [])
     arm.wait(lambda: arm.safety.refusals.count["joint_states"] == 3)
-    assert f"joint state has {n} names, 1 positions, 0 velocities" in arm.safety._joint_problem
+    assert f"joint state has {n} names, 1 positions, 0 velocities" in arm.safety._measurements.joint_problem
 
     def shown():
         arm.safety.refusals.publish()

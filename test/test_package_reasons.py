@@ -23,7 +23,9 @@ SOURCES = {
     "nodes/actor.py": ("_prepare", "_safety_problem"),
     "nodes/replay.py": ("work",),
     "nodes/gripper_commands.py": ("TopicCommands", "RequestCommands", "ActionCommands", "DigitalOutput"),
-    "nodes/safety.py": ("_look_for_others", "_on_joints", "_on_emergency_stop", "_on_stop_service", "_come_to_rest"),
+    "nodes/safety.py": ("_on_emergency_stop", "_on_stop_service", "_come_to_rest"),
+    "nodes/drivers.py": ("look",),
+    "nodes/measurements.py": ("_on_joints", "_on_wrench"),
 }
 
 

@@ -25,33 +25,28 @@ if __name__ == "__main__":
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Float64
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from jsac_ros import plugins
-from jsac_ros.config import ConfigError, Stamps
+from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate, Tick
 from jsac_ros.control.safety import Decision, gate_of
-from jsac_ros.control.stamps import StampError, taken_ns, why_old
+from jsac_ros.control.stamps import StampError
 from jsac_ros.control.timing import SAFETY_FILE, Timing, write_histograms
 from jsac_ros.msg import Action, AppliedAction, Output, SafetyStatus
 from jsac_ros.nodes.diagnostics import safety_diagnostics
-from jsac_ros.nodes.gripper_commands import gripper_commands_of
+from jsac_ros.nodes.drivers import Drivers
+from jsac_ros.nodes.measurements import Measurements, steady_s
 from jsac_ros.nodes.parameters import PolledParameters
-from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
+from jsac_ros.nodes.polled import HEARS_QUIETLY
 from jsac_ros.nodes.process import JsacNode, run_node
-from jsac_ros.nodes.robot_commands import SAYS_QUIETLY, commands_of
-from jsac_ros.robots.gripper import grippers_of
-from jsac_ros.robots.joint_map import JointError, JointMap
+from jsac_ros.nodes.robot_commands import SAYS_QUIETLY
 from jsac_ros.ros_graph import publishers_of
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# As many messages as a driver publishes between two looks at them, and some more.
-_WRENCHES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 _STATUS_HZ = 10
 _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
@@ -71,22 +66,18 @@ class Safety(JsacNode):
         self._joints = robot.motion_size
         self._period_s = 1.0 / config.safety.rate_hz
         self._rate = FixedRate(self._period_s)
-        self._joint_map = JointMap(robot.names)
-        self._joint_problem = self._wrench_problem = ""
         self._ending = False
         self._shown = ("waiting", "")
-        self._others: tuple[str, ...] = ()
-        self._unheard = ""
         self._ticks = 0
         self._timings = {"lateness": Timing(), "done": Timing(), "command": Timing()}
-        self._make_topics(robot.names)
+        self._drivers = Drivers(self, robot.names)
+        self._measurements = Measurements(self, self._gate, robot.names)
+        self._make_topics()
         if why := os.environ.get("JSAC_SAFETY_LATCHED", ""):
             self._gate.emergency_stop(why)
 
-    def _make_topics(self, names: tuple[str, ...]) -> None:
+    def _make_topics(self) -> None:
         robot, safety = self.config.robot, self.config.safety
-        self._commands = commands_of(self, robot, names, safety.max_joint_jerk_rad_s3 > 0)
-        self._grippers = {name: gripper_commands_of(self, gripper) for name, gripper in grippers_of(self.config).items()}
         self._applied = self.create_publisher(AppliedAction, "applied_action", 10, event_callbacks=SAYS_QUIETLY)
         self._status = self.create_publisher(SafetyStatus, "safety_status", 10, event_callbacks=SAYS_QUIETLY)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10, event_callbacks=SAYS_QUIETLY)
@@ -104,18 +95,6 @@ class Safety(JsacNode):
         for kind, topic, callback, qos in heard:
             if topic:  # empty: not configured
                 self.create_subscription(kind, topic, callback, qos, event_callbacks=HEARS_QUIETLY)
-        # What is needed when something is judged; an executor that wakes for each joint state costs 5 % of a core.
-        polled = {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
-        self._measured: list[Subscription] = []
-        if topic := robot.speed_scaling_topic:  # before the joint states, which are judged by it
-            self._measured.append(self.create_subscription(Float64, topic, self._on_scaling, sensor, **polled))
-        joints = self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
-        self._measured.append(joints)
-        if self._gate.judges_wrench:
-            from geometry_msgs.msg import WrenchStamped  # not above: 1 MB of 80
-
-            wrench_topic = self.config.sensors[safety.wrench].topic
-            self._measured.append(self.create_subscription(WrenchStamped, wrench_topic, self._on_wrench, _WRENCHES, **polled))
         self.create_service(Trigger, "~/emergency_stop", self._on_stop_service)
         self.create_service(Trigger, "~/release", self._on_release_service)
         self.create_timer(1.0, self._each_second)
@@ -137,21 +116,20 @@ class Safety(JsacNode):
         came_s = time.monotonic()
         sent_s, observed_s, velocity = None, None, np.array(message.velocity)
         try:
-            sent_s = self._steady(message.header.stamp, "header")
+            sent_s = steady_s(self, message.header.stamp, "header")
             if message.observation_stamp.sec or message.observation_stamp.nanosec:
-                observed_s = self._steady(message.observation_stamp, "header")
+                observed_s = steady_s(self, message.observation_stamp, "header")
         except StampError as error:
             velocity = None
             self.refusals.add("policy_command", error)
         self._await_cycle()
         with self._lock:
-            self._take_measured()
+            self._measurements.take()
             if message.is_first:
                 self._gate.begin_episode()
             outputs = {output.name: output.values for output in message.outputs}
             decision = self._gate.command(time.monotonic(), velocity, sent_s, observed_s, outputs)
-            if decision.motion is not None:
-                self._commands.send(decision.motion, decision.begins_s)
+            self._drivers.execute(decision)
         self._timings["command"].add((time.monotonic() - came_s) * 1e3)
         self._answer(message.tick, decision)
 
@@ -168,60 +146,6 @@ class Safety(JsacNode):
             wait_s = self._gate.wait_s(time.monotonic())
         if wait_s > 0:
             time.sleep(wait_s)
-
-    def _take_measured(self) -> None:
-        """What has come since the last look; the lock is held."""
-        for subscription in self._measured:
-            take(subscription)
-
-    def _on_scaling(self, message: Float64, _: dict) -> None:
-        self._gate.speed_scaling(message.data)
-
-    def _on_joints(self, message: JointState, info: dict) -> None:
-        robot, now_s = self.config.robot, time.monotonic()
-        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
-        number = info.get("publication_sequence_number")
-        try:
-            taken_s = self._steady(message.header.stamp, robot.stamps, waited_s)
-            joints = self._joint_map(message.name, message.position, message.velocity, round(taken_s * 1e9), number)
-        except (JointError, StampError) as error:  # as good as none: the limit on their age does the rest
-            self._joint_problem = f"{robot.joint_states_topic}: {error}"
-            self.refusals.add(robot.joint_states_topic, error)
-            return
-        self._gate.grippers.heard(message.name, message.position)
-        if (second := self._joint_map.sources.second) and not self._gate.stopped:
-            self._gate.second_source(f"{second}; publishers: {', '.join(publishers_of(self, robot.joint_states_topic))}")
-        if robot.interface == "twist":  # of a base only who says them counts: no limit of ours is one of its wheels
-            self._joint_problem = ""
-            return
-        if joints is None:
-            if lacking := self._joint_map.lacking:  # else another device's message
-                self._joint_problem = f"{robot.joint_states_topic}: {lacking}"
-            return
-        oldest_s = joints.oldest_ns * 1e-9
-        why = why_old(now_s - oldest_s, waited_s, self.config.safety.joint_max_age_s, joints.lacks)
-        self._joint_problem = f"{robot.joint_states_topic} is {now_s - oldest_s:.2f} s old{why}" if why else ""
-        self._gate.joints(joints.position, oldest_s)
-
-    def _on_wrench(self, message, info: dict) -> None:
-        """geometry_msgs/WrenchStamped."""
-        sensor, force, torque = self.config.sensors[self.config.safety.wrench], message.wrench.force, message.wrench.torque
-        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
-        try:
-            measured_s = self._steady(message.header.stamp, sensor.stamps, waited_s)
-            wrench = np.array((force.x, force.y, force.z, torque.x, torque.y, torque.z))
-            self._gate.wrench(wrench, message.header.frame_id, measured_s)
-        except ValueError as error:  # as good as none: the limit on its age does the rest
-            self._wrench_problem = f"{sensor.topic}: {error}"
-            self.refusals.add(sensor.topic, error)
-        else:
-            self._wrench_problem = ""
-
-    def _steady(self, stamp, stamps: Stamps, waited_s: float = 0.0) -> float:
-        """When a message that came `waited_s` ago was taken, on the steady clock. Raises StampError."""
-        arrived_ns = self.get_clock().now().nanoseconds - round(waited_s * 1e9)
-        taken = taken_ns(stamp.sec * 1_000_000_000 + stamp.nanosec, arrived_ns, stamps)
-        return time.monotonic() - waited_s - (arrived_ns - taken) * 1e-9
 
     def _on_emergency_stop(self, message: Bool) -> None:
         if message.data:
@@ -245,7 +169,7 @@ class Safety(JsacNode):
         with self._lock:
             why, ending = self._gate.stopped, self._ending
             if not ending:
-                self._joint_map.sources.forget()
+                self._measurements.forget_sources()
                 self._gate.release()
         said = "the safety node is ending" if ending else f"released ({why or 'it was not stopped'})"
         return self.answered("release", response, not ending, f"release: {said}")
@@ -294,13 +218,11 @@ class Safety(JsacNode):
 
     def _watch(self, now_s: float) -> None:
         """One look at the joints and the rules; the lock is held."""
-        self._take_measured()
+        self._measurements.take()
         decision = self._gate.watch(now_s)
-        if decision.motion is not None:
-            self._commands.send(decision.motion, decision.begins_s)
-        self._commands.period(self._gate.velocity(now_s + self._period_s))
-        for name, opening in self._gate.grippers.step(now_s, bool(self._gate.reasons)).items():
-            self._grippers[name].step(now_s, opening)
+        self._drivers.execute(decision)
+        self._drivers.period(self._gate.velocity(now_s + self._period_s))
+        self._drivers.open(now_s, self._gate.grippers.step(now_s, bool(self._gate.reasons)))
 
     def _come_to_rest(self) -> None:
         """Nothing is obeyed any more; returns when the robot has been told to be at rest and had the time for it."""
@@ -318,7 +240,7 @@ class Safety(JsacNode):
                         break
         finally:
             # The last word, whatever went wrong before it: a velocity controller repeats it for ever.
-            self._commands.period(np.zeros(self._joints))
+            self._drivers.period(np.zeros(self._joints))
 
     def _tell(self, tick: Tick) -> None:
         """The status, at its rate and when the state changes."""
@@ -333,7 +255,9 @@ class Safety(JsacNode):
     def _state(self) -> tuple[str, str]:
         with self._lock:
             state, reason = self._gate.state(time.monotonic())
-        return state, "; ".join(filter(None, (reason, self._joint_problem, self._wrench_problem, self._unheard, *self._others)))
+        measured, drivers = self._measurements, self._drivers
+        reasons = reason, measured.joint_problem, measured.wrench_problem, drivers.unheard, *drivers.others
+        return state, "; ".join(filter(None, reasons))
 
     def _status_message(self, state: str, reason: str) -> SafetyStatus:
         with self._lock:
@@ -359,37 +283,20 @@ class Safety(JsacNode):
         self._lateness_ms = np.array(self._timings["lateness"].last(), np.float32)
         command_ms = self._timings["command"].last()
         self._parameter_services.answer()
-        self._look_for_others()
-        self._look_for_grippers()
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(
-            safety_diagnostics(
-                self, stamp, self._status_message(*self._shown), command_ms, 1e3 * self._period_s, alarm=bool(self._others)
-            )
-        )
+        self._look_at_drivers()
+        stamp, status, period_ms = self.get_clock().now().to_msg(), self._status_message(*self._shown), 1e3 * self._period_s
+        said = safety_diagnostics(self, stamp, status, command_ms, period_ms, alarm=bool(self._drivers.others))
+        self._diagnostics.publish(said)
 
-    def _look_for_others(self) -> None:
-        """A second publisher on the robot's command topic: the gate guards nothing then, so a person must know. And
-        whether anybody hears us, such as a controller that is not active."""
-        topic = self._commands.topic
-        publishers = publishers_of(self, topic)
-        here = self.get_fully_qualified_name()
-        if here in publishers:
-            publishers.remove(here)  # once: another one of this name is a stranger too
-        others = tuple(f"{name} also commands {topic}" for name in sorted(set(publishers)))
-        if others and others != self._others:
-            with self._lock:
-                self._gate.counts["second_publisher"] += 1
-            self.get_logger().error("; ".join(others) + ": the limits here do not hold for it")
-        self._others = others
-        self._unheard = "" if self.count_subscribers(topic) else f"no subscriber on {topic}; is the robot's controller active?"
-
-    def _look_for_grippers(self) -> None:
-        """Whether what drives them hears us."""
-        for commands in self._grippers.values():
-            commands.look()
+    def _look_at_drivers(self) -> None:
+        """Whether they hear us; and a second publisher of commands, of which a person must know."""
+        are_new = self._drivers.look()
         with self._lock:
-            self._gate.gripper_problem("; ".join(filter(None, (commands.problem for commands in self._grippers.values()))))
+            self._gate.gripper_problem(self._drivers.gripper_problem)
+            if are_new:
+                self._gate.counts["second_publisher"] += 1
+        if are_new:
+            self.get_logger().error("; ".join(self._drivers.others) + ": the limits here do not hold for it")
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""What the robot measures, for the gate: joint states, speed scaling and the wrench.
+
+Taken when something is judged: an executor that wakes for each joint state costs 5 % of a core.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64
+
+from jsac_ros.config import Stamps
+from jsac_ros.control.safety import Gate
+from jsac_ros.control.stamps import StampError, taken_ns, why_old
+from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
+from jsac_ros.nodes.process import JsacNode
+from jsac_ros.robots.joint_map import JointError, JointMap
+from jsac_ros.ros_graph import publishers_of
+
+# As many messages as a driver publishes between two looks at them, and some more.
+_WRENCHES = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def steady_s(node: JsacNode, stamp, stamps: Stamps, waited_s: float = 0.0) -> float:
+    """When a message that came `waited_s` ago was taken, on the steady clock. Raises StampError."""
+    arrived_ns = node.get_clock().now().nanoseconds - round(waited_s * 1e9)
+    taken = taken_ns(stamp.sec * 1_000_000_000 + stamp.nanosec, arrived_ns, stamps)
+    return time.monotonic() - waited_s - (arrived_ns - taken) * 1e-9
+
+
+class Measurements:
+    """From the robot's topics to the gate, whose lock the caller of `take` and `forget_sources` holds."""
+
+    def __init__(self, node: JsacNode, gate: Gate, names: tuple[str, ...]):
+        """`names`: the robot's joints, in its order."""
+        self._node, self._gate = node, gate
+        self._robot, self._safety = node.config.robot, node.config.safety
+        self.joint_map = JointMap(names)
+        self.joint_problem = self.wrench_problem = ""
+        sensor, polled = qos_profile_sensor_data, {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
+        robot, self._subscriptions = self._robot, list[Subscription]()
+        if topic := robot.speed_scaling_topic:  # before the joint states, which are judged by it
+            self._subscriptions.append(node.create_subscription(Float64, topic, self._on_scaling, sensor, **polled))
+        joints = node.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
+        self._subscriptions.append(joints)
+        if gate.judges_wrench:
+            from geometry_msgs.msg import WrenchStamped  # not above: 1 MB of 80
+
+            self._sensor = node.config.sensors[self._safety.wrench]
+            wrench_topic = self._sensor.topic
+            wrenches = node.create_subscription(WrenchStamped, wrench_topic, self._on_wrench, _WRENCHES, **polled)
+            self._subscriptions.append(wrenches)
+
+    def take(self) -> None:
+        """What has come since the last look."""
+        for subscription in self._subscriptions:
+            take(subscription)
+
+    def forget_sources(self) -> None:
+        """A person has checked the robot: whoever publishes its joint states from now on is their one source."""
+        self.joint_map.sources.forget()
+
+    def _on_scaling(self, message: Float64, _: dict) -> None:
+        self._gate.speed_scaling(message.data)
+
+    def _on_joints(self, message: JointState, info: dict) -> None:
+        robot, now_s = self._robot, time.monotonic()
+        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+        number = info.get("publication_sequence_number")
+        try:
+            taken_s = steady_s(self._node, message.header.stamp, robot.stamps, waited_s)
+            joints = self.joint_map(message.name, message.position, message.velocity, round(taken_s * 1e9), number)
+        except (JointError, StampError) as error:  # as good as none: the limit on their age does the rest
+            self.joint_problem = f"{robot.joint_states_topic}: {error}"
+            self._node.refusals.add(robot.joint_states_topic, error)
+            return
+        self._gate.grippers.heard(message.name, message.position)
+        if (second := self.joint_map.sources.second) and not self._gate.stopped:
+            publishers = ", ".join(publishers_of(self._node, robot.joint_states_topic))
+            self._gate.second_source(f"{second}; publishers: {publishers}")
+        if robot.interface == "twist":  # of a base only who says them counts: no limit of ours is one of its wheels
+            self.joint_problem = ""
+            return
+        if joints is None:
+            if lacking := self.joint_map.lacking:  # else another device's message
+                self.joint_problem = f"{robot.joint_states_topic}: {lacking}"
+            return
+        oldest_s = joints.oldest_ns * 1e-9
+        why = why_old(now_s - oldest_s, waited_s, self._safety.joint_max_age_s, joints.lacks)
+        self.joint_problem = f"{robot.joint_states_topic} is {now_s - oldest_s:.2f} s old{why}" if why else ""
+        self._gate.joints(joints.position, oldest_s)
+
+    def _on_wrench(self, message, info: dict) -> None:
+        """geometry_msgs/WrenchStamped."""
+        sensor, force, torque = self._sensor, message.wrench.force, message.wrench.torque
+        waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+        try:
+            measured_s = steady_s(self._node, message.header.stamp, sensor.stamps, waited_s)
+            wrench = np.array((force.x, force.y, force.z, torque.x, torque.y, torque.z))
+            self._gate.wrench(wrench, message.header.frame_id, measured_s)
+        except ValueError as error:  # as good as none: the limit on its age does the rest
+            self.wrench_problem = f"{sensor.topic}: {error}"
+            self._node.refusals.add(sensor.topic, error)
+        else:
+            self.wrench_problem = ""
