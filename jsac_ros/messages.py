@@ -120,6 +120,15 @@ def from_outputs(where: str, outputs: Iterable[Any], sizes: Mapping[str, int]) -
     return _sized(where, "output", ((output.name, output.values) for output in outputs), sizes, np.float64)
 
 
+def from_velocity(values: Sequence[float], size: int) -> np.ndarray:
+    """`velocity` of a message to a motion, float64 [size]. Raises ValueError if its length differs or a value is not finite."""
+    motion = np.asarray(values, np.float64)
+    if motion.shape != (size,) or not np.isfinite(motion).all():
+        shown = f"{len(values)} values" if len(values) != size else str(motion.tolist())
+        raise ValueError(f"velocity is {shown}; expected {size} finite values")
+    return motion
+
+
 def _floats(values: Any) -> np.ndarray:
     return np.asarray(values, np.float32).reshape(-1)
 

@@ -15,20 +15,13 @@ A process because control must not wait for learning or sampling.
 
 from __future__ import annotations
 
-import queue
 import secrets
 import sys
 import time
-from collections import defaultdict
 
-import numpy as np
-from rclpy.client import Client
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from std_srvs.srv import Trigger
 
 from jsac_ros import elapsed
 from jsac_ros.control import realtime
@@ -38,23 +31,23 @@ from jsac_ros.control.person import Person
 from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
 from jsac_ros.control.recorded_actions import RecordedActions
 from jsac_ros.control.session import Choice, Outcome, Session, View
-from jsac_ros.control.verbs import EVENTS, VERBS, Situation, answer
-from jsac_ros.messages import from_action, from_outputs, to_ns, to_outputs
+from jsac_ros.control.verbs import Situation
+from jsac_ros.messages import from_action, from_outputs, from_velocity, to_ns, to_outputs
 from jsac_ros.msg import Action, AppliedAction, PersonAction, PolicyParameters, SafetyStatus
 from jsac_ros.nodes.acting import Acting
 from jsac_ros.nodes.actor_reports import ActorReports
-from jsac_ros.nodes.polled import Polled, take
+from jsac_ros.nodes.actor_requests import ActorRequests
+from jsac_ros.nodes.driver_topics import DriverTopics
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
+from jsac_ros.nodes.reset_services import ResetServices
 from jsac_ros.nodes.transitions import CLASSES, TransitionSender
 from jsac_ros.report.demonstrations import demonstrations_left, is_demonstration
 from jsac_ros.rig import Rig
-from jsac_ros.ros_types import message_class
 from jsac_ros.run_key import RunKey
 from jsac_ros.tasks.reset import Then
 from jsac_ros.types import Command, Observation
 
 SAFETY_MAX_AGE_S = 0.5
-SERVICE_TIMEOUT_S = 1.0  # a service that a reset wants is called again when it did not answer
 SAFETY_STATES = ("waiting", "ready", "moving", "holding", "stopped")
 MOST_RULES, MOST_CHARACTERS = 16, 300  # of another node's words that are kept
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -85,8 +78,8 @@ class Actor(WorkingNode):
             self.session.evaluation_left = sys.maxsize
         self.sender = TransitionSender(self, self.robot, session, RunKey.of(config))
         self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot, self.clock)
-        self._requests: queue.SimpleQueue = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue = queue.SimpleQueue()  # of services that a reset called
+        self._requests = ActorRequests(self, self.session, self._situation)
+        self._services = ResetServices(self, self.session)
         self._applied: tuple[int, Command] = (-1, self.rig.actions.rest)
         self._safety: tuple[float, SafetyStatus | None] = (0.0, None)
         self._contacts = 0  # that safety had counted at the last tick
@@ -96,10 +89,6 @@ class Actor(WorkingNode):
         self._commands = 0
         self._waits_for = "its networks to be compiled"
         self._holds = ""  # why nothing may move at the newest tick, whether or not an operator has started
-        self._reset_services: dict[str, Client] = {}
-        self._polled: list[Subscription] = []
-        self._service_wanted = self.create_guard_condition(self._call_service)
-        self._called_s = -SERVICE_TIMEOUT_S
         self._connect()
 
     def _connect(self) -> None:
@@ -115,34 +104,6 @@ class Actor(WorkingNode):
             self.create_subscription(PolicyParameters, "policy_parameters", self.acting.on_parameters, _LATCHED)
         if self.follows_clock:
             self.create_subscription(ClockMessage, "/clock", self._on_clock, qos_profile_sensor_data)
-        for verb in (*VERBS, *EVENTS):
-            self.create_service(Trigger, f"~/{verb}", lambda _, response, verb=verb: self._on_request(verb, response))
-
-    def _hear_drivers(self) -> None:
-        config, inputs = self.config, self.inputs
-        # Every frame of a recording is a step: reliable, and deep enough to survive a busy moment.
-        qos = QoSProfile(depth=100) if config.robot.driver == "bag" else qos_profile_sensor_data
-        cameras = defaultdict(list)
-        for name in self.rig.images:
-            source = self.rig.sources[name]
-            cameras[source.topic, source.type].append(name)
-        for (topic, kind), names in cameras.items():
-            self.create_subscription(message_class(kind), topic, self._on_images_of(names), qos)
-        # An executor that wakes for each of 500 joint states a second takes half a core; each tick takes what has come.
-        # A frame of a recording waits for the joint states that belong to it; and how long a message has waited for its
-        # tick is not known where /clock runs at a speed of its own.
-        polled = {} if config.robot.driver == "bag" or self.follows_clock else {"callback_group": Polled()}
-        take_later = [self.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, qos, **polled)]
-        for name in self.rig.sensors:
-            source = self.rig.sources[name]
-            heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info), self._waited_s(info))
-            kind = message_class(source.type, f"sensors.{name}.type")
-            take_later.append(self.create_subscription(kind, source.topic, heard, qos, **polled))
-            if not source.max_age_s:  # said once, perhaps before we came: a latched publisher's last word counts too
-                take_later.append(self.create_subscription(kind, source.topic, heard, _LATCHED, **polled))
-        self._polled = take_later if polled else []
-        if inputs.needs_answers:
-            self.create_subscription(Action, "recorded_action", self._on_recorded_action, 100)
 
     def close(self) -> None:
         super().close()
@@ -171,8 +132,8 @@ class Actor(WorkingNode):
         if self.config.robot.driver == "external":
             self.session.reason = "jsac-ros start"
         else:
-            self._requests.put("start")
-        self._hear_drivers()
+            self._requests.add("start")
+        self._topics = DriverTopics(self, self.rig, self.inputs, self.follows_clock)
         limits = self.config.realtime
         for applied in (
             realtime.freeze_garbage(),
@@ -199,9 +160,9 @@ class Actor(WorkingNode):
             clock = FixedRate(config.control.period_s, self.clock, self.stop)
         ends_s = None
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
-            for subscription in self._polled:
-                take(subscription)
-            events, problem = self._serve_requests(), self._safety_problem()
+            self._topics.take()
+            self._services.answer()
+            events, problem = self._requests.serve(), self._safety_problem()
             if self._contact() and self.session.state == "acting":  # what is seen now is what the contact led to
                 events, problem = (*events, CONTACT), ""
             view = self.inputs.view(tick, clock.frame if by_frame else None, events, problem)
@@ -275,9 +236,7 @@ class Actor(WorkingNode):
         if self.session.failed:
             self.get_logger().error(self.session.failed)
             self.session.failed = ""
-        if self.session.service and time.monotonic() - self._called_s > SERVICE_TIMEOUT_S:
-            self._called_s = time.monotonic()  # one call at a time; called again when it was not answered
-            self._service_wanted.trigger()
+        self._services.request()
 
     def _safety_problem(self) -> str:
         if self.config.shadow:
@@ -296,50 +255,7 @@ class Actor(WorkingNode):
         self._contacts = next((count for name, count in counts if name == CONTACT), 0)
         return self._contacts > before
 
-    def _serve_requests(self) -> tuple[str, ...]:
-        """Does what was asked for; -> what a person said since the tick before."""
-        session, events = self.session, []
-        while not self._answers.empty():
-            service, answer = self._answers.get()
-            self._called_s = -SERVICE_TIMEOUT_S
-            if service == session.service and answer is not None:
-                session.answered(answer.success, answer.message)
-        while not self._requests.empty():
-            verb = self._requests.get()
-            if verb in EVENTS:
-                events.append(verb)
-            elif verb in ("start", "reset"):
-                session.start()
-            elif verb == "resume" and session.state == "paused":
-                session.start()
-            elif verb == "pause":
-                session.pause()
-            elif verb == "stop":
-                session.stop()
-            elif verb == "evaluate":
-                session.evaluation_left += 1
-        return tuple(events)
-
     # -- executor ------------------------------------------------------------------------------------------------
-
-    def _call_service(self) -> None:
-        """What the reset wants, in this thread: making a client takes a moment that the control thread has not."""
-        name = self.session.service
-        if not name:
-            return
-        client = self._reset_services.get(name)
-        if client is None:
-            client = self._reset_services[name] = self.create_client(Trigger, name)
-        if client.service_is_ready():
-            client.call_async(Trigger.Request()).add_done_callback(lambda future: self._answers.put((name, future.result())))
-        else:
-            self._called_s = -SERVICE_TIMEOUT_S
-
-    def _on_request(self, verb: str, response):
-        success, message = answer(verb, self._situation())
-        if success:
-            self._requests.put(verb)
-        return self.answered(verb, response, success, message)
 
     def _situation(self) -> Situation:
         _, safety = self._safety
@@ -350,7 +266,7 @@ class Actor(WorkingNode):
         self.clock.set(to_ns(message.clock))
 
     def _on_applied(self, message: AppliedAction) -> None:
-        motion = self._motion_of(message.velocity)
+        motion = from_velocity(message.velocity, self.rig.robot.motion_size)
         sizes = dict.fromkeys(self.rig.grippers, 1)
         outputs = from_outputs("applied_action", message.outputs, sizes) if message.outputs else {}
         self._applied = (message.tick, Command(motion, outputs))
@@ -362,31 +278,7 @@ class Actor(WorkingNode):
         message.reason = message.reason[:MOST_CHARACTERS]
         self._safety = (time.monotonic(), message)
         if message.emergency_stop and self.config.robot.driver == "external" and self.session.state != "stopped":
-            self._requests.put("stop")  # after a release, a person starts it again
-
-    def _on_images_of(self, cameras: list[str]):
-        """These share a topic."""
-
-        def on_image(message, info: dict) -> None:
-            for name in cameras:
-                self.inputs.on_image(name, message, _published_ns(info), _number(info))
-
-        return on_image
-
-    def _on_joints(self, message: JointState, info: dict) -> None:
-        self.inputs.on_joints(message, _published_ns(info), self._waited_s(info), _number(info))
-
-    def _on_recorded_action(self, message: Action) -> None:
-        """Without a velocity: nothing had been commanded yet."""
-        command = None
-        if len(message.velocity):
-            sizes = {name: 1 for name in self.rig.grippers if name in {output.name for output in message.outputs}}
-            command = Command(self._motion_of(message.velocity), from_outputs("recorded_action", message.outputs, sizes))
-        self.inputs.on_recorded_action(to_ns(message.observation_stamp), command)
-
-    def _waited_s(self, info: dict) -> float:
-        """Since a message came; 0 with /clock, whose seconds are not this computer's."""
-        return 0.0 if self.follows_clock else max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
+            self._requests.add("stop")  # after a release, a person starts it again
 
     # A person has taken over: where a message cannot be used the robot rests, and the policy does not continue.
 
@@ -400,26 +292,8 @@ class Actor(WorkingNode):
 
     def _on_human(self, message: Float64MultiArray) -> None:
         self.person.says(lambda _: {}, time.monotonic())
-        motion = self._motion_of(message.data)
+        motion = from_velocity(message.data, self.rig.robot.motion_size)
         self.person.says(lambda sensed: self.rig.actions.of_motion(motion, sensed), time.monotonic())
-
-    def _motion_of(self, values) -> np.ndarray:
-        """Raises ValueError where these are not the finite values of a motion."""
-        motion, size = np.asarray(values, np.float64), self.rig.robot.motion_size
-        if motion.shape != (size,) or not np.isfinite(motion).all():
-            shown = f"{len(values)} values" if len(values) != size else str(motion.tolist())
-            raise ValueError(f"velocity is {shown}; expected {size} finite values")
-        return motion
-
-
-def _published_ns(info: dict) -> int:
-    """When the message was published, by its publisher's clock; 0 where the middleware does not tell."""
-    return info.get("source_timestamp") or 0
-
-
-def _number(info: dict) -> int | None:
-    """Which its publisher gave the message; None where the middleware does not tell."""
-    return info.get("publication_sequence_number")
 
 
 def main(args=None) -> int:
