@@ -56,7 +56,7 @@ def accelerations(knows_the_cycle):
     rig, rng, period = rig_of(safety__max_joint_speed_rad_s=0.3), np.random.default_rng(3), 0.008
     gate, sim = gate_of(rig.config, rig.robot), SimArm(rig.robot, rig.robot.home, "trajectory", 40.0)
     if not knows_the_cycle:
-        gate._cycle = None
+        gate._last.cycle = None
     now, due, qd, mail = 10.0, 10.1, [], []
     for k in range(2000):
         cycle_s = 10.0 + k * period

@@ -19,6 +19,7 @@ from jsac_ros.control.safety.bounds import Bounds, bounds_of
 from jsac_ros.control.safety.contact import Contact, contact_of
 from jsac_ros.control.safety.cycle import ControllerCycle
 from jsac_ros.control.safety.grippers import GripperGates
+from jsac_ros.control.safety.last_motion import LastMotion
 from jsac_ros.control.safety.rules import GateInputs, RuleLimits, applying, refused, rule_limits_of, usable
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
 from jsac_ros.control.safety.travel import Travel
@@ -63,7 +64,7 @@ class Gate:
         """`cycle` None: the robot gets velocities, which it follows at once. `same_clock`: the stamps of the robot's
         controller are on this computer's clock, or close to it."""
         self.bounds, self.limits, self.rule_limits = bounds, limits, rule_limits
-        self._cycle, self._same_clock, self._contact = cycle, same_clock, contact
+        self._same_clock, self._contact = same_clock, contact
         self.grippers = grippers or GripperGates({})
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}  # of the rules that demand rest now
@@ -71,14 +72,10 @@ class Gate:
         self._n = len(limits.speed)
         self._at_rest = np.zeros(self._n)
         self._inputs = GateInputs(now_s=0.0)
-        self._speed_share = 1.0  # share of the commanded speed at which the robot moves
         self._q: np.ndarray | None = None  # as measured
         self._commanded: np.ndarray | None = None  # the commanded position then
         self._travel = Travel(self._n)
-        self._motion: Motion | None = None  # as sent
-        self._begins_s: float | None = None  # of that motion; see Decision
-        self._motion_s = 0.0  # time on the motion's clock, which the robot's speed scaling slows
-        self._stepped_s: float | None = None
+        self._last = LastMotion(self._n, cycle)
         self._released = False  # the next joint state is accepted whatever its values
         self._holds_position = False  # the robot has stopped by itself and has nothing to resume
 
@@ -112,7 +109,7 @@ class Gate:
         """0 to 100, as published by the robot's driver. Anything else holds the robot; the last valid one stays in force."""
         self._update(speed_scaling=percent)
         if usable(percent):
-            self._speed_share = min(percent / FULL_SPEED_PERCENT, 1.0)
+            self._last.speed_share = min(percent / FULL_SPEED_PERCENT, 1.0)
 
     def dead_man_held(self, now_s: float, held: bool) -> None:
         self._update(dead_man_s=now_s if held else None)
@@ -150,17 +147,17 @@ class Gate:
             if measured_s < before_s:  # out of order
                 return
             before = self._commanded
-            way = np.zeros(self._n) if before is None else np.abs(self._commanded_at(measured_s) - before)
+            way = np.zeros(self._n) if before is None else np.abs(self._last.position(measured_s) - before)
             if np.any(np.abs(q - self._q) > self._joint_jump_rad + way):
                 self._update(jumped=True)
                 return
-            expected = way * self._speed_share if self._slowed else way
+            expected = way * self._last.speed_share if self._last.slowed else way
             self._travel.passed(expected, np.abs(q - self._q), measured_s - before_s)
         self._q, self._released = q, False
-        self._commanded = self._commanded_at(measured_s)
+        self._commanded = self._last.position(measured_s)
         self._update(joints_s=measured_s, jumped=False)
-        if self._cycle:
-            self._cycle.heard(measured_s)
+        if self._last.cycle:
+            self._last.cycle.heard(measured_s)
         if self._contact:
             self._contact.passed(q)
 
@@ -193,25 +190,25 @@ class Gate:
             self.counts[refusal] += 1
         if refusal or resting:
             rules = (*resting, refusal) if refusal else tuple(resting)
-            return Decision(self._at_rest, rules, bool(refusal) or moves, self._yield(now_s), self._begins_s)
+            return Decision(self._at_rest, rules, bool(refusal) or moves, self._yield(now_s), self._last.begins_s)
         return self._shaped(now_s, np.asarray(velocity, np.float64))
 
     def wait_s(self, now_s: float) -> float:
         """How long a decision should wait, so that it is known when the robot's controller begins the motion."""
-        return self._cycle.wait_s(now_s) if self._cycle else 0.0
+        return self._last.cycle.wait_s(now_s) if self._last.cycle else 0.0
 
     def watch(self, now_s: float) -> Decision:
         """The decision without a command: whether a rule demands rest now."""
         resting = self._rules(now_s)
         motion = self._yield(now_s) if resting else None
-        return Decision(self.velocity(now_s), tuple(resting), motion is not None, motion, self._begins_s)
+        return Decision(self.velocity(now_s), tuple(resting), motion is not None, motion, self._last.begins_s)
 
     def velocity(self, now_s: float) -> np.ndarray:
         """[N]: the velocity of the last motion at `now_s`, for interfaces that take velocities."""
-        return self._at_rest if self._motion is None else self._motion.at(self._motion_time(now_s))[1]
+        return self._last.velocity(now_s)
 
     def moving(self, now_s: float) -> bool:
-        return self._motion is not None and self._motion_time(now_s) < self._motion.start_s + self._motion.duration_s
+        return self._last.moving(now_s)
 
     @property
     def rest_s(self) -> float:
@@ -245,39 +242,16 @@ class Gate:
         motion, rules = shape(velocity, start, starts, self.rule_limits.command_max_age_s, self.limits, self.bounds)
         self.counts.update(rules)
         if motion is None:
-            return Decision(self._at_rest, rules, bool(np.any(velocity)), self._rest(now_s), self._begins_s)
+            return Decision(self._at_rest, rules, bool(np.any(velocity)), self._rest(now_s), self._last.begins_s)
         changed = bool(np.abs(motion.cruise - velocity).max(initial=0.0) > CHANGED)
-        return Decision(motion.cruise, rules, changed, self._send(motion, now_s), self._begins_s)
-
-    def _commanded_at(self, now_s: float) -> np.ndarray | None:
-        """[N]: the commanded position at `now_s`; None before the first motion."""
-        return None if self._motion is None else self._motion.at(self._motion_time(now_s))[0]
+        return Decision(motion.cruise, rules, changed, self._send(motion, now_s), self._last.begins_s)
 
     def _update(self, **what) -> None:
         self._inputs = self._inputs._replace(**what)
 
-    def _motion_time(self, now_s: float) -> float:
-        """The time on the motion's clock. The trajectory controller slows it with the robot's speed scaling; a
-        velocity is not scaled, and a clock that stood still would repeat it indefinitely."""
-        passed = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
-        return self._motion_s + passed * (self._speed_share if self._cycle else 1.0)
-
-    @property
-    def _slowed(self) -> bool:
-        """Whether the robot moves less than its velocity commands: they are not slowed down with it as trajectories are."""
-        return self._cycle is None and self._speed_share < 0.99
-
-    def _begin(self, now_s: float) -> float:
-        """The time on the motion's clock when the robot begins a motion that is sent now."""
-        return self._motion_time(self._cycle.next_s(now_s) if self._cycle else now_s)
-
-    def _advance(self, now_s: float) -> None:
-        self._motion_s = self._motion_time(now_s)
-        self._stepped_s = now_s
-
     def _rules(self, now_s: float, moves: bool = False) -> dict[str, str]:
         """Name -> reason of each rule that demands rest now; counts a rule when it starts to."""
-        self._advance(now_s)
+        self._last.advance(now_s)
         self._check_following(now_s)
         moving = moves or self.moving(now_s)
         if contact := self._contact:
@@ -296,36 +270,37 @@ class Gate:
     def _check_following(self, now_s: float) -> None:
         if self._q is None or not self.moving(now_s) or now_s - self._inputs.joints_s > self.rule_limits.joint_max_age_s:
             return
-        q, v, _ = self._motion.at(self._motion_s)
-        elsewhere = not self._slowed and np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad)
+        q, v, _ = self._last.motion.at(self._last.time_s)
+        elsewhere = not self._last.slowed and np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad)
         if elsewhere or self._travel.stands(self._following_rad):
             self._update(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
         """Where a new motion begins; and [S, N], all positions where the robot may be."""
-        rest, time_s = self._at_rest, self._begin(now_s)
+        rest, time_s = self._at_rest, self._last.next_begin(now_s)
         if not self.moving(now_s):
             place = rest if self.bounds is None else self._q  # a base has no joint limits; its path counts from zero
             return Start(time_s, place, rest, rest), place[None]
-        q, v, acc = self._motion.at(time_s)
+        q, v, acc = self._last.motion.at(time_s)
         if self.bounds is None:
             return Start(time_s, q, v, acc), q[None]
-        measured = self._measured_then(now_s + time_s - self._motion_s, v)
-        forgotten = 1.0 if self._slowed else min((time_s - self._motion.start_s) / _FORGET_S, 1.0)
+        measured = self._measured_then(now_s + time_s - self._last.time_s, v)
+        forgotten = 1.0 if self._last.slowed else min((time_s - self._last.motion.start_s) / _FORGET_S, 1.0)
         q = q + (measured - q) * forgotten
         return Start(time_s, q, v, acc), np.stack((q, measured))
 
     def _send(self, motion: Motion, now_s: float) -> Motion:
-        self._begins_s = self._cycle.next_s(now_s) if self._continues(now_s) else None
-        self._motion, self._holds_position = motion, False
+        self._last.replace(motion, self._last.cycle.next_s(now_s) if self._continues(now_s) else None)
+        self._holds_position = False
         return motion
 
     def _continues(self, now_s: float) -> bool:
         """Whether the robot's controller follows the previous motion, so that the next may continue its path. At rest, or if
         the robot is held back, a motion begins at the measured position: from the commanded one the robot would jump."""
-        if self._cycle is None or not self._cycle.known or not self._same_clock or not self.moving(now_s):
+        cycle = self._last.cycle
+        if cycle is None or not cycle.known or not self._same_clock or not self.moving(now_s):
             return False
-        q, v, _ = self._motion.at(self._motion_s)
+        q, v, _ = self._last.motion.at(self._last.time_s)
         behind = np.abs(q - self._measured_then(now_s, v))
         return bool(np.all(behind <= _LAG_RAD + _LAG_S * np.abs(v)))
 
@@ -345,23 +320,22 @@ class Gate:
         """The quickest way to rest; None if the robot is at rest or already on it."""
         if self.reasons.keys() & {"program_stopped", "safety_mode"}:
             return self._hold_position()
-        if not self.moving(now_s):
+        if not self.moving(now_s) or self._last.braking:
             return None
-        if self._motion_s - self._motion.start_s >= sum(s.duration_s for s in self._motion.segments[:-1]):
-            return None
-        begin_s = self._begin(now_s)
-        return self._send(stop(begin_s, *self._motion.at(begin_s), self.limits), now_s)
+        begin_s = self._last.next_begin(now_s)
+        return self._send(stop(begin_s, *self._last.motion.at(begin_s), self.limits), now_s)
 
     def _hold_position(self) -> Motion | None:
         """Once, when the robot's own safety or its program stops it: a motion that stays at its position.
 
         It replaces the motion that the program would otherwise resume."""
-        if self._holds_position or self._motion is None:
+        last = self._last
+        if self._holds_position or last.motion is None:
             return None
-        place = self._motion.at(self._motion_s)[0] if self._q is None else self._q
-        self._motion, self._begins_s = stop(self._motion_s, place, self._at_rest, self._at_rest, self.limits), None
+        place = last.motion.at(last.time_s)[0] if self._q is None else self._q
+        last.replace(stop(last.time_s, place, self._at_rest, self._at_rest, self.limits))
         self._holds_position = True
-        return self._motion
+        return last.motion
 
 
 def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
