@@ -1,4 +1,4 @@
-"""Configurations as ROS 2 parameters: files, trees and single overrides to the models of `config.py`, and back.
+"""Configurations as ROS 2 parameters: files, trees and single overrides to the models of `config`, and back.
 
 The YAML is a ROS 2 parameter file (`/**: ros__parameters: {section: {field: value}}`), so `ros2 launch`, `ros2 param`
 and this module read the same thing. Only this module maps names in a file to fields in Python.

@@ -1,0 +1,39 @@
+"""What every section of a configuration is made of: its model, the types of its fields, its errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+Floats = tuple[float, ...]
+Pixels = Annotated[int, Field(ge=0, le=16_384)]
+Stamps = Literal["header", "arrival"]  # from what ages count: control/stamps.py
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+def Between(low: float, high: float, off: bool = False):
+    """A number in [low, high]. With `off`, 0 is allowed too and disables the limit; no other value does."""
+
+    def check(value: float) -> float:
+        if not (low <= value <= high or (off and value == 0)):
+            raise ValueError(f"expected {'0 (off) or ' if off else ''}{low:g} to {high:g}")
+        return value
+
+    return Annotated[float, AfterValidator(check)]
+
+
+class ConfigError(ValueError):
+    """One line with the field, its value and what was expected; one line per error."""
+
+
+class NoRoom(ConfigError):
+    """The disk is full: nothing has to be changed but the room on it."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
