@@ -12,17 +12,18 @@ from jsac_ros.nodes.gripper_commands import gripper_commands_of
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.nodes.robot_commands import commands_of
 from jsac_ros.robots.gripper import grippers_of
+from jsac_ros.robots.robot import Robot
 from jsac_ros.ros_graph import publishers_of
 
 
 class Drivers:
     """Commands go out under the gate's lock; `look` needs none."""
 
-    def __init__(self, node: JsacNode, names: tuple[str, ...]):
-        """`names`: the robot's joints, in its order. Raises ConfigError if a gripper's interface is not installed."""
+    def __init__(self, node: JsacNode, robot: Robot):
+        """Raises ConfigError if a gripper's interface is not installed."""
         config = node.config
         self._node = node
-        self._robot = commands_of(node, config.robot, names, config.safety.max_joint_jerk_rad_s3 > 0)
+        self._robot = commands_of(node, config.robot, robot.names, config.safety.max_joint_jerk_rad_s3 > 0)
         self._grippers = {name: gripper_commands_of(node, gripper) for name, gripper in grippers_of(config).items()}
         self.others: tuple[str, ...] = ()  # a line for each node that also commands the robot
         self.unheard = ""  # why the robot's driver does not hear us; "" if it does

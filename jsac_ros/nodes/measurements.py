@@ -19,6 +19,7 @@ from jsac_ros.control.stamps import StampError, taken_ns, why_old
 from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.robots.joint_map import JointError, JointMap
+from jsac_ros.robots.robot import Robot
 from jsac_ros.ros_graph import publishers_of
 
 # As many messages as a driver publishes between two looks at them, and some more.
@@ -35,23 +36,20 @@ def steady_s(node: JsacNode, stamp, stamps: Stamps, waited_s: float = 0.0) -> fl
 class Measurements:
     """From the robot's topics to the gate, whose lock the caller of `take` and `forget_sources` holds."""
 
-    def __init__(self, node: JsacNode, gate: Gate, names: tuple[str, ...]):
-        """`names`: the robot's joints, in its order."""
-        self._node, self._gate = node, gate
-        self._robot, self._safety = node.config.robot, node.config.safety
-        self.joint_map = JointMap(names)
+    def __init__(self, node: JsacNode, gate: Gate, robot: Robot):
+        self._node, self._gate, self._config = node, gate, node.config
+        self.joint_map = JointMap(robot.names)
         self.joint_problem = self.wrench_problem = ""
         sensor, polled = qos_profile_sensor_data, {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
-        robot, self._subscriptions = self._robot, list[Subscription]()
-        if topic := robot.speed_scaling_topic:  # before the joint states, which are judged by it
+        config, self._subscriptions = node.config, list[Subscription]()
+        if topic := config.robot.speed_scaling_topic:  # before the joint states, which are judged by it
             self._subscriptions.append(node.create_subscription(Float64, topic, self._on_scaling, sensor, **polled))
-        joints = node.create_subscription(JointState, robot.joint_states_topic, self._on_joints, sensor, **polled)
+        joints = node.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, sensor, **polled)
         self._subscriptions.append(joints)
         if gate.judges_wrench:
             from geometry_msgs.msg import WrenchStamped  # not above: 1 MB of 80
 
-            self._sensor = node.config.sensors[self._safety.wrench]
-            wrench_topic = self._sensor.topic
+            wrench_topic = config.sensors[config.safety.wrench].topic
             wrenches = node.create_subscription(WrenchStamped, wrench_topic, self._on_wrench, _WRENCHES, **polled)
             self._subscriptions.append(wrenches)
 
@@ -68,7 +66,7 @@ class Measurements:
         self._gate.speed_scaling(message.data)
 
     def _on_joints(self, message: JointState, info: dict) -> None:
-        robot, now_s = self._robot, time.monotonic()
+        robot, now_s = self._config.robot, time.monotonic()
         waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
         number = info.get("publication_sequence_number")
         try:
@@ -90,13 +88,13 @@ class Measurements:
                 self.joint_problem = f"{robot.joint_states_topic}: {lacking}"
             return
         oldest_s = joints.oldest_ns * 1e-9
-        why = why_old(now_s - oldest_s, waited_s, self._safety.joint_max_age_s, joints.lacks)
+        why = why_old(now_s - oldest_s, waited_s, self._config.safety.joint_max_age_s, joints.lacks)
         self.joint_problem = f"{robot.joint_states_topic} is {now_s - oldest_s:.2f} s old{why}" if why else ""
         self._gate.joints(joints.position, oldest_s)
 
     def _on_wrench(self, message, info: dict) -> None:
         """geometry_msgs/WrenchStamped."""
-        sensor, force, torque = self._sensor, message.wrench.force, message.wrench.torque
+        sensor, force, torque = self._config.sensors[self._config.safety.wrench], message.wrench.force, message.wrench.torque
         waited_s = max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
         try:
             measured_s = steady_s(self._node, message.header.stamp, sensor.stamps, waited_s)

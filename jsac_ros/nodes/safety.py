@@ -70,8 +70,8 @@ class Safety(JsacNode):
         self._shown = ("waiting", "")
         self._ticks = 0
         self._timings = {"lateness": Timing(), "done": Timing(), "command": Timing()}
-        self._drivers = Drivers(self, robot.names)
-        self._measurements = Measurements(self, self._gate, robot.names)
+        self._drivers = Drivers(self, robot)
+        self._measurements = Measurements(self, self._gate, robot)
         self._make_topics()
         if why := os.environ.get("JSAC_SAFETY_LATCHED", ""):
             self._gate.emergency_stop(why)
