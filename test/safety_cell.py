@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import domains
@@ -11,7 +12,9 @@ from gate_cases import LIMITS
 from rig_cases import HOME
 
 from jsac_ros import dds
-from jsac_ros.bench.observer import Driver, Observer
+from jsac_ros.bench.observer import Observer
+from jsac_ros.control.rate import FixedRate
+from jsac_ros.msg import Action
 from jsac_ros.parameters import dump, from_parameters
 
 SYSTEM = {
@@ -27,6 +30,26 @@ SYSTEM = {
 }
 os.environ |= dds.discovery() | dds.profile()  # as a system has it; for the observer, too
 ENVIRONMENT = dict(os.environ)
+
+
+class Driver:
+    """Commands in the actor's place: `velocity(k)` rad/s [N] for tick k, at the control rate, until `stop`."""
+
+    def __init__(self, observer, velocity):
+        self._observer, self._velocity = observer, velocity
+        self._rate = FixedRate(observer.config.control.period_s)
+        self._thread = threading.Thread(target=self._drive, daemon=True)
+        self._thread.start()
+
+    def _drive(self):
+        while (tick := self._rate.wait()) is not None:
+            message = Action(tick=tick.number, policy_version=-1, velocity=list(map(float, self._velocity(tick.number))))
+            message.header.stamp = self._observer.node.get_clock().now().to_msg()
+            self._observer.command.publish(message)
+
+    def stop(self):
+        self._rate.stop()
+        self._thread.join()
 
 
 class Cell:

@@ -9,7 +9,6 @@ from jsac_ros.config import ConfigError
 from jsac_ros.replay import format as files
 
 BILLION = "a: &a [x,x]\n" + "".join(f"{b}: &{b} [*{a},*{a}]\n" for a, b in zip("abcdefghij", "bcdefghijk"))
-BLOCK = "/**:\n  ros__parameters:\n"
 BAD_YAML = {
     "aliases of aliases": (BILLION, r"an alias \(\*a\); expected values written out"),
     "depth": ("[" * 40 + "]" * 40, "nested deeper than 32"),

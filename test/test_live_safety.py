@@ -14,11 +14,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from rig_cases import WRENCH
-from safety_cell import ENVIRONMENT, SYSTEM, Cell
+from safety_cell import ENVIRONMENT, SYSTEM, Cell, Driver
 from std_msgs.msg import Bool, Float64, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from jsac_ros.bench.observer import Driver, SecondSource
+from jsac_ros.bench.observer import SecondSource
 from jsac_ros.parameters import dump, from_parameters
 
 SIX = tuple(f"wrench.{part}.{axis}" for part in ("force", "torque") for axis in "xyz")  # as the simulator measures it

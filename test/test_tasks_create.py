@@ -8,8 +8,6 @@ from jsac_ros.baseline import measure
 from jsac_ros.config import ConfigError
 from jsac_ros.parameters import load
 
-STILL = np.zeros(2)
-
 
 def score(share, **task):
     rig = rig_of(BASE, **{f"task__{name}": value for name, value in task.items()})

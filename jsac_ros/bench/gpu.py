@@ -24,7 +24,7 @@ from jsac_ros.bench.update import SCANNED, measure_ours, measure_torch, median_m
 
 JAX_VARIANTS = ("ours", "ours_bfloat16", "ours_scan", "ours_bfloat16_scan")
 TORCH_VARIANTS = ("torch_eager", "torch_channels_last", "torch_compiled")
-PREFETCH_SHAPE = ACT_SHAPE = "96x96x9_b128"
+ONE_SHAPE = "96x96x9_b128"  # of what is measured at one shape only
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     variants = JAX_VARIANTS + (TORCH_VARIANTS if importlib.util.find_spec("torch") else ())
     for part in ("device", *variants, "act", "prefetch"):
         print(f"{part} ...", flush=True)
-        for shape in shapes if part in variants else [PREFETCH_SHAPE]:
+        for shape in shapes if part in variants else [ONE_SHAPE]:
             line = _measured(part, shape, until_s)
             if line is None:
                 found["not_measured"].append(f"{part} {shape}")

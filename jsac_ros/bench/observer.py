@@ -200,26 +200,6 @@ class Observer:
         self._thread.join()
 
 
-class Driver:
-    """Commands in the actor's place: `velocity(k)` rad/s [N] for tick k, at the control rate, until `stop`."""
-
-    def __init__(self, observer: Observer, velocity: Callable[[int], np.ndarray]):
-        self._observer, self._velocity = observer, velocity
-        self._rate = FixedRate(observer.config.control.period_s)
-        self._thread = threading.Thread(target=self._drive, daemon=True)
-        self._thread.start()
-
-    def _drive(self) -> None:
-        while (tick := self._rate.wait()) is not None:
-            message = Action(tick=tick.number, policy_version=-1, velocity=list(map(float, self._velocity(tick.number))))
-            message.header.stamp = self._observer.node.get_clock().now().to_msg()
-            self._observer.command.publish(message)
-
-    def stop(self) -> None:
-        self._rate.stop()
-        self._thread.join()
-
-
 class SecondSource:
     """Repeats the joint state of the moment, at rest, between the driver's messages and as often, until `stop`."""
 

@@ -30,6 +30,7 @@ from jsac_ros.control.inputs import FrameClock, Inputs
 from jsac_ros.control.person import Person
 from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
 from jsac_ros.control.recorded_actions import RecordedActions
+from jsac_ros.control.safety import STATES as SAFETY_STATES
 from jsac_ros.control.session import Choice, Outcome, Session, View
 from jsac_ros.control.verbs import Situation
 from jsac_ros.messages import from_action, from_outputs, from_velocity, to_ns, to_outputs
@@ -48,7 +49,6 @@ from jsac_ros.tasks.reset import Then
 from jsac_ros.types import Command, Observation
 
 SAFETY_MAX_AGE_S = 0.5
-SAFETY_STATES = ("waiting", "ready", "moving", "holding", "stopped")
 MOST_RULES, MOST_CHARACTERS = 16, 300  # of another node's words that are kept
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 

@@ -15,18 +15,9 @@ import rclpy
 from std_srvs.srv import Trigger
 
 from jsac_ros import dds, domain
+from jsac_ros.control.verbs import EVENTS, VERBS
 
-SERVICES = {
-    "start": "actor/start",
-    "pause": "actor/pause",
-    "resume": "actor/resume",
-    "stop": "actor/stop",
-    "reset": "actor/reset",
-    "evaluate": "actor/evaluate",
-    "continue": "actor/continue",
-    "success": "actor/success",
-    "failure": "actor/failure",
-    "discard": "actor/discard",
+SERVICES = {verb: f"actor/{verb}" for verb in (*VERBS, *EVENTS)} | {
     "checkpoint": "learner/checkpoint",
     "emergency-stop": "safety/emergency_stop",
     "release": "safety/release",

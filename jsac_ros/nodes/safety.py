@@ -70,6 +70,7 @@ class Safety(JsacNode):
         self._shown = ("waiting", "")
         self._ticks = 0
         self._timings = {"lateness": Timing(), "done": Timing(), "command": Timing()}
+        self._watcher = threading.Thread(target=self._watch_on, name="watch")
         self._drivers = Drivers(self, robot)
         self._measurements = Measurements(self, self._gate, robot)
         self._make_topics()
@@ -301,14 +302,13 @@ class Safety(JsacNode):
     # -- life ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        self._thread = threading.Thread(target=self._watch_on, name="watch")
-        self._thread.start()
+        self._watcher.start()
         super().run()
 
     def close(self) -> None:
         self._rate.stop()
-        if hasattr(self, "_thread"):
-            self._thread.join()
+        if self._watcher.is_alive():
+            self._watcher.join()
         if folder := os.environ.get("JSAC_RUN_FOLDER", ""):
             self.written(SAFETY_FILE, lambda: write_histograms(Path(folder) / SAFETY_FILE, self._timings))
 

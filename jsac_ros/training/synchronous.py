@@ -171,10 +171,6 @@ class Training:
             return random_action(key, self.spaces)
         return self._act(self.learner.policy_params(), observation, key, False)
 
-    def best_action(self, observation: Observation) -> Action:
-        """An action without exploration, with the newest parameters."""
-        return self._act(self.learner.policy_params(), observation, np.zeros(2, np.uint32), True)
-
     def _ways(self, params: Params) -> dict[str, Choose]:
         """The kinds of actions that an evaluation uses: "best", and if configured "sampled", as in exploration."""
 

@@ -4,6 +4,6 @@
 `shape`: the motion for a command; `gate` combines them and keeps the last command.
 """
 
-from jsac_ros.control.safety.gate import Decision, Gate, gate_of
+from jsac_ros.control.safety.gate import STATES, Decision, Gate, gate_of
 
-__all__ = ["Decision", "Gate", "gate_of"]
+__all__ = ["STATES", "Decision", "Gate", "gate_of"]

@@ -37,6 +37,9 @@ _FORGET_S = 1.0
 _SAME_M = 1e-4  # two openings closer than this are equal
 
 
+STATES = ("waiting", "ready", "moving", "holding", "stopped")  # of SafetyStatus
+
+
 class Decision(NamedTuple):
     velocity: np.ndarray  # [N], the commanded target velocity
     rules: tuple[str, ...]  # that acted
@@ -222,7 +225,7 @@ class Gate:
         return self._inputs.stopped
 
     def state(self, now_s: float) -> tuple[str, str]:
-        """For SafetyStatus: one of waiting, ready, moving, holding, stopped; and the reason."""
+        """One of STATES, and the reason."""
         reasons = "; ".join(self.reasons.values())
         if self._inputs.stopped:
             return "stopped", reasons
