@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rig_cases import HOME, rig_of
 
+from jsac_ros.sim.controller import JointController
 from jsac_ros.sim.faults import FAULTS, Faults, parse_fault
 from jsac_ros.sim.kinematic.arm import SimArm
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
@@ -118,8 +119,9 @@ def test_points_already_past_are_left_out_and_what_has_ended_is_refused():
     trajectory = ramp_to_rest(0.3, 0.4)
     sim.command_trajectory(sim.arm.names, trajectory, starts_in_s=-0.2)
     np.testing.assert_allclose(run(sim, 1.0)[-1][0], trajectory.positions[-1], atol=1e-4)
-    with pytest.raises(CommandRefused, match="ends 9.600 s in the past"):
-        sim.command_trajectory(sim.arm.names, trajectory, starts_in_s=-10.0)
+    for controller in (sim, JointController(ROBOT, "trajectory", ACCELERATION)):
+        with pytest.raises(CommandRefused, match="ends 9.600 s in the past"):
+            controller.command_trajectory(sim.arm.names, trajectory, starts_in_s=-10.0)
 
 
 def test_a_first_point_that_is_due_counts_in_the_place_of_the_measured_state():

@@ -227,7 +227,7 @@ CALLS = {
 }  # fmt: skip
 QUALITIES = {
     "qos_profile_sensor_data": "best effort", "_WRENCHES": "best effort, the newest 50",
-    "_LATCHED": "latched", "latched": "latched",
+    "LATCHED": "latched",
 }  # fmt: skip
 
 

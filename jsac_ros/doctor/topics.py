@@ -13,10 +13,10 @@ from jsac_ros import dds
 from jsac_ros.config import SystemConfig
 from jsac_ros.control.arrivals import are_lost, cure
 from jsac_ros.doctor.finding import Finding, graded
+from jsac_ros.rig import JOINTS
 
 LISTEN_S = 4.0
 TIMEOUT_S = 16.0
-JOINTS = "joints"
 BLACK, WHITE = 25.0, 230.0  # of 255: mean of an image that is too dark, too bright
 AHEAD_S = 0.005  # a clock that NTP keeps differs by less; more is amber
 FAR_S = 0.05  # messages whose stamps are further ahead are refused (control/stamps.py)

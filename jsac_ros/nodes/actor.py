@@ -19,7 +19,7 @@ import secrets
 import sys
 import time
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Float64MultiArray
 
@@ -40,6 +40,7 @@ from jsac_ros.nodes.actor_reports import ActorReports
 from jsac_ros.nodes.actor_requests import ActorRequests
 from jsac_ros.nodes.driver_topics import DriverTopics
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.nodes.reset_services import ResetServices
 from jsac_ros.nodes.transitions import CLASSES, TransitionSender
 from jsac_ros.report.demonstrations import demonstrations_left, is_demonstration
@@ -50,7 +51,6 @@ from jsac_ros.types import Command, Observation
 
 SAFETY_MAX_AGE_S = 0.5
 MOST_RULES, MOST_CHARACTERS = 16, 300  # of another node's words that are kept
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Actor(WorkingNode):
@@ -101,7 +101,7 @@ class Actor(WorkingNode):
         self.create_subscription(PersonAction, "person_action", self._on_person, 1)
         self.create_subscription(Float64MultiArray, "human_action", self._on_human, 1)
         if config.learner.policy_topic:
-            self.create_subscription(PolicyParameters, "policy_parameters", self.acting.on_parameters, _LATCHED)
+            self.create_subscription(PolicyParameters, "policy_parameters", self.acting.on_parameters, LATCHED)
         if self.follows_clock:
             self.create_subscription(ClockMessage, "/clock", self._on_clock, qos_profile_sensor_data)
 

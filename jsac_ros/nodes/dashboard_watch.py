@@ -15,8 +15,9 @@ from jsac_ros.dashboard.projection import Overlay
 from jsac_ros.dashboard.ticks import Strip
 from jsac_ros.messages import to_ns
 from jsac_ros.msg import Action, AppliedAction
-from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
+from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import JsacNode
+from jsac_ros.nodes.qos import HEARS_QUIETLY
 from jsac_ros.replay.episodes import to_jpeg
 from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_map import JointMap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 
@@ -14,11 +14,10 @@ from jsac_ros.messages import from_outputs, from_velocity, to_ns
 from jsac_ros.msg import Action
 from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import JsacNode
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.rig import Rig
 from jsac_ros.ros_types import message_class
 from jsac_ros.types import Command
-
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class DriverTopics:
@@ -46,7 +45,7 @@ class DriverTopics:
             kind = message_class(source.type, f"sensors.{name}.type")
             take_later.append(node.create_subscription(kind, source.topic, heard, qos, **polled))
             if not source.max_age_s:  # said once, perhaps before we came: a latched publisher's last word counts too
-                take_later.append(node.create_subscription(kind, source.topic, heard, _LATCHED, **polled))
+                take_later.append(node.create_subscription(kind, source.topic, heard, LATCHED, **polled))
         self._polled: list[Subscription] = take_later if polled else []
         if inputs.needs_answers:
             node.create_subscription(Action, "recorded_action", self._on_recorded_action, 100)

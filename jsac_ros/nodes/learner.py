@@ -23,7 +23,6 @@ from statistics import median
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from jsac_ros import agent as algorithms
@@ -37,6 +36,7 @@ from jsac_ros.control import realtime
 from jsac_ros.msg import PolicyInfo, PolicyParameters, TrainingStatus
 from jsac_ros.nodes.diagnostics import learner_diagnostics
 from jsac_ros.nodes.process import WorkingNode, run_folder, run_node
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.ring import BatchRing, Taken
@@ -75,10 +75,9 @@ class Learner(WorkingNode):
         count = parameter_count(self.agent)
         self.layout_hash = layout_hash(self.agent)
         self.mailbox = PolicyMailbox.create(names.policy(config.run.name, self.get_namespace()), count, self.layout_hash)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.info = self.create_publisher(PolicyInfo, "policy_info", latched)
+        self.info = self.create_publisher(PolicyInfo, "policy_info", LATCHED)
         self.parameters = (
-            self.create_publisher(PolicyParameters, "policy_parameters", latched) if config.learner.policy_topic else None
+            self.create_publisher(PolicyParameters, "policy_parameters", LATCHED) if config.learner.policy_topic else None
         )
         self.status = self.create_publisher(TrainingStatus, "training_status", 10)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)

@@ -16,8 +16,9 @@ from std_msgs.msg import Float64
 from jsac_ros.config import Stamps
 from jsac_ros.control.safety import Gate
 from jsac_ros.control.stamps import StampError, taken_ns, why_old
-from jsac_ros.nodes.polled import HEARS_QUIETLY, Polled, take
+from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import JsacNode
+from jsac_ros.nodes.qos import HEARS_QUIETLY
 from jsac_ros.robots.joint_map import JointError, JointMap
 from jsac_ros.robots.robot import Robot
 from jsac_ros.ros_graph import publishers_of

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.subscription import Subscription
-
-# Without handlers for QoS events, each of which the executor would look at for every message.
-HEARS_QUIETLY = SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
 class Polled(CallbackGroup):

@@ -19,16 +19,14 @@ from collections.abc import Callable
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from jsac_ros.config import RobotParameters
 from jsac_ros.control.motion import Motion
+from jsac_ros.nodes.qos import SAYS_QUIETLY
 
-# Without handlers for QoS events, each of which the executor would look at for every message.
-SAYS_QUIETLY = PublisherEventCallbacks(use_default_callbacks=False)
 _REPEAT_ZEROS = 12  # periods between two zeros at rest
 
 

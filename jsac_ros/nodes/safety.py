@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -41,12 +41,10 @@ from jsac_ros.nodes.diagnostics import safety_diagnostics
 from jsac_ros.nodes.drivers import Drivers
 from jsac_ros.nodes.measurements import Measurements, steady_s
 from jsac_ros.nodes.parameters import PolledParameters
-from jsac_ros.nodes.polled import HEARS_QUIETLY
 from jsac_ros.nodes.process import JsacNode, run_node
-from jsac_ros.nodes.robot_commands import SAYS_QUIETLY
+from jsac_ros.nodes.qos import HEARS_QUIETLY, LATCHED, SAYS_QUIETLY
 from jsac_ros.ros_graph import publishers_of
 
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _STATUS_HZ = 10
 _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
@@ -88,7 +86,7 @@ class Safety(JsacNode):
             # Twice what must be heard whoever says it: a reliable or latched subscription hears no lesser publisher.
             (Bool, "emergency_stop", self._on_emergency_stop, 10),
             (Bool, "emergency_stop", self._on_emergency_stop, sensor),
-            (Bool, robot.program_running_topic, self._on_program, _LATCHED),
+            (Bool, robot.program_running_topic, self._on_program, LATCHED),
             (Bool, robot.program_running_topic, self._on_program, sensor),
             *self._safety_mode(),
             (Bool, safety.dead_man_topic, self._on_dead_man, sensor),
@@ -109,7 +107,7 @@ class Safety(JsacNode):
         except ImportError:
             self.get_logger().info(f"{topic} is not watched: ur_dashboard_msgs is not installed")
             return []
-        return [(SafetyMode, topic, lambda message: self._on_safety_mode(message.mode), _LATCHED)]
+        return [(SafetyMode, topic, lambda message: self._on_safety_mode(message.mode), LATCHED)]
 
     # -- what is heard (executor thread) -------------------------------------------------------------------------
 

@@ -11,18 +11,18 @@ from collections.abc import Mapping
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Header, String
 
 from jsac_ros.config import ConfigError, source_size
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.rig import Rig
 from jsac_ros.robots.frames import Frames, Transform
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.sim import Sim
 
 _TF_HZ = 25.0
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class SimDescription:
@@ -33,7 +33,7 @@ class SimDescription:
         self._heard = 0
         self._tf = None
         if urdf := rig.robot.description:
-            self._description = node.create_publisher(String, "robot_description", _LATCHED)
+            self._description = node.create_publisher(String, "robot_description", LATCHED)
             self._description.publish(String(data=urdf))
             self._serve_frames(Frames(urdf))
         self._infos = {}
@@ -51,7 +51,7 @@ class SimDescription:
             return
         self._frames = frames
         self._tf = self._node.create_publisher(self._tf_message, "/tf", QoSProfile(depth=100))
-        self._tf_static = self._node.create_publisher(self._tf_message, "/tf_static", _LATCHED)
+        self._tf_static = self._node.create_publisher(self._tf_message, "/tf_static", LATCHED)
         header = Header(stamp=self._node.get_clock().now().to_msg())
         self._tf_static.publish(self._tf_message(transforms=[_stamped(fixed, header) for fixed in frames.fixed]))
 

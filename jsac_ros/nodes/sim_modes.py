@@ -6,9 +6,9 @@ Their message types come with the driver (ur_dashboard_msgs); where it is not in
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+from jsac_ros.nodes.qos import LATCHED
+
 _CONTROLLER = "io_and_status_controller"
 
 
@@ -23,7 +23,7 @@ class SimModes:
             return
         self._safety_mode, self._robot_mode = SafetyMode, RobotMode
         topics = {SafetyMode: safety_mode_topic or f"{_CONTROLLER}/safety_mode", RobotMode: f"{_CONTROLLER}/robot_mode"}
-        self._publishers = {kind: node.create_publisher(kind, topic, _LATCHED) for kind, topic in topics.items()}
+        self._publishers = {kind: node.create_publisher(kind, topic, LATCHED) for kind, topic in topics.items()}
 
     def say(self, protective_stop: bool) -> None:
         """A protective stop changes the safety mode; the arm stays powered, which is the robot mode RUNNING."""

@@ -18,7 +18,7 @@ from collections import defaultdict, deque
 import cv2
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -31,6 +31,7 @@ from jsac_ros.messages import to_ns
 from jsac_ros.msg import SimTruth, Vector
 from jsac_ros.nodes import sim_grippers
 from jsac_ros.nodes.process import JsacNode, run_node
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.nodes.sim_description import SimDescription
 from jsac_ros.nodes.sim_modes import SimModes
 from jsac_ros.rig import Rig
@@ -39,7 +40,6 @@ from jsac_ros.sim.faults import Faults
 from jsac_ros.sim.sim import Sim, check_sensors
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _JOINTS_LATE_S, _CAMERA_LATE_S = 0.2, 0.4
 _JUMP_RAD = 0.5
 _SLIDER = 0.5
@@ -86,7 +86,7 @@ class SimRobot(JsacNode):
         }
         running = robot.program_running_topic or "io_and_status_controller/robot_program_running"
         scaling = robot.speed_scaling_topic or "speed_scaling_state_broadcaster/speed_scaling"
-        self._program_running = self.create_publisher(Bool, running, _LATCHED)
+        self._program_running = self.create_publisher(Bool, running, LATCHED)
         self._speed_scaling = self.create_publisher(Float64, scaling, 1)
         self._sensors = {
             name: self.create_publisher(message_class(sensor.config.type), sensor.config.topic, qos_profile_sensor_data)

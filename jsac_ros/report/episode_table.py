@@ -13,6 +13,7 @@ import numpy as np
 
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.episodes import Episodes
+from jsac_ros.report.run_events import HELD
 from jsac_ros.report.summary import Totals
 from jsac_ros.report.tables import Row, number
 
@@ -21,7 +22,6 @@ MOST = 2000  # lines, the newest
 _NEWEST = 200_000  # transitions of the store that are looked at: a fifth of a second
 _MOST_RULES, _MOST_HOLDS = 4, 2  # of an episode, in words
 _RULE = "safety.rule."
-_HELD = ("holding", "paused", "stopped")
 
 
 class During:
@@ -64,7 +64,7 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if number(row, "safety.emergency_stop", 0):
             found.setdefault("stop", f"emergency stop: {row.get('safety.reason', '') or 'latched'}")
-        for part, states in (("safety", ("holding",)), ("control", _HELD)):
+        for part, states in (("safety", ("holding",)), ("control", HELD)):
             reason = row.get(f"{part}.reason", "")
             if row.get(f"{part}.state", "") in states and reason:
                 kind = "".join(letter for letter in reason if letter.isalpha())

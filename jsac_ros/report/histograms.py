@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jsac_ros import documents
-
-FILE = "control_histograms.json"
+from jsac_ros.control.timing import FILE
 
 
 class Histogram(NamedTuple):

@@ -43,7 +43,7 @@ class JointController:
         if len(trajectory.times) == 0:
             self._trajectory = Trajectory(np.zeros(1), self._trajectory.at(self._time_s)[None])
             return
-        check(trajectory, len(self._robot))
+        check(trajectory, len(self._robot), starts_in_s)
         order = [names.index(name) for name in self._robot.names]
         self._trajectory = self._from_here(trajectory, order, self._time_s + starts_in_s)
 

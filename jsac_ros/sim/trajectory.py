@@ -47,8 +47,8 @@ class Trajectory:
         return start + u * (v0 + u * (a0 + u * (c3 + u * (c4 + u * c5))))
 
 
-def check(trajectory: Trajectory, joints: int) -> None:
-    """Raises CommandRefused where a controller cannot execute the points."""
+def check(trajectory: Trajectory, joints: int, starts_in_s: float) -> None:
+    """Raises CommandRefused where a controller cannot execute the points, or the last one is over."""
     shape = (len(trajectory.times), joints)
     for what in (trajectory.positions, trajectory.velocities, trajectory.accelerations):
         if what is not None and np.shape(what) != shape:
@@ -59,3 +59,5 @@ def check(trajectory: Trajectory, joints: int) -> None:
         raise CommandRefused("trajectory times do not increase")
     if trajectory.velocities is not None and np.any(trajectory.velocities[-1] != 0):
         raise CommandRefused("trajectory does not end at rest")
+    if starts_in_s + trajectory.times[-1] < 0:
+        raise CommandRefused(f"trajectory ends {-starts_in_s - trajectory.times[-1]:.3f} s in the past")

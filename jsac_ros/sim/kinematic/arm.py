@@ -78,9 +78,7 @@ class SimArm:
         if len(trajectory.times) == 0:
             self._trajectory, self._next, self._braking = None, None, True
             return
-        check(trajectory, len(self.arm))
-        if starts_in_s + trajectory.times[-1] < 0:
-            raise CommandRefused(f"trajectory ends {-starts_in_s - trajectory.times[-1]:.3f} s in the past")
+        check(trajectory, len(self.arm), starts_in_s)
         self._next = trajectory, [names.index(name) for name in self.arm.names], starts_in_s
 
     def _from_here(self, trajectory: Trajectory, order: list[int], starts_in_s: float) -> Trajectory:
