@@ -1,10 +1,10 @@
 """What every node has: timers that no clock stops, parameters that nobody changes, ends that still listen."""
 
 import errno
-import os
 import threading
 import time
 
+import domains
 import pytest
 
 pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
@@ -33,7 +33,7 @@ from jsac_ros.nodes.transitions import TransitionSender
 from jsac_ros.run_key import RunKey
 from jsac_ros.supervision import NO_ROOM, WRONG_CONFIGURATION
 
-DOMAIN = 80 + os.getpid() % 10
+DOMAIN = domains.take()
 pytestmark = pytest.mark.timeout(60)
 
 

@@ -1,8 +1,8 @@
 """What the safety node hears and counts, in this process."""
 
-import os
 import time
 
+import domains
 import pytest
 
 pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
@@ -59,7 +59,7 @@ class Cell:
 @pytest.fixture
 def cell(tmp_path, monkeypatch):
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(90 + os.getpid() % 10))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domains.take()))
     monkeypatch.delenv("JSAC_SAFETY_LATCHED", raising=False)
     cells = []
 

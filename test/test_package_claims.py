@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import domains
 import pytest
 from bag_files import talk, write_mcap
 
@@ -18,7 +19,7 @@ HOLD = "import sys, time; from jsac_ros import claims; held = claims.claim('/lef
 
 @pytest.fixture(autouse=True)
 def own_domain(monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 200))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domains.take()))
 
 
 def test_the_holder_of_a_place_is_named_until_it_is_killed():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import domains
 import pytest
 
 from jsac_ros.supervision import STOP
@@ -56,7 +57,7 @@ class Waits(JsacNode):
 
 sys.exit(run_node(lambda: Waits("waits")))
 """
-ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": str(100 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": str(domains.take()), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 @contextmanager

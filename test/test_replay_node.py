@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import domains
 import numpy as np
 import pytest
 import rclpy
@@ -27,7 +28,7 @@ from jsac_ros.run_key import RunKey
 from jsac_ros.supervision import STOP
 from jsac_ros.types import batch_layout
 
-DOMAIN = 100 + os.getpid() % 20
+DOMAIN = domains.take()
 SPACES = VARIANTS["two images of two stacks"]
 CONFIG = {
     "replay": {"capacity": 400, "batch_size": 8, "warmup_steps": 30}, "run": {"name": f"test{os.getpid()}"},

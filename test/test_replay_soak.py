@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import domains
 import numpy as np
 import pytest
 from replay_cases import same
@@ -23,7 +24,7 @@ from jsac_ros.rig import write_spaces
 from jsac_ros.supervision import STOP
 
 SOAK_S = float(os.environ.get("JSAC_SOAK_S", 20))
-DOMAIN = 120 + os.getpid() % 20
+DOMAIN = domains.take()
 DISCOUNT = 0.99
 HERE = Path(__file__).parent
 

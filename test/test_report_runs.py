@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import domains
 import pytest
 from report_cases import write_run
 
@@ -16,7 +17,7 @@ from jsac_ros.files import write_text
 from jsac_ros.report.demonstrations import demonstrations_left
 
 HOLDS = "import sys; from jsac_ros.claims import claim; held = claim(sys.argv[1], 'actor'); print('held', flush=True); sys.stdin.read()"
-DOMAIN = 199
+DOMAIN = domains.take()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import domains
 import numpy as np
 import pytest
 import rclpy
@@ -27,7 +28,7 @@ from jsac_ros.messages import to_ns
 from jsac_ros.msg import Action
 from jsac_ros.parameters import dump
 
-DOMAIN = 190 + os.getpid() % 20
+DOMAIN = domains.take()
 ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 FRAME = np.arange(31 * 35 * 3, dtype=np.uint32).astype(np.uint8).reshape(31, 35, 3)
 COUNT = 30
