@@ -6,9 +6,10 @@ from PIL import Image
 from replay_cases import make_transition
 from report_cases import write_run
 
+from jsac_ros.__main__ import main
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.report.picture import FRAMES, draw, main, strips_of
+from jsac_ros.report.picture import FRAMES, draw, strips_of
 from jsac_ros.report.summary import read_totals
 from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces
 
@@ -54,7 +55,7 @@ def test_the_picture_shows_the_frames(run):
 
 
 def test_any_camera_of_the_store_can_be_shown(run):
-    assert main([str(run), str(run / "scene.png"), "--image", "scene"]) == 0
+    assert main(["report", str(run), "--picture", str(run / "scene.png"), "--image", "scene"]) == 0
     pixels = np.asarray(Image.open(run / "scene.png").convert("RGB"))
     assert np.any(np.all(pixels == 75, axis=-1)), "the frame of the fourth fifth of an episode is grey"
     with pytest.raises(ConfigError, match="image is 'ceiling'; expected one of the store's: scene, wrist"):

@@ -3,6 +3,7 @@
   jsac-ros report runs/NAME
   jsac-ros report runs/NAME --baseline baseline.json --curve-only
   jsac-ros report runs/NAME --film                          and learning.webm, the whole learning in a minute
+  jsac-ros report runs/NAME --picture NAME.png              and what the robot saw early and late, beside the curve
   jsac-ros report runs/A runs/B runs/C --out comparison.html
 
 It reads the folder's tables and its replay store, so a run that crashed has a report too; without a store it has no films.
@@ -25,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--curve-only", action="store_true", help="only learning_curve.png")
     parser.add_argument("--film", action="store_true", help="also learning.webm: the whole learning in a minute, for a talk")
     parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="also a wide picture: what the robot saw, beside the curve"
+    )
+    parser.add_argument("--image", default="", metavar="NAME", help="of the camera in the picture; default: the first")
+    parser.add_argument(
         "--out", type=Path, metavar="FILE.html", help="of a comparison (default: comparison.html beside the first run folder)"
     )
 
@@ -33,8 +38,9 @@ def main(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is nothing here to multiply
     folder, *others = arguments.run_folder
     if others:
-        if arguments.curve_only or arguments.baseline or arguments.film:
-            raise ConfigError("--curve-only, --baseline and --film do not apply to several runs; expected one run folder")
+        if arguments.curve_only or arguments.baseline or arguments.film or arguments.picture:
+            options = "--curve-only, --baseline, --film and --picture"
+            raise ConfigError(f"{options} do not apply to several runs; expected one run folder")
         from jsac_ros.report.compare import write_comparison
 
         print(write_comparison(arguments.run_folder, arguments.out))
@@ -50,6 +56,11 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     for path in write(folder, arguments.baseline):
         print(path)
+    if arguments.picture:
+        from jsac_ros.report.picture import draw
+
+        draw(folder, arguments.picture, arguments.baseline, arguments.image)
+        print(arguments.picture)
     if arguments.film:
         from jsac_ros.report.learning_film import write_film
 

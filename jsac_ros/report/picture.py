@@ -1,13 +1,7 @@
-"""One wide picture of a run: what the robot saw early and late, beside the learning curve.
-
-`python -m jsac_ros.report.picture RUN_FOLDER OUT.png`
-"""
+"""One wide picture of a run: what the robot saw early and late, beside the learning curve."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,22 +93,3 @@ def draw(folder: Path, out: Path, baseline: Path | None = None, image: str = "")
     with replaced(out) as beside:
         figure.savefig(beside, dpi=120, format=out.suffix[1:] or "png")
     plt.close(figure)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run_folder", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
-    parser.add_argument("--image", default="", metavar="NAME", help="of the camera to show; default: the first")
-    arguments = parser.parse_args(words)
-    try:
-        draw(arguments.run_folder, arguments.out, arguments.baseline, arguments.image)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
