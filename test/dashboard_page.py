@@ -86,7 +86,7 @@ class Served:
         hub.set("sources", {"wrist": {"size": [64, 96], "crop": [16, 24, 32, 48]}})
         hub.set("overlay", {"wrist": {"box": [[10, 10, 80, 12], [80, 12, 70, 50]], "tool": [[48, 32]]}})
         hub.set_image("wrist", to_jpeg(np.full((64, 96, 3), (70, 120, 160), np.uint8)))
-        hub.set("saliency", "Of the checkpoint after 4000 updates.")
+        hub.set("saliency", "From the checkpoint after 4000 updates.")
         hub.set_image("wrist" + HEAT, cv2.imencode(".png", np.full((32, 48, 4), (0, 200, 255, 150), np.uint8))[1].tobytes())
 
     def close(self):

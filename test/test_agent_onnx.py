@@ -69,7 +69,7 @@ def test_of_every_layer(tmp_path, activation):
 def test_the_verb_writes_it_beside_the_weights_and_it_is_loaded_without_jax(tmp_path, capsys):
     policy = saved(tmp_path / "policy", agent_of("both"))
     assert main(["export", str(tmp_path), "--to", "onnx"]) == 0
-    assert f"{tmp_path / 'policy/policy.onnx'}: acts as the policy does" in capsys.readouterr().out
+    assert f"{tmp_path / 'policy/policy.onnx'}: its actions equal the policy" in capsys.readouterr().out
     program = """
 import json, sys, numpy as np, onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1])

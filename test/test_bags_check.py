@@ -63,7 +63,7 @@ def test_frozen_pictures(tmp_path):
     still = picture()
     record(tmp_path / "bag", image=lambda k: still if 20 <= k < 40 else picture())
     (frozen,) = findings(tmp_path / "bag", "frozen")
-    assert frozen.text == "20 pictures in a row are the same"
+    assert frozen.text == "20 images in a row are identical"
     assert (frozen.start_s, frozen.end_s) == pytest.approx((21 / 30, 39 / 30), abs=1e-3)
 
 

@@ -158,7 +158,7 @@ def test_what_a_truncated_episode_did_last_is_left_out(tmp_path, capsys):
             (*MAPPED, "--map", "arm=action[2:8]"),
             r"action\[2:8\] for action 'arm': action has 6 values; expected some of them",
         ),
-        ({}, (*MAPPED, "--map", "leg=action"), "--map leg=action: no part of ours; expected one of eye, joint_position, arm"),
+        ({}, (*MAPPED, "--map", "leg=action"), "--map leg=action: unknown part; expected one of eye, joint_position, arm"),
         ({}, (*MAPPED, "--map", "arm"), "--map arm; expected PART=KEY"),
     ],
 )

@@ -151,14 +151,14 @@ def test_a_flipped_byte_is_found(tmp_path):
     data[len(data) // 2] ^= 0xFF
     file.write_bytes(data)
     messages, damage = contents(tmp_path / "bag")
-    assert "damaged inside" in damage and len(messages) < 310
+    assert "damaged at byte" in damage and len(messages) < 310
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda path: None, "no such file or folder"),
-        (lambda path: path.mkdir(), "holds no .mcap or .db3 file"),
+        (lambda path: path.mkdir(), "contains no .mcap or .db3 file"),
         (lambda path: path.write_bytes(b"not a recording at all"), "nothing in it can be read"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_the_recording_whole_and_the_next_file_begins_when_th
     monkeypatch.setattr(writing.shutil, "disk_usage", lambda _: free._replace(free=1000))
     monkeypatch.setattr(writing, "_LOOK_AT_DISK_EVERY", 0)
     recorder.writer._looked_at = 0
-    with pytest.raises(DiskFull, match="0 MiB free, 256 MiB are left to others; nothing is recorded until there is room"):
+    with pytest.raises(DiskFull, match="0 MiB free, 256 MiB are reserved; nothing is recorded until there is room"):
         recorder.image(START_NS + 2 * 10**9, FRAME)
     messages, damage = contents(tmp_path / "bag")
     assert len(messages) == 155 and not damage
@@ -214,7 +214,7 @@ def test_recording_goes_on_after_a_disk_that_took_no_more(tmp_path, monkeypatch,
         assert "File too large; nothing is recorded until there is room" in recording.problem
     assert recording.unwritten_s > 0
     add(5, 10)
-    assert recording.problem == "" and "there is room again: recording goes on" in said[-1]
+    assert recording.problem == "" and "the disk has room again: recording continues" in said[-1]
     recording.close()
     assert "s are missing: the disk was full" in recording.summary()
     with Bag(tmp_path / "bag") as bag:

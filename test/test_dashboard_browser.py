@@ -82,7 +82,7 @@ def test_the_arrow_keys_lead_through_the_episodes_which_play_from_the_store(open
     until(page, "document.querySelector('#player-images canvas')?.width === 5")
     until(page, "document.getElementById('step').max === '5'")
     page.keyboard.press("End")
-    until(page, "document.getElementById('player-title').textContent.includes('does not hold it')")
+    until(page, "document.getElementById('player-title').textContent.includes('does not have it')")
     assert int(slider(page, "valuenow")) >= STORED
     page.keyboard.press("Escape")
     assert page.is_hidden("#player") and slider(page) == "now, after 30 episodes"

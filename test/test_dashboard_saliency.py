@@ -63,17 +63,17 @@ def run(tmp_path):
 
 def test_it_is_computed_from_the_newest_checkpoint_and_the_newest_stored_step(run):
     looks, spaces = Looks(run), read_spaces(run)
-    assert looks.again() == ("Waits for the first checkpoint of this run.", {})
+    assert looks.again() == ("Waiting for the first checkpoint of this run.", {})
     with Checkpoints(run / "checkpoints", looks._agent) as checkpoints:
         state = looks._agent.init(0)
         checkpoints.save(state.replace(step=state.step + 40), {})
-    assert looks.again() == ("Waits for a step that is stored.", {})
+    assert looks.again() == ("Waiting for a new step in the store.", {})
     store = FrameStore.open(run / "replay", spaces, 64)
     for step in range(2):
         store.append(make_transition(spaces, sequence=step, step=step))
     text, heat = looks.again()
-    assert text == "Of the checkpoint after 40 updates." and heat["wrist"].shape == (16, 20) and heat["wrist"].max() == 1
-    assert looks.again() == ("Waits for a step that is stored.", {}), "the same step is not looked at again"
+    assert text == "From the checkpoint after 40 updates." and heat["wrist"].shape == (16, 20) and heat["wrist"].max() == 1
+    assert looks.again() == ("Waiting for a new step in the store.", {}), "the same step is not looked at again"
     store.close()
 
 
@@ -100,7 +100,7 @@ def test_messages_of_the_child_are_read_whole_or_not_at_all(tmp_path):
 CHILD = """
 import json, sys, time
 from jsac_ros.dashboard.saliency import write
-write(sys.stdout.buffer, json.dumps({"text": "Of the checkpoint."}).encode() + b"\\0")
+write(sys.stdout.buffer, json.dumps({"text": "From the checkpoint."}).encode() + b"\\0")
 write(sys.stdout.buffer, json.dumps({"image": "wrist:heat"}).encode() + b"\\0" + b"png")
 time.sleep(60)
 """
@@ -116,7 +116,7 @@ def test_the_child_lives_while_a_viewer_asks(tmp_path, monkeypatch):
     pid, end_s = saliency._child.pid, time.monotonic() + 20
     while not shown and time.monotonic() < end_s:
         time.sleep(0.05)
-    assert shown == {"wrist" + HEAT: b"png"} and said == ["Starts.", "Of the checkpoint."]
+    assert shown == {"wrist" + HEAT: b"png"} and said == ["Starting.", "From the checkpoint."]
     saliency.update(False)
     assert os.path.exists(f"/proc/{pid}"), "a viewer that reloads the page does not start it again"
     monkeypatch.setattr(parent, "_LINGERS_S", 0.0)

@@ -31,7 +31,7 @@ def test_it_says_what_the_policy_sees_and_does_and_how_often_it_succeeds():
     card = text("lift", ABOUT, summarise(totals, {}), totals)
     assert "| robot | ur5e (simulated) |" in card and "| updates | 12,345 |" in card
     assert "| trained on | 200 steps in 10 episodes" in card
-    assert "| success, while learning | 90% of the last 10 episodes (95 %: 60% to 98%) |" in card
+    assert "| success, training | 90% of the last 10 episodes (95 %: 60% to 98%) |" in card
     for part in (*SPACES.images, *SPACES.vectors, *SPACES.actions):
         assert f"| `{part.name}` |" in card, part
     image = SPACES.images[0]
@@ -43,7 +43,7 @@ def test_deterministic_episodes_are_counted_apart():
     for row in totals_of(1, 1, evaluation=1).evaluations:
         totals.add_episode(row)
     card = text("lift", ABOUT, summarise(totals, {}), totals)
-    assert "deterministic | 100% of the last 2" in card and "while learning | 0% of the last 2" in card
+    assert "evaluation | 100% of the last 2" in card and "training | 0% of the last 2" in card
 
 
 def test_a_choice_is_one_of_so_many():

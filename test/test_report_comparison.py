@@ -70,13 +70,13 @@ def test_several_seeds_have_an_interval():
 def test_seeds_that_scatter_show_no_difference():
     a = [run("a", seed=k, first_success=k) for k in (10, 30, 40)]
     b = [run("b", "3e-4", seed=k, first_success=k) for k in (8, 25, 42)]
-    assert "to 3.6 later: no difference that these runs can show)" in sentences(groups_of([*a, *b]))[0]
+    assert "to 3.6 later: not significant with these runs)" in sentences(groups_of([*a, *b]))[0]
 
 
 def test_single_runs_have_no_interval_and_it_is_said():
     said = sentences(groups_of([run("a", first_success=30), run("b", "3e-4", first_success=10)]))
     assert said[1] == "B reaches 90% success 2.0 minutes sooner than A (no interval), after 1.9 minutes."
-    assert said[-1].startswith("An interval needs two runs of each configuration")
+    assert said[-1].startswith("An interval needs at least two runs of each configuration")
 
 
 def test_what_is_never_reached_is_said():
@@ -126,7 +126,7 @@ def test_the_verb_compares_folders(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["{a}", "{a}"], "expected each once"),
+    (["{a}", "{a}"], "expected each only once"),
     (["{a}", "{a}/.."], "has no episodes.csv"),
     (["{a}", "{b}", "--curve-only"], "do not apply to several runs"),
     (["{a}", "--out", "x.html"], "does not apply to one run"),

@@ -222,7 +222,7 @@ def test_a_logger_that_hangs_holds_up_nobody(monkeypatch):
     began_s = time.monotonic()
     for step in range(2000):
         logger.scalars(step, {"a": 1.0})
-    assert logger.problem == "wandb: 5 calls wait; new ones are dropped"
+    assert logger.problem == "wandb: 5 calls are waiting; new ones are dropped"
     logger.close()
     assert time.monotonic() - began_s < 2
     hangs.set()
@@ -346,8 +346,8 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, tmp_path):
         check(config)
     lines = str(raised.value).splitlines()
     assert lines == [
-        "report.loggers holds 'wandb', which is not installed; expected `pip install wandb`",
-        "report.loggers holds 'mlflow', which is not installed; expected `pip install mlflow`",
+        "report.loggers contains 'wandb', which is not installed; expected `pip install wandb`",
+        "report.loggers contains 'mlflow', which is not installed; expected `pip install mlflow`",
     ]
     with pytest.raises(ConfigError) as raised:
         system.check(from_parameters(REACHER | {"report.loggers": ["tensorboard", "wandb", "mlflow"]}))

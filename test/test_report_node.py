@@ -165,7 +165,7 @@ def test_report_of_a_run_folder_is_one_self_contained_page(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert ended.returncode == 0, ended.stderr
     text = (folder / "report.html").read_text()
-    for title in ("Learning", "What happened", "Control timing", "Safety", "Learner", "Processes", "How to reproduce it"):
+    for title in ("Learning", "What happened", "Control timing", "Safety", "Learner", "Processes", "How to reproduce this run"):
         section = text.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
         assert "Nothing was measured" not in section, title
     assert text.count("<svg class=drawn") == 7 and "http" not in text.split("<pre>")[0]

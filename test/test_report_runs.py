@@ -50,7 +50,7 @@ def test_what_runs_is_named_with_what_it_does(system, capsys):
 
 def test_a_namespace_where_nothing_runs(capsys):
     assert main(["status", "--namespace", "nowhere"]) == 1
-    assert capsys.readouterr().out == "nothing of jsac_ros runs in namespace /nowhere\n"
+    assert capsys.readouterr().out == "no jsac_ros system is running in namespace /nowhere\n"
     assert main(["status", "--namespace", "no where"]) == 2
 
 

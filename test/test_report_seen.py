@@ -98,7 +98,7 @@ def test_damaged_frames_are_left_out_and_counted(tmp_path):
     damaged = {film.image: film.damaged for film in found[-1].films}
     assert damaged["scene"] == 0 and 5 < damaged["wrist"] < 12
     write(tmp_path)
-    assert "damaged frames are left out" in (tmp_path / "report.html").read_text()
+    assert "damaged frames are not shown" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("damage", ["none", "header", "rows", "folder"])

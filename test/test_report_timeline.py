@@ -32,7 +32,7 @@ def test_rules_are_counted_as_they_grow_also_over_a_restart_of_safety(tmp_path):
     counts = [0, 4, 6, 6, 6, 6, 6, 6, 6, 7, 2]
     rows = [row(k, safety__rule__box=count, safety__ticks=125 * (k % 10 + 1)) for k, count in enumerate(counts)]
     assert told(tmp_path, rows) == [
-        (1.0, 2.0, "rule", "box", 6), (9.0, 10.0, "rule", "box", 3), (10.0, 10.0, "restart", "safety started again", 1),
+        (1.0, 2.0, "rule", "box", 6), (9.0, 10.0, "rule", "box", 3), (10.0, 10.0, "restart", "safety restarted", 1),
     ]  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_processes_that_start_again_are_seen(tmp_path):
     cells = [(1, 5, 0), (1, 5, 90), ("", 6, ""), (2, 6, 10), (2, 6, 20)]
     rows = [row(10 * k, control__session=a, learner__session=b, replay__batches=c) for k, (a, b, c) in enumerate(cells)]
     assert [(t, text) for t, _, _, text, _ in told(tmp_path, rows)] == [
-        (20.0, "learner started again"), (30.0, "actor started again"), (30.0, "replay started again"),
+        (20.0, "learner restarted"), (30.0, "actor restarted"), (30.0, "replay restarted"),
     ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_the_page_has_it_as_a_drawing_and_as_text(tmp_path):
     write_run(tmp_path, minutes=2)
     write(tmp_path)
     text = (tmp_path / "report.html").read_text()
-    assert "What happened" in text and "actor started again" in text and ">joint limits</text>" in text
+    assert "What happened" in text and "actor restarted" in text and ">joint limits</text>" in text
     rows, totals = read_rows(tmp_path / "metrics.csv"), read_totals(tmp_path)
     kinds = {event.kind for event in events_of(tmp_path, rows, totals)}
     assert kinds == {"restart", "rule"} and kinds <= set(LANES)

@@ -127,7 +127,7 @@ def test_a_run_says_how_to_make_it_again(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["/usr/bin/jsac-ros", "run", "a b.yaml", "seed=<3>"])
     write_run(tmp_path, minutes=0.3)
     writing.write(tmp_path)
-    assert "not recorded; this page was made with version" in (tmp_path / "report.html").read_text()
+    assert "not recorded; this page was written by version" in (tmp_path / "report.html").read_text()
     provenance.write(tmp_path)
     assert provenance.read(tmp_path)["command"] == "jsac-ros run 'a b.yaml' 'seed=<3>'"
     writing.write(tmp_path)

@@ -165,7 +165,7 @@ def test_play_gives_way_to_another_publisher(tmp_path, when):
             until(lambda: heard, 60)
             robot.node.create_publisher(JointState, "joint_states", 10)
         assert command.wait(60) == 2
-        assert "/joint_states is published by /robot; expected no other publisher" in command.stderr.read()
+        assert "/joint_states is also published by /robot; expected no other publisher" in command.stderr.read()
     finally:
         robot.close()
 

@@ -1,7 +1,7 @@
-"""The commands of a recording as answers to what was seen: which one belongs to a frame or to a tick.
+"""Matches the commands of a recording to its frames or ticks.
 
-A recording's commands answer its observations and not the other way round: the action at a frame is the newest command
-before the next frame, at a tick the newest before the next tick. One rule, live (`nodes/player.py`) and offline
+A command answers the observation that precedes it: the action at a frame is the newest command before the next frame, and
+the action at a tick is the newest command before the next tick. The rule is the same live (`nodes/player.py`) and offline
 (`bags/foreign.py`).
 """
 
@@ -19,15 +19,15 @@ from jsac_ros.types import Command
 
 
 class Answer(NamedTuple):
-    """Comes right before the frame that it answers."""
+    """The command for one frame; it comes right before that frame."""
 
-    time_ns: int  # as of a record
-    stamp_ns: int  # of the frame; 0: of everything from now on
-    command: Command | None  # None: nothing had been commanded yet
+    time_ns: int  # as in a Record
+    stamp_ns: int  # of the frame; 0: the command applies from now on
+    command: Command | None  # None: no command had been recorded yet
 
 
 class Newest:
-    """A value that changes in time, and what it was before its newest change."""
+    """A value that changes over time, and its previous value."""
 
     def __init__(self, value):
         self.value = self._previous = value
@@ -39,15 +39,15 @@ class Newest:
         self.value, self._since_ns = value, time_ns
 
     def before(self, time_ns: int):
-        """What it was just before an instant that is not earlier than the newest change."""
+        """The value just before `time_ns`, which is not earlier than the newest change."""
         return self.value if self._since_ns < time_ns else self._previous
 
 
 class Answered:
-    """A recording with its answers. `refused` counts by reason the commands that could not be used."""
+    """Iterates over the records of a bag and their answers. `refused` counts the unusable commands by reason."""
 
     def __init__(self, bag: Bag, rig: Rig, topics: Collection[str]):
-        """topics: those of the records. Raises BagError where the commands' topic is missing or of another type."""
+        """topics: of the records to yield. Raises BagError if the command topic is missing or has another type."""
         self._bag, self._rig, self._topics = bag, rig, topics
         self._read = CommandReader(rig)
         self.commands = bag.find("bag.action_topic", rig.config.bag.action_topic, self._read.types)
@@ -58,7 +58,7 @@ class Answered:
         return self._by_period() if trigger == "clock" else self._by_frame(self._rig.sources[trigger].topic)
 
     def _by_period(self) -> Iterator[Record | Answer]:
-        """Commands come earlier by one period."""
+        """Shifts the commands one control period earlier."""
         return heapq.merge(self._early(), self._bag.messages(self._topics), key=lambda item: item.time_ns)
 
     def _early(self) -> Iterator[Answer]:
@@ -68,11 +68,11 @@ class Answered:
                 yield Answer(record.time_ns - period_ns, 0, command)
 
     def _by_frame(self, camera: str) -> Iterator[Record | Answer]:
-        """Reads on until the next frame is known, or will come too late to be of the same episode."""
+        """Holds a frame back until the next frame, or until a next one would be too late for the same episode."""
         config = self._rig.config.cameras[self._rig.config.control.trigger]
         name, command = self._bag.topic(camera).name, Newest(None)
         frame: Record | None = None
-        after: list[Record] = []  # came since
+        after: list[Record] = []  # records since that frame
         for record in self._bag.messages([*self._topics, self.commands.name]):
             if frame and (record.topic == name or record.time_ns - frame.time_ns > config.max_age_s * 1e9):
                 stamp_ns = cdr_stamp_ns(frame.data) if config.stamps == "header" else 0

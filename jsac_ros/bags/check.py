@@ -1,7 +1,7 @@
-"""Quality of a recording: rates, gaps, clocks, joints and pictures, each finding with the stretch of time it is in.
+"""Checks the quality of a recording: rates, gaps, clocks, joints and images. Each finding has an interval of time.
 
-One pass over the messages, then arithmetic on arrays. Nothing needs a configuration; with one, what it maps is looked for
-as well: its cameras, joints, sensors and commands.
+It reads the messages once and then works on arrays. A configuration is optional; with one, the check also looks for its
+cameras, joints, sensors and commands.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jsac_ros.robots.joint_sources import JointSources
 from jsac_ros.types import Sensed
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
-DEPTHS_M = (0.0, 10.0)  # that a depth image is looked at with where no camera is configured
+DEPTHS_M = (0.0, 10.0)  # range for depth images of topics that no configured camera uses
 
 
 class TopicQuality(NamedTuple):
@@ -40,7 +40,7 @@ class TopicQuality(NamedTuple):
     type: str
     count: int
     known: bool  # its messages can be decoded
-    rate_hz: float  # of the median interval; NaN with fewer than two messages
+    rate_hz: float  # 1 / median interval; NaN with fewer than two messages
     jitter_ms: float  # 99th percentile of |interval - median|
     longest_gap_s: float
 
@@ -54,7 +54,7 @@ class Quality(NamedTuple):
 
 
 def check(bag: Bag, rig: Rig | None = None) -> Quality:
-    """Reads the whole recording; with a rig, what it maps is looked for as well."""
+    """Reads the whole recording. rig: also check that its sources are present and its commands valid."""
     notes = _read(bag, rig)
     findings: list[Finding] = []
     for notebook in notes.values():
@@ -73,13 +73,13 @@ def check(bag: Bag, rig: Rig | None = None) -> Quality:
         elif not topic.known:
             text = f"{topic.count} messages of {topic.type}: type not known here"
             findings.append(Finding("unknown type", topic.name, 0.0, bag.duration_s, text))
-    findings += [Finding("left out", topic, 0.0, bag.duration_s, why) for topic, why in bag.left_out.items()]
+    findings += [Finding("skipped", topic, 0.0, bag.duration_s, why) for topic, why in bag.left_out.items()]
     order = sorted(findings, key=lambda finding: (finding.start_s, finding.topic, finding.kind))
     return Quality(bag.duration_s, sum(t.count for t in topics), topics, tuple(order), bag.damage)
 
 
 def _joints(notes: dict[str, _Notebook]) -> list[Finding]:
-    """Of joint states, and of images beside them."""
+    """Findings about joint states, and about images relative to them."""
     found, usual = [], {}
     for states in (n for n in notes.values() if n.type == JOINT_STATE):
         seconds = states.seconds()
@@ -94,17 +94,17 @@ def _joints(notes: dict[str, _Notebook]) -> list[Finding]:
 
 
 class _Notebook:
-    """What is remembered of one topic's messages."""
+    """Data collected from the messages of one topic."""
 
     def __init__(self, name: str, kind: str, start_ns: int, has_header: bool, make_frames: list[FrameMaker]):
         self.name, self.type, self._start_ns = name, kind, start_ns
         self._has_header, self._make_frames = has_header, make_frames
         self._times_ns: list[int] = []
         self._stamps_ns: list[int] = []
-        self._unusable: dict[str, list[float]] = {}  # why -> seconds
-        self.means: list[float] = []  # of pictures, 0..255; NaN where one cannot be decoded or holds depths
-        self.prints: list[int] = []  # checksums of their bytes
-        self.names: dict[Names, list[float]] = {}  # of joints -> seconds
+        self._unusable: dict[str, list[float]] = {}  # reason -> seconds
+        self.means: list[float] = []  # of images, 0..255; NaN for a depth image or one that cannot be decoded
+        self.prints: list[int] = []  # checksums of the images' bytes
+        self.names: dict[Names, list[float]] = {}  # names of the joints -> seconds
         self.second_sources: list[Finding] = []
         self._sources: dict[str, JointSources] = {}  # by joint
         self._not_measured: dict[str, list[float]] = {}  # joint -> seconds
@@ -198,7 +198,7 @@ def _read(bag: Bag, rig: Rig | None) -> dict[str, _Notebook]:
 
 
 def _topic_of(bag: Bag, name: str) -> str:
-    """In the recording; "" where it is not there."""
+    """The name of the topic in the recording; "" if it is missing."""
     try:
         return bag.topic(name).name
     except BagError:
@@ -206,7 +206,7 @@ def _topic_of(bag: Bag, name: str) -> str:
 
 
 def _missing(bag: Bag, rig: Rig, notes: dict[str, _Notebook]) -> list[Finding]:
-    """What the configuration maps and the recording does not have."""
+    """Sources of the configuration that the recording lacks."""
     found = []
     for topic, kind in dict.fromkeys((source.topic, source.type) for source in rig.sources.values()):
         try:
@@ -224,7 +224,7 @@ def _missing(bag: Bag, rig: Rig, notes: dict[str, _Notebook]) -> list[Finding]:
 
 
 def _clipped(bag: Bag, rig: Rig) -> list[Finding]:
-    """Recorded commands that are no action of ours, where the configuration maps them."""
+    """Recorded commands that cannot be expressed as actions, if the configuration maps a command topic."""
     if not rig.config.bag.action_topic:
         return []
     joints, newest, actions = rig.config.robot.joint_states_topic, None, RecordedActions(rig)
@@ -241,7 +241,7 @@ def _clipped(bag: Bag, rig: Rig) -> list[Finding]:
             try:
                 newest = read(bag.decode(item), Times(item.time_ns, 0.0, 0.0)) or newest
             except ValueError:
-                continue  # found already
+                continue  # reported by another finding
     refused = [f"{count} commands: {why}" for why, count in answered.refused.items()]
     return [
         Finding("commands", answered.commands.name, 0.0, bag.duration_s, text)
@@ -250,7 +250,7 @@ def _clipped(bag: Bag, rig: Rig) -> list[Finding]:
 
 
 def _sensed(rig: Rig, joints: Joints) -> Sensed:
-    """What commands are turned into actions with."""
+    """The joints as a Sensed, which the conversion of commands to actions needs."""
     return Sensed(0.0, {}, joints.position, joints.velocity, joints.effort, {}, (), joints.outputs)
 
 

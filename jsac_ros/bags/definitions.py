@@ -1,4 +1,4 @@
-"""Message definitions for reading and writing bags without ROS: Jazzy's, ours, installed ones and those a bag carries."""
+"""Message definitions for reading and writing bags without ROS: from Jazzy, this package, installed packages and bags."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def with_installed(type_name: str) -> Typestore | None:
 
 
 def _inner_types(definition) -> list[str]:
-    """Names of the messages that the fields of a message are."""
+    """Names of the message types of a message's fields."""
     found, todo = [], [field for _, field in definition[1]]
     while todo:
         node, about = todo.pop()
@@ -64,15 +64,15 @@ def _message_folder() -> Path:
 
 
 def _installed(path: str) -> Path | None:
-    """Below share/ of an installed package."""
+    """The path below share/ of an installed package; None if there is none."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     return next((found for prefix in prefixes if (found := Path(prefix) / "share" / path).exists()), None)
 
 
 def with_bag(defined: Iterable[tuple[str, MessageDefinition]]) -> Typestore:
-    """`known`, and what the bag itself defines: its own definitions win, they are what its bytes were written with.
+    """`known` plus the definitions in a bag. Those of the bag take precedence, as its messages were written with them.
 
-    A definition that cannot be read is left out; messages of that type are then unknown.
+    A definition that cannot be parsed is skipped; messages of its type are then unknown.
     """
     return _store_of(tuple(dict.fromkeys(d for d in defined if d[1].format != MessageDefinitionFormat.NONE)))
 
@@ -86,7 +86,7 @@ def _store_of(defined: tuple[tuple[str, MessageDefinition], ...]) -> Typestore:
                 types.update(get_types_from_msg(definition.data, name))
             else:
                 types.update(get_types_from_idl(definition.data))
-        except Exception:  # a parser's many ways to stumble over foreign definitions
+        except Exception:  # the parser raises various types for definitions that it does not understand
             continue
     store = get_typestore(Stores.EMPTY)
     store.register(types)

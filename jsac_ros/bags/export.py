@@ -29,15 +29,17 @@ from jsac_ros.replay.format import StoreError
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.types import Transition
 
-CLASSES = Classes(definitions.known().types, np.asarray)  # of recordings
+CLASSES = Classes(definitions.known().types, np.asarray)  # message classes for recordings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", help="folder of a store; onnx: of a policy, or of a run with one")
+    parser.add_argument("store", help="folder of a store; with --to onnx: of a policy, or of a run with one")
     parser.add_argument("new", nargs="?", help="a new folder; onnx: a file (default: policy.onnx beside the policy)")
     parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds")
-    parser.add_argument("--rate", type=float, default=0.0, metavar="HZ", help="lerobot: of control; else that of the stamps")
-    parser.add_argument("--task", default="", metavar="WORDS", help="lerobot: what was to be done")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, metavar="HZ", help="lerobot: control rate (default: from the stamps)"
+    )
+    parser.add_argument("--task", default="", metavar="WORDS", help="lerobot: description of the task")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -58,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def stretches(store: FrameStore) -> Iterator[list[Transition]]:
-    """Every stretch of an episode without a gap, oldest first. Raises StoreError at a damaged transition."""
+    """Yields runs of consecutive transitions of one episode, oldest first. Raises StoreError at a damaged transition."""
     for slot in store.live_slots():
         if store.links.previous[slot] < 0:
             stretch = [slot]
@@ -69,10 +71,10 @@ def stretches(store: FrameStore) -> Iterator[list[Transition]]:
 
 @contextmanager
 def new_folder(target: str | Path) -> Iterator[Path]:
-    """A folder that an export makes and fills; nothing of it is left where that fails. Raises StoreError."""
+    """Yields the path of a new folder, and removes the folder if the export fails. Raises StoreError."""
     folder = Path(target)
     if folder.exists():
-        raise StoreError(f"export to {target}: is there already; expected a new folder")
+        raise StoreError(f"export to {target}: exists already; expected a new folder")
     try:
         yield folder
     except OSError as error:
@@ -84,9 +86,9 @@ def new_folder(target: str | Path) -> Iterator[Path]:
 
 
 def to_rlds(store: FrameStore, target: str | Path) -> int:
-    """`episode_000000.npz`, ... with the step fields of RLDS as columns [T, ...]; returns the number of episodes.
+    """Writes `episode_000000.npz`, ... with the step fields of RLDS as columns [T, ...]; returns the number of episodes.
 
-    As in RLDS, action, reward and discount of the last step of an episode mean nothing.
+    As in RLDS, action, reward and discount of the last step of an episode are meaningless.
     """
     count = 0
     with new_folder(target) as folder:
@@ -97,7 +99,7 @@ def to_rlds(store: FrameStore, target: str | Path) -> int:
 
 
 def _rlds(episode: list[Transition]) -> dict[str, np.ndarray]:
-    """Column -> [T, ...]; a part has a column of its name below that of its kind: "observation/wrist", "action/arm"."""
+    """{column: [T, ...]}. The column of a part is KIND/NAME, such as "observation/wrist" or "action/arm"."""
     columns = {
         "reward": np.array([t.reward for t in episode], np.float32),
         "discount": np.array([t.mask for t in episode], np.float32),
@@ -121,9 +123,9 @@ def _rlds(episode: list[Transition]) -> dict[str, np.ndarray]:
 
 
 def to_lerobot(store: FrameStore, target: str | Path, rate_hz: float = 0.0, task: str = "") -> int:
-    """A LeRobot dataset, v3.0 (`lerobot.py`); returns the number of episodes.
+    """Writes a LeRobot dataset, v3.0 (`lerobot.py`); returns the number of episodes.
 
-    rate_hz: of control; 0: that of the stamps. Raises StoreError where it is not known, or pyarrow is not installed.
+    rate_hz: of control; 0: from the stamps. Raises StoreError if the rate is unknown or pyarrow is not installed.
     """
     try:
         from jsac_ros.bags.lerobot import write
@@ -135,18 +137,18 @@ def to_lerobot(store: FrameStore, target: str | Path, rate_hz: float = 0.0, task
 
 
 def _rate_hz(store: FrameStore) -> float:
-    """The median of the intervals between two stamps, to four digits."""
+    """Rate of the median interval between consecutive stamps, to four digits."""
     slots = np.array([slot for slot in store.live_slots() if store.links.next[slot] >= 0], np.int64)
     stamps_ns = store.rows["stamp_ns"]
     intervals_ns = stamps_ns[store.links.next[slots]] - stamps_ns[slots]
     median_ns = float(np.median(intervals_ns)) if len(slots) else 0.0
     if median_ns <= 0:
-        raise StoreError("export to LeRobot: the stamps do not tell the rate of control; expected --rate HZ")
+        raise StoreError("export to LeRobot: the rate of control cannot be derived from the stamps; expected --rate HZ")
     return float(f"{1e9 / median_ns:.4g}")
 
 
 def to_onnx(given: Path, new: str | None) -> int:
-    """Writes a policy as ONNX. Raises ConfigError where it cannot be read, or as `onnx_export.write` does."""
+    """Writes a policy as ONNX. Raises ConfigError if the policy cannot be read or converted."""
     folder = policy_files.folder_of(given)
     try:
         from jsac_ros.agent import export, onnx_export
@@ -157,12 +159,12 @@ def to_onnx(given: Path, new: str | None) -> int:
         difference = onnx_export.write(export.load(folder), path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"export to ONNX: {documents.one_line(error)}") from None
-    print(f"{path}: acts as the policy does, to {difference:.1g}")
+    print(f"{path}: its actions equal the policy's to within {difference:.1g}")
     return 0
 
 
 def to_bag(store: FrameStore, target: str | Path) -> int:
-    """A rosbag2 with every transition as jsac_ros/msg/Transition on `transitions`; returns the number of messages."""
+    """Writes a rosbag2 with every transition as jsac_ros/msg/Transition on /transitions; returns the number of messages."""
     kind, time_ns = "jsac_ros/msg/Transition", 0
     with new_folder(target) as folder:
         bag = BagWriter(folder)
@@ -170,7 +172,7 @@ def to_bag(store: FrameStore, target: str | Path) -> int:
         slots = list(store.live_slots())
         for slot in slots:
             transition = store.transition(slot)
-            time_ns = max(time_ns, transition.stamp_ns)  # recordings go forward
+            time_ns = max(time_ns, transition.stamp_ns)  # times in a recording must not decrease
             data = definitions.known().serialize_cdr(to_message(transition, CLASSES), kind)
             bag.write("/transitions", time_ns, bytes(data))
         bag.close()

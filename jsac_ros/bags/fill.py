@@ -1,4 +1,4 @@
-"""Recordings into a replay store, from which batches are drawn as from a live run's."""
+"""Writes recordings to a replay store, from which batches are sampled as from the store of a live run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jsac_ros.types import Transition
 class Filled(NamedTuple):
     steps: int
     episodes: int
-    refused: int  # already there, not finite, out of order
-    held_out: int  # of `steps`, in the other store
+    refused: int  # transitions that the store rejected: duplicate, not finite or out of order
+    held_out: int  # part of `steps` that went to the held-out store
 
 
 def transitions_to_store(path: str | Path, rig: Rig, relabel: bool) -> Iterator[Transition]:
-    """Those of one recording. `relabel`: earn what the configured task says now, instead of what was earned then.
+    """The transitions of one recording. relabel: compute rewards with the configured task instead of using the recorded ones.
 
     Raises BagError, ConfigError.
     """
@@ -42,7 +42,7 @@ def _labelled(remade: Remade, relabel: bool) -> Transition:
 
 
 def episodes(transitions: Iterable[Transition]) -> Iterator[list[Transition]]:
-    """Lists of transitions, each from its first to its last (or to where the recording ends)."""
+    """Groups transitions by episode; the last list may be incomplete."""
     episode: list[Transition] = []
     for transition in transitions:
         if transition.is_first and episode:
@@ -63,7 +63,7 @@ def fill(
 ) -> Filled:
     """Appends every episode of the recordings; the middle `share` of each goes to `held_out` instead.
 
-    The middle, because an episode's ends are where what it earned is decided. Raises BagError, ConfigError.
+    The middle, because start and end of an episode matter most for its return. Raises BagError, ConfigError.
     """
     counts = {"steps": 0, "episodes": 0, "refused": 0, "held_out": 0}
     for path in bags:

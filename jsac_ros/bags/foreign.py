@@ -1,8 +1,8 @@
-"""A foreign recording (cameras, joints, sensors, commands) through the actor's own inputs and session.
+"""Makes transitions of a foreign recording (cameras, joints, sensors, commands) with the actor's inputs and session.
 
-The configuration is the mapping: topics, joints by name, scale and offset of the actions, where an episode ends (what is
-missing or too old, `task.episode_s`) and what is earned (`bag.reward`). A tick is a control period of the recording's time,
-or a frame of the camera that `control.trigger` names, as in shadow mode; `answers.py` says which command belongs to it.
+The configuration defines the mapping: topics, joints by name, scale and offset of the actions, the end of an episode
+(missing or stale sources, `task.episode_s`) and the reward (`bag.reward`). A tick is a control period of recording time,
+or an image of the camera that `control.trigger` names, as in shadow mode; `answers.py` finds the command that belongs to it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from jsac_ros.tasks.reset import Then
 from jsac_ros.types import Observation, Transition
 
 REWARDS = ("std_msgs/msg/Float64", "std_msgs/msg/Float32")
-_SILENT_NS = 1_000_000  # after its limit something is too old
-# What differs from one message to the next and is not a reason by itself.
+_SILENT_NS = 1_000_000  # margin after the age limit, at which a source is surely too old
+# Details that vary between messages; they are removed before reasons are counted.
 _DETAILS = {re.compile(r" is [\d.]+ s old"): " is too old", re.compile(r" of \d+ bytes"): ""}
 
 
 class ForeignRecording:
-    """Iterates over the transitions; `skipped` counts by reason what could not be used."""
+    """Iterates over the transitions; `skipped` counts unusable messages and ticks by reason."""
 
     def __init__(self, bag: Bag, rig: Rig):
-        """Raises BagError where a topic is missing or of another type."""
+        """Raises BagError if a topic is missing or has another type."""
         self._bag, self._rig = bag, rig
         self.skipped: Counter[str] = Counter()
         self.episodes = 0
@@ -42,10 +42,10 @@ class ForeignRecording:
         self._clock = ReceivedClock()
         self._inputs = Inputs(rig, self, self._clock, plays=True)
         number = zlib.crc32(f"{bag.path.name} {bag.start_ns}".encode())
-        # The recording stands where an episode begins: nothing moves that robot home.
+        # An episode starts wherever the recording is: a recorded robot cannot be moved home.
         self._session = Session(rig, "bag", number, reset=Then)
         self._recorded = RecordedActions(rig)
-        self._hear: dict[str, list[Any]] = {}  # topic -> what takes its messages
+        self._hear: dict[str, list[Any]] = {}  # topic -> functions that take its messages
         for source in rig.sources.values():
             topic = bag.find(f"topic of {source.name}", source.topic, (source.type,))
             self._hear.setdefault(topic.name, []).append(self._taker(source.name))
@@ -56,7 +56,7 @@ class ForeignRecording:
         self._answered = Answered(bag, rig, self._hear)
 
     def _taker(self, source: str):
-        """(message, record) -> the slot of this source."""
+        """A function (message, record) that puts a message into the slot of this source."""
         inputs = self._inputs
         if source == JOINTS:
             return lambda message, record: inputs.on_joints(message, record.published_ns)
@@ -66,7 +66,7 @@ class ForeignRecording:
     def _take_reward(self, message: Any, record: Record) -> None:
         self._reward.set(record.time_ns, float(message.data))
 
-    # -- what the inputs say, in the place of a node's logger ------------------------------------------------------
+    # -- the logger of the inputs, instead of a node's ------------------------------------------------------------
 
     def error(self, line: str, **_: Any) -> None:
         self._skip(line)
@@ -81,7 +81,7 @@ class ForeignRecording:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know who has read it."""
+        """Warnings about the transitions read so far, one line each."""
         skipped = self.skipped + self._answered.refused
         lines = [f"{count} times {why}" for why, count in skipped.most_common(5)]
         return [*self._said, *lines, *([self._recorded.finding] if self._recorded.finding else [])]
@@ -94,9 +94,7 @@ class ForeignRecording:
             transitions = _demonstration(transitions)
         yield from (Remade(transition, None) for transition in transitions)
         if not self.episodes:
-            raise BagError(
-                f"bag {self._bag.path}: not one step could be made of it ({'; '.join(self.warnings) or 'no frames'})"
-            )
+            raise BagError(f"bag {self._bag.path}: no step could be made of it ({'; '.join(self.warnings) or 'no frames'})")
 
     def _transitions(self) -> Iterator[Transition]:
         trigger = self._rig.config.control.trigger
@@ -117,7 +115,7 @@ class ForeignRecording:
     def _by_frame(self, trigger: str) -> Iterator[Transition]:
         wait_ns = round(self._rig.config.cameras[trigger].max_age_s * 1e9) + _SILENT_NS
         frames = FrameClock(self._inputs, 0.0, every_frame=True)
-        silent_ns = None  # when to notice that no frame comes
+        silent_ns = None  # when a missing frame is noticed
         for item in self._answered:
             if silent_ns is not None and item.time_ns > silent_ns:
                 self._clock.set(silent_ns)
@@ -127,7 +125,7 @@ class ForeignRecording:
             while (tick := frames.now()) and frames.frame is not None:
                 yield from self._tick(tick, frames)
                 silent_ns = item.time_ns + wait_ns
-        if self._inputs.frames:  # the joints have never come
+        if self._inputs.frames:  # no joint state has arrived
             yield from self._tick(frames.now())
 
     def _take(self, item: Record | Answer) -> None:
@@ -146,7 +144,7 @@ class ForeignRecording:
     def _tick(self, tick: Tick, frames: FrameClock | None = None) -> Iterator[Transition]:
         session, trigger = self._session, self._rig.config.control.trigger
         view = self._inputs.view(tick, frames and frames.frame, (), "")
-        if view.problem and (frames is None or frames.frame or self._inputs.frames):  # else a pause: nothing came
+        if view.problem and (frames is None or frames.frame or self._inputs.frames):  # otherwise a pause without messages
             self._skip(view.problem)
 
         def choose(observation: Observation, *_: Any) -> Choice:
@@ -166,7 +164,7 @@ class ForeignRecording:
 
 
 def _demonstration(transitions: Iterator[Transition]) -> Iterator[Transition]:
-    """The recording shows how it is done: the last action of every episode earns 1 and ends it (mask 0)."""
+    """Treats every episode as a demonstration: its last action gets reward 1 and ends it (mask 0)."""
     held: Transition | None = None
     for transition in transitions:
         if held is not None:

@@ -1,4 +1,4 @@
-"""Is what the actor saw and did live the same as what its recording gives? Every observation and every action."""
+"""Compares a live run with its recording: every observation and every action."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from jsac_ros.types import Action, Observation
 
 
 class Identity(NamedTuple):
-    steps: int  # observations of the recording, those that close an episode included
-    observations_equal: int  # frames and vectors byte for byte
-    rewards_equal: int  # reward, mask and success
-    observations_missing: int  # a message of a camera, the joints or a sensor not in the recording: not compared, not equal
-    actions_compared: int  # all that the policy (or the random warm-up) chose
-    actions_missing: int  # their policy is not in the recording
+    steps: int  # observations in the recording, closing ones included
+    observations_equal: int  # frames and vectors are equal byte for byte
+    rewards_equal: int  # reward, mask and success are equal
+    observations_missing: int  # a source's message is not in the recording: not compared, counted as not equal
+    actions_compared: int  # actions that the policy (or the random warm-up) chose
+    actions_missing: int  # the policy that chose them is not in the recording
     actions_max_abs_diff: float
     lost: int  # transitions that the recording lacks
     duration_s: float  # of the recording
-    realtime_factor: float  # duration over the time this took
-    first_difference: str  # one line; "" where there is none
+    realtime_factor: float  # duration over the time of this comparison
+    first_difference: str  # one line; "" if there is none
 
     @property
     def identical(self) -> bool:
@@ -37,10 +37,10 @@ class Identity(NamedTuple):
 
 
 class Actions:
-    """Computes the actions of a run again, with the recorded parameters and keys."""
+    """Recomputes the actions of a run, with the recorded parameters and keys."""
 
     def __init__(self, config: SystemConfig, spaces: Spaces):
-        """Raises ConfigError where the algorithm cannot act in these spaces."""
+        """Raises ConfigError if the algorithm does not support these spaces."""
         self._seed, self._spaces = config.run.seed, spaces
         self._agent = algorithms.build(config.agent, spaces)
         self._act = make_act(self._agent)
@@ -48,7 +48,7 @@ class Actions:
         self._parameters = None
 
     def __call__(self, remade: Remade, observation: Observation) -> Action | None:
-        """None where the policy that acted is not in the recording."""
+        """The action; None if the policy that acted is not in the recording."""
         transition = remade.transition
         key = action_key(acting_seed(self._seed, transition.session), transition.episode, transition.step)
         if transition.policy_version == 0:
@@ -64,7 +64,7 @@ class Actions:
 
 
 def compare(bag: Bag, config: SystemConfig, tolerance: float = 1e-5, stop_at_first: bool = False) -> Identity:
-    """Raises BagError where the bag is not a run's own recording."""
+    """Raises BagError if the bag is not the recording of a run."""
     if not is_recorded_run(bag):
         raise BagError(f"bag {bag.path}: holds no transitions of an actor; expected a run's own recording")
     rig = Rig.of(config)
@@ -99,7 +99,7 @@ def compare(bag: Bag, config: SystemConfig, tolerance: float = 1e-5, stop_at_fir
 
 
 def _unequal_parts(remade: Remade) -> list[str]:
-    """Names of the frames and vectors that are not the same to the byte."""
+    """Names of the frames and vectors that differ in any byte."""
     ours, theirs = remade.transition, remade.recorded
     parts = [(ours.frames, theirs.frames), (ours.vectors, theirs.vectors)]
     return [name for mine, other in parts for name in mine if mine[name].tobytes() != other[name].tobytes()]
@@ -107,7 +107,7 @@ def _unequal_parts(remade: Remade) -> list[str]:
 
 def _reward_equal(remade: Remade) -> bool:
     ours, theirs = remade.transition, remade.recorded
-    # On the wire a reward is a float32; the reward and mask of a closing observation mean nothing.
+    # A message carries the reward as float32; reward and mask of a closing observation are meaningless.
     earned = ours.is_last or (np.float32(ours.reward), ours.mask) == (np.float32(theirs.reward), theirs.mask)
     return bool(earned) and ours.success == theirs.success
 

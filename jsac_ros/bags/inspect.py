@@ -1,10 +1,10 @@
-"""Checks a recording, or makes transitions of recordings.
+"""Checks a recording, or converts recordings to transitions.
 
   jsac-ros bag check recording --config my_ur5.yaml
   jsac-ros bag transitions monday tuesday store --config my_ur5.yaml
 
-`check` prints what a recording holds and what is wrong with it, each finding with its stretch of time (seconds from the
-first message). `transitions` writes the transitions of recordings to a replay store.
+`check` lists the topics of a recording and its problems, each with its interval of time (seconds from the first message).
+`transitions` writes the transitions of recordings to a replay store.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from jsac_ros.bags.recorded_run import KINDS
 from jsac_ros.config import ConfigError
 from jsac_ros.rig import Rig
 
-SHOWN = 5  # findings of one kind and topic
+SHOWN = 5  # findings printed per kind and topic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="bag_verb", required=True, metavar="check|transitions")
-    checking = verbs.add_parser("check", help="what is in a recording, and what is wrong with it")
+    checking = verbs.add_parser("check", help="list the topics of a recording and its problems")
     checking.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
-    checking.add_argument("--config", metavar="FILE", help="look for this system's camera and joints as well")
-    checking.add_argument("--json", action="store_true", help="for programs; every finding")
+    checking.add_argument("--config", metavar="FILE", help="also check for the cameras and joints of this configuration")
+    checking.add_argument("--json", action="store_true", help="print every finding as JSON")
     making = verbs.add_parser("transitions", help="write a recording's steps to a replay store")
     making.add_argument("bag", nargs="+")
     making.add_argument("store", help="a new folder, for replay.folder or replay.demonstrations")
-    making.add_argument("--config", metavar="FILE", help="of the system; else the one in the first recording")
-    making.add_argument("--relabel", action="store_true", help="earn what the configured task says, not what was recorded")
+    making.add_argument("--config", metavar="FILE", help="of the system (default: the one in the first recording)")
+    making.add_argument("--relabel", action="store_true", help="compute rewards with the configured task")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ def _text(quality: Quality) -> str:
         lines += [f"{kind:<12} {f.start_s:8.2f} .. {f.end_s:8.2f} s  {topic}: {f.text}" for f in findings[:SHOWN]]
         if len(findings) > SHOWN:
             lines.append(f"{kind:<12} {'':21} {topic}: {len(findings) - SHOWN} more")
-    lines.append(f"{len(quality.findings)} findings" if quality.findings else "nothing wrong was found")
+    lines.append(f"{len(quality.findings)} findings" if quality.findings else "no problems found")
     if quality.damage:
         lines.append(f"warning: damaged: {quality.damage}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a checkpoint thinks of recorded steps: its action, its values, its doubt, and where it looked."""
+"""Evaluates a checkpoint on recorded steps: its action, values, entropy and saliency."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ BATCH = 64
 
 
 class Judgement(NamedTuple):
-    """Of B steps, NumPy."""
+    """The evaluation of B steps, in NumPy."""
 
-    sampled: np.ndarray  # float32 [B, A], with the step's key
+    sampled: np.ndarray  # float32 [B, A], sampled with the step's key
     greedy: np.ndarray  # float32 [B, A], tanh of the mean
     entropy: np.ndarray  # float32 [B], -log pi of the sampled action
     q: np.ndarray  # float32 [N, B], of the recorded action
@@ -32,7 +32,7 @@ class Judgement(NamedTuple):
 
 
 class Judge:
-    """One checkpoint. Raises ConfigError where it does not fit the agent, or the algorithm has no policy and Q to ask."""
+    """One checkpoint. Raises ConfigError if it does not fit the agent, or if the algorithm is not an actor-critic."""
 
     def __init__(self, path: str | Path, agent: Agent):
         if not isinstance(agent, ActorCritic):
@@ -46,16 +46,17 @@ class Judge:
         self._saliency = make_saliency(agent)
 
     def __call__(self, observation: Arrays, action: np.ndarray, key: np.ndarray) -> Judgement:
-        """{image: uint8 [B, H, W, C*S], vector: float32 [B, n]}, float32 [B, A], uint32 [B, 2] of `action_key`; B up to 64."""
+        """observation: {image: uint8 [B, H, W, C*S], vector: float32 [B, n]}; action: float32 [B, A]; key: uint32 [B, 2], from
+        `action_key`; B is at most 64."""
         count = len(action)
-        padded = {name: _padded(part) for name, part in observation.items()}  # one shape, one compilation
+        padded = {name: _padded(part) for name, part in observation.items()}  # one shape, so that it compiles once
         inputs = inputs_of(self._agent.spaces, padded)
         j = self._judge(self._critic, self._actor, inputs, _padded(action), _padded(key))
         j = Judgement(*map(np.asarray, j))
         return Judgement(j.sampled[:count], j.greedy[:count], j.entropy[:count], j.q[:, :count], j.q_greedy[:, :count])
 
     def saliency(self, observation: Observation) -> Arrays:
-        """How much each pixel moves the value of the greedy action: {image: float32 [H, W] in [0, 1]}."""
+        """Influence of each pixel on the value of the greedy action: {image: float32 [H, W] in [0, 1]}."""
         return self._saliency(self._state, observation)
 
 

@@ -41,7 +41,7 @@ HELD_OUT_BATCHES = 4
 
 
 class Offline:
-    """Stores and learner of one training on recordings. Raises ConfigError where the algorithm does not fit the rig."""
+    """Stores and learner of one training on recordings. Raises ConfigError if the algorithm does not fit the rig."""
 
     def __init__(self, config: SystemConfig, rig: Rig, folder: Path):
         self.config, self.folder, self._rig = config, folder, rig
@@ -56,13 +56,13 @@ class Offline:
     def fill(self, bags: list[str], relabel: bool, share: float) -> Filled:
         filled = fill(self._store, bags, self._rig, relabel, self._held_out, share)
         if not self._store.valid_count:
-            raise ConfigError(f"the recordings hold no transition to learn from ({filled.steps} steps)")
+            raise ConfigError(f"the recordings contain no transition to learn from ({filled.steps} steps)")
         if self._held_out.valid_count:
             self._tests = list(self._batches(self._held_out, HELD_OUT_BATCHES))
         return filled
 
     def train(self, updates: int, counters: dict[str, Any]) -> list[dict[str, float]]:
-        """`updates` updates, a row of metrics every hundred and a checkpoint at the end. Raises NotFinite."""
+        """Makes `updates` updates, with a row of metrics every hundred and a checkpoint at the end. Raises NotFinite."""
 
         def report(learner: Learner) -> None:
             if learner.updates % REPORT_EVERY == 0 or learner.updates == updates:
@@ -91,7 +91,7 @@ class Offline:
         )
 
     def _held_out_loss(self) -> float:
-        """The critic's loss on the held-out batches, NaN without any."""
+        """Mean critic loss on the held-out batches; NaN if there are none."""
         return float(np.mean([self.learner.loss_of(batch) for batch in self._tests])) if self._tests else float("nan")
 
     def _batches(self, store: FrameStore, count: int) -> Iterator[Batch]:
@@ -109,11 +109,13 @@ class Offline:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bags", nargs="+", required=True, metavar="BAG", help="rosbag2 recordings")
-    parser.add_argument("--config", metavar="FILE", help="of the system; else the one in the first recording")
+    parser.add_argument("--config", metavar="FILE", help="of the system (default: the one in the first recording)")
     parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="section.field=value of the configuration")
     parser.add_argument("--updates", type=int, default=2000, metavar="N")
-    parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="of every episode, to test on")
-    parser.add_argument("--relabel", action="store_true", help="earn what the configured task says, not what was recorded")
+    parser.add_argument(
+        "--held-out", type=float, default=0.1, metavar="SHARE", help="share of every episode held out for tests"
+    )
+    parser.add_argument("--relabel", action="store_true", help="compute rewards with the configured task")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -130,7 +132,7 @@ def main(arguments: argparse.Namespace) -> int:
     except ConfigError:
         if offline is not None:
             offline.close()
-        shutil.rmtree(folder)  # nothing half-written stays
+        shutil.rmtree(folder)  # leave no incomplete run folder
         raise
     print(
         f"run folder: {folder}\n{filled.steps} steps of {filled.episodes} episodes, {filled.held_out} held out",

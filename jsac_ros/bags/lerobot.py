@@ -1,12 +1,12 @@
-"""A store as a LeRobot dataset, v3.0: tables in parquet with the images as PNG inside, and what is said of them in `meta/`.
+"""Writes a store as a LeRobot dataset, v3.0: Parquet tables that contain the images as PNG, described in `meta/`.
 
     meta/info.json  stats.json  tasks.parquet  episodes/chunk-000/file-000.parquet
     data/chunk-000/file-000.parquet, file-001.parquet, ...
     closing.parquet
 
-Images are `observation.images.NAME`; `observation.state` holds all vectors and `action` all parts of an action, their
-`names` telling which value is which. The observation that closes an episode has no action with it: those are in
-`closing.parquet`, a row an episode, which LeRobot does not read and `lerobot_import.py` does.
+Images are `observation.images.NAME`; `observation.state` contains all vectors and `action` all action parts, with the name
+of each value in `names`. The observation that closes an episode has no action: it is in `closing.parquet`, one row per
+episode, which LeRobot ignores and `lerobot_import.py` reads.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ VERSION = "v3.0"
 CLOSING = "closing.parquet"
 STATE, IMAGES = "observation.state", "observation.images."
 FILES_PER_CHUNK = 1000
-FILE_MB = 100  # after which the next file begins
+FILE_MB = 100  # size at which a new file is started
 _FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 _NUMBERS = ("frame_index", "episode_index", "index", "task_index")
-_PICTURES = 100  # of an image, for its statistics
+_PICTURES = 100  # frames per episode and image that the statistics use, about
 
 
 class Dataset:
-    """Written episode by episode into a new folder; `close` writes what is said of them all."""
+    """Writes episode by episode into a new folder; `close` writes the metadata."""
 
     def __init__(self, folder: Path, spaces: Spaces, rate_hz: float, task: str):
-        """rate_hz: of control; task: what was to be done, in words."""
+        """rate_hz: of control; task: a description in words."""
         self._folder, self._spaces, self._rate_hz, self._task = folder, spaces, rate_hz, task
         self._episodes: list[dict[str, Any]] = []
         self._frames = 0
@@ -49,17 +49,17 @@ class Dataset:
         self._stats = {name: _Stats() for name in self._features()}
 
     def add(self, episode: list[Transition]) -> None:
-        """An episode with its closing observation; one without an action is left out."""
+        """Adds an episode with its closing observation; an episode without an action is skipped."""
         acted = episode[:-1]
         if not acted:
             return
         table = self._table(episode)
-        if episode[-1].is_last:  # else its end is lost
+        if episode[-1].is_last:  # otherwise the end of the episode is missing
             index = {"episode_index": pa.array([len(self._episodes)], pa.int64())}
             self._closing.append(pa.table(index | self._observed(episode[-1:])))
         if self._writer is None or self._bytes > FILE_MB * 2**20:
             self._next_file(table.schema)
-        self._writer.write_table(table)  # one row group an episode
+        self._writer.write_table(table)  # one row group per episode
         self._bytes += table.nbytes
         first, self._frames = self._frames, self._frames + len(acted)
         chunk, file = divmod(self._file, FILES_PER_CHUNK)
@@ -72,7 +72,7 @@ class Dataset:
         )  # fmt: skip
 
     def close(self) -> int:
-        """Returns the number of episodes."""
+        """Writes the metadata; returns the number of episodes."""
         if self._writer is not None:
             self._writer.close()
         meta = self._folder / "meta"
@@ -119,7 +119,7 @@ class Dataset:
         return pa.table({name: _column(column) for name, column in values.items()} | self._observed(acted))
 
     def _observed(self, transitions: list[Transition]) -> dict[str, pa.Array]:
-        """The columns of what was observed."""
+        """The columns of the observations."""
         columns = {STATE: _column(_state(transitions))} if self._spaces.vectors else {}
         for image in self._spaces.images:
             frames = [{"bytes": _png(t.frames[image.name]), "path": None} for t in transitions]
@@ -155,10 +155,10 @@ class Dataset:
 
 
 class _Stats:
-    """Smallest, largest, mean and spread of each value; of an image's channels in [0, 1], as LeRobot gives images out."""
+    """Minimum, maximum, mean and standard deviation of each value; of image channels in [0, 1], as LeRobot scales images."""
 
     def __init__(self):
-        self._sums: list[np.ndarray] = []  # of each batch: least, most, sum, sum of squares
+        self._sums: list[np.ndarray] = []  # of each batch: minimum, maximum, sum, sum of squares
         self._count = 0
         self._shape: tuple[int, ...] = (-1,)
 
@@ -169,7 +169,7 @@ class _Stats:
         self._count += len(values)
 
     def add_frames(self, frames: list[np.ndarray]) -> None:
-        """uint8 [H, W, C] each; some of them stand for all."""
+        """frames: uint8 [H, W, C] each, of which a sample is used."""
         chosen = np.stack(frames[:: max(1, len(frames) // _PICTURES)])
         self.add(chosen.reshape(-1, chosen.shape[-1]) / 255.0)
         self._shape = (-1, 1, 1)
@@ -183,12 +183,12 @@ class _Stats:
 
 
 def _state(transitions: list[Transition]) -> np.ndarray:
-    """float32 [n, size], the vectors in order."""
+    """float32 [n, size], all vectors in order."""
     return np.stack([np.concatenate([*t.vectors.values()]) for t in transitions])
 
 
 def _column(values: np.ndarray) -> pa.Array:
-    """[n] or [n, size]; of one value it is no list."""
+    """values: [n] or [n, size]; a column of single values is not a list column."""
     values = values.reshape(len(values)) if values.size == len(values) else values
     if values.ndim == 1:
         return pa.array(values)
@@ -201,7 +201,7 @@ def _vectors(parts: Iterable[VectorSpace | ActionSpace]) -> dict[str, Any]:
 
 
 def _tasks(task: str) -> pa.Table:
-    """As pandas writes a table whose index is the task, without pandas."""
+    """The table that pandas would write for a frame indexed by task."""
     told = {
         "index_columns": ["task"],
         "column_indexes": [
@@ -224,7 +224,7 @@ def _tasks(task: str) -> pa.Table:
 
 
 def _png(frame: np.ndarray) -> bytes:
-    """uint8 [H, W, C] -> PNG, colours as RGB."""
+    """Encodes a frame, uint8 [H, W, C], RGB or grey, as PNG."""
     return cv2.imencode(".png", frame[..., ::-1] if frame.shape[2] == 3 else frame)[1].tobytes()
 
 

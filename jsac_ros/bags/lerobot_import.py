@@ -1,15 +1,15 @@
-"""A LeRobot dataset, v3, as transitions of a configured system: those that `lerobot.py` writes, and those of others.
+"""Reads a LeRobot dataset, v3, as transitions of a configured system, whether `lerobot.py` or another program wrote it.
 
-Each part that the policy sees or does is found by its name:
+Each part of the observation and the action is found by its name:
 
     image  front     observation.images.front
     vector opening   the values of observation.state named opening, or opening_0, opening_1, ...; or observation.opening
     action arm       the values of action named arm, or arm_0, arm_1, ...; or action.arm
 
-or where `keys` says: {"front": "observation.images.top", "arm": "action[0:6]"}. `previous_action` follows from the actions. An
-image of the frame's size is a frame; another one is cropped and resized as the camera's messages are. Without `next.reward` an
-episode shows how it is done: its last action earns 1 and ends it. An episode that did not end in a terminal state loses its
-last action, whose outcome is not in the dataset, unless `closing.parquet` holds it.
+or at the place in `keys`: {"front": "observation.images.top", "arm": "action[0:6]"}. `previous_action` is derived from the
+actions. An image of the frame's size is used as it is; any other is cropped and resized like the camera's messages. Without
+`next.reward` every episode is a demonstration: its last action gets reward 1 and ends it. An episode that does not end in a
+terminal state loses its last action, because the dataset lacks its outcome, unless `closing.parquet` has it.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from jsac_ros.types import Arrays, Score, Transition
 
 _RATE_TOLERANCE = 0.01  # of the rate of control
 _SLICE = re.compile(r"(.+)\[(\d{1,4}):(\d{1,4})\]")
-_PREVIOUS = "previous_action"  # known from the actions where a dataset does not hold it
-_ROWS = 256  # of a table that are in memory at once, beside those of the episode
+_PREVIOUS = "previous_action"  # derived from the actions if the dataset does not have it
+_ROWS = 256  # rows of a table in memory at once, in addition to those of the episode
 _NUMBERS = ("next.reward", "next.done", "next.success", "next.truncated")
 
 
 class _Place(NamedTuple):
-    """Where one part of ours is in a dataset."""
+    """The place of one part in a dataset."""
 
     key: str
-    values: list[int]  # of the key's; of an image none
+    values: list[int]  # indices into the values of the key; empty for an image
 
 
 class Dataset:
-    """What is in a folder, matched to a rig. Iterate over `episodes()`."""
+    """A dataset matched to a rig. Iterate over `episodes()`."""
 
     def __init__(self, folder: str | Path, rig: Rig, keys: Mapping[str, str]):
-        """keys: {part of ours: "KEY" or "KEY[first:end]"}. Raises ConfigError with a line for everything that does not fit."""
+        """keys: {part of the rig: "KEY" or "KEY[first:end]"}. Raises ConfigError with one line per mismatch."""
         self.folder, self._rig, self.spaces = Path(folder), rig, rig.spaces
         self._info = _info_of(self.folder)
         self._features: dict[str, dict[str, Any]] = self._info["features"]
@@ -69,9 +69,9 @@ class Dataset:
         self._makers = {name: FrameMaker(rig.config.cameras[name]) for name in self._images}
         self._videos = Videos(self.folder, self._info, self._images_of("video"))
         self._closing = self._closing_rows()
-        self.left_out = 0  # episodes without an action whose outcome is known
+        self.left_out = 0  # episodes in which no action has a known outcome
 
-    # -- what is where ---------------------------------------------------------------------------------------------
+    # -- matching --------------------------------------------------------------------------------------------------
 
     def _check(self, keys: Mapping[str, str]) -> None:
         version, rate_hz = self._info.get("codebase_version"), self._info.get("fps")
@@ -84,7 +84,7 @@ class Dataset:
         for name in keys:
             if name not in ours:
                 hint = documents.did_you_mean(name, ours)
-                self._found.append(f"--map {name}={keys[name]}: no part of ours{hint}; expected one of {', '.join(ours)}")
+                self._found.append(f"--map {name}={keys[name]}: unknown part{hint}; expected one of {', '.join(ours)}")
 
     def _image(self, name: str, keys: Mapping[str, str]) -> _Place:
         key = keys.get(name, IMAGES + name)
@@ -94,7 +94,7 @@ class Dataset:
         return _Place(key, [])
 
     def _values(self, part: Any, together: str, apart: str, keys: Mapping[str, str]) -> _Place:
-        """together: the key of all such parts; apart: the prefix of those with a key each."""
+        """together: the key that contains all such parts; apart: the prefix of the keys of single parts."""
         given, own = keys.get(part.name), f"{apart}.{part.name}"
         if given:
             match = _SLICE.fullmatch(given)
@@ -135,9 +135,9 @@ class Dataset:
         return sorted(self.folder.glob("data/*/*.parquet"))
 
     def count_rows(self) -> int:
-        """Rows of a store that holds it all: those of the tables and an observation that closes each episode.
+        """Number of rows of a store for the whole dataset: those of the tables and one closing observation per episode.
 
-        Raises ConfigError where a table cannot be read.
+        Raises ConfigError if a table cannot be read.
         """
         rows = 0
         for path in self._files:
@@ -147,7 +147,7 @@ class Dataset:
         return rows
 
     def episodes(self) -> Iterator[list[Transition]]:
-        """Transitions from the first to the one that closes the episode. Raises ConfigError naming what cannot be used."""
+        """The transitions of each episode, the closing one included. Raises ConfigError naming the episode it cannot use."""
         session = zlib.crc32(f"{self.folder.resolve().name} {self._info.get('total_frames')}".encode())
         maker = TransitionMaker(self.spaces, "lerobot", session)
         for index, table in self._tables():
@@ -160,7 +160,7 @@ class Dataset:
                 yield episode
 
     def _tables(self) -> Iterator[tuple[int, pa.Table]]:
-        """Each episode's number and rows, in the order of the files, which holds no episode twice."""
+        """Number and rows of each episode, in the order of the files."""
         used = {place.key for place in (*self._vectors.values(), *self._actions.values())} | self._images_of("image")
         wanted = [*used, "episode_index", *(name for name in _NUMBERS if name in self._features)]
         for path in self._files:
@@ -168,7 +168,7 @@ class Dataset:
                 yield from _by_episode(parquet.ParquetFile(path), wanted)
 
     def _episode(self, maker: TransitionMaker, index: int, table: pa.Table) -> list[Transition]:
-        """Empty where there is no action whose outcome is known."""
+        """The transitions of an episode; empty if no action has a known outcome."""
         actions = {name: _taken(table, place) for name, place in self._actions.items()}
         self._check_actions(actions)
         scores = self._scores(table)
@@ -188,18 +188,18 @@ class Dataset:
         return [*made, maker.close()] if count else []
 
     def _observations(self, table: pa.Table, index: int, terminated: bool) -> Arrays:
-        """Each part, [T + 1, ...]: the last one closes the episode."""
+        """Every part, [T + 1, ...]; the last observation closes the episode."""
         observed = self._observed(table, index)
         if (closing := self._closing.get(index)) is not None:
             last = self._observed(closing, index)
-        elif terminated:  # nothing is learned from what a terminal state looks like
+        elif terminated:  # a terminal observation is not used for learning: any will do
             last = {name: part[-1:] for name, part in observed.items()}
-        else:  # the last observation itself: what its action led to is not known
+        else:  # the last observation closes the episode: the outcome of its action is not known
             return observed
         return {name: np.concatenate((part, last[name])) for name, part in observed.items()}
 
     def _observed(self, table: pa.Table, index: int) -> Arrays:
-        """Each part, [T, ...]: frames and vectors."""
+        """Every part (frames and vectors), [T, ...]."""
         found = {name: _taken(table, place) for name, place in self._vectors.items()}
         for name, place in self._images.items():
             if place.key in table.column_names:
@@ -224,10 +224,10 @@ class Dataset:
             values = actions[part.name]
             wrong = values[~((values >= low) & (values <= high)) | (part.choices > 0) & (values != np.round(values))]
             if len(wrong):
-                raise ValueError(f"action {part.name!r} is {wrong[0]:g}; expected {low} to {high}, as this rig's policy acts")
+                raise ValueError(f"action {part.name!r} is {wrong[0]:g}; expected {low} to {high}, the policy's range")
 
     def _scores(self, table: pa.Table) -> list[Score]:
-        """What each action earned."""
+        """The score of each action."""
         said = {name: np.array(table[name].to_pylist()).reshape(len(table)) for name in _NUMBERS if name in table.column_names}
         ends = np.arange(len(table)) == len(table) - 1
         rewards = said.get("next.reward", ends.astype(np.float32))
@@ -239,7 +239,7 @@ class Dataset:
         return [Score(float(r), bool(t), bool(s)) for r, t, s in zip(rewards, terminated, success)]
 
     def _closing_rows(self) -> dict[int, pa.Table]:
-        """Episode -> the observation that closes it, where the dataset holds these."""
+        """{episode: its closing observation}; empty if the dataset has none."""
         path = self.folder / CLOSING
         if not path.is_file():
             return {}
@@ -250,7 +250,7 @@ class Dataset:
 
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
-    """Raises ConfigError where a table is damaged or lacks a column."""
+    """Raises ConfigError if a table is damaged or lacks a column."""
     try:
         yield
     except (pa.ArrowException, KeyError, OSError) as error:
@@ -270,7 +270,7 @@ def _info_of(folder: Path) -> dict[str, Any]:
 
 
 def _size(feature: dict[str, Any] | None) -> int | None:
-    """Values of a feature of numbers on one axis."""
+    """Number of values of a numeric feature with one axis; None for any other feature."""
     shape = feature.get("shape") if feature else None
     of_numbers = feature and str(feature["dtype"]).startswith(("float", "int"))
     on_one_axis = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int)
@@ -278,7 +278,7 @@ def _size(feature: dict[str, Any] | None) -> int | None:
 
 
 def _names(feature: dict[str, Any] | None) -> list[str]:
-    """Of a feature's values, one each; empty where they have none. Some writers put them under the name of an axis."""
+    """Names of a feature's values; empty if it has none. Some writers put them under the name of an axis."""
     names = feature.get("names") if feature else None
     if isinstance(names, dict):
         names = [name for group in names.values() if isinstance(group, list) for name in group]
@@ -286,7 +286,7 @@ def _names(feature: dict[str, Any] | None) -> list[str]:
 
 
 def _by_episode(file: parquet.ParquetFile, wanted: list[str]) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of one episode after the other. Raises KeyError naming a column that is not there."""
+    """The rows of each episode in turn. Raises KeyError naming a missing column."""
     if missing := [name for name in wanted if name not in file.schema_arrow.names]:
         raise KeyError(f"it has no column {', '.join(missing)}")
     held: list[pa.RecordBatch] = []
@@ -305,21 +305,21 @@ def _by_episode(file: parquet.ParquetFile, wanted: list[str]) -> Iterator[tuple[
 
 
 def _taken(table: pa.Table, place: _Place) -> np.ndarray:
-    """float32 [T, n]."""
+    """The values of one part, float32 [T, n]."""
     values = np.array(table[place.key].to_pylist(), np.float32).reshape(len(table), -1)
     return np.ascontiguousarray(values[:, place.values])
 
 
 def _decoded(coded: dict[str, Any], channels: int) -> np.ndarray:
-    """Raises ValueError where the image is not in the table, or damaged."""
+    """Raises ValueError if the table does not contain the image, or if the image is damaged."""
     data = coded and coded.get("bytes")
     if not data:
-        raise ValueError("an image is not in its table; expected the bytes of a png or jpeg")
+        raise ValueError("an image is missing in its table; expected the bytes of a PNG or JPEG")
     return to_rgb(SimpleNamespace(format="png", data=data), channels)
 
 
 def _message(image: np.ndarray) -> SimpleNamespace:
-    """As sensor_msgs/Image."""
+    """The image as a sensor_msgs/Image."""
     height, width, values = image.shape
     encoding = {1: "mono8", 3: "rgb8"}[values]
     return SimpleNamespace(
@@ -332,7 +332,7 @@ def _listed(names: list[str]) -> str:
 
 
 def import_dataset(dataset: Dataset, target: str | Path) -> tuple[int, int]:
-    """Writes a new store; -> its episodes and steps. Raises ConfigError, StoreError."""
+    """Writes a new store; returns the number of episodes and steps. Raises ConfigError, StoreError."""
     episodes = steps = 0
     with new_store(target, dataset.spaces, dataset.count_rows()) as store:
         for episode in dataset.episodes():
@@ -340,5 +340,5 @@ def import_dataset(dataset: Dataset, target: str | Path) -> tuple[int, int]:
             for transition in episode:
                 store.append(transition)
         if not episodes:
-            raise ConfigError(f"{dataset.folder}: has no episode with an action whose outcome is known; expected one or more")
+            raise ConfigError(f"{dataset.folder}: no episode has an action with a known outcome; expected one or more")
     return episodes, steps

@@ -1,4 +1,4 @@
-"""The images of a LeRobot dataset that are in videos: an episode is a stretch of one file, from a time that `meta/` says."""
+"""Reads images of a LeRobot dataset from videos. Each episode is an interval of one file; `meta/` has its start time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from jsac_ros.config import ConfigError
 
 
 class Videos:
-    """Of the keys of a dataset that are videos; opens nothing where there are none."""
+    """The video keys of a dataset."""
 
     def __init__(self, folder: Path, info: dict[str, Any], keys: set[str]):
-        """Raises ConfigError where they cannot be read, or PyAV is not installed."""
+        """keys: may be empty. Raises ConfigError if the metadata cannot be read or PyAV is not installed."""
         self._folder, self._rate_hz = folder, info["fps"]
-        self._stretches: dict[tuple[str, int], tuple[str, float]] = {}  # key, episode -> file, seconds at which it begins
+        self._stretches: dict[tuple[str, int], tuple[str, float]] = {}  # key, episode -> file, start in seconds
         if not keys:
             return
         try:
             import av  # noqa: F401
         except ImportError:
-            raise ConfigError(f"{folder}: has videos, and PyAV is not installed; expected `pip install av`") from None
+            raise ConfigError(f"{folder}: has videos, but PyAV is not installed; expected `pip install av`") from None
         columns = [f"videos/{key}/{what}" for key in keys for what in ("chunk_index", "file_index", "from_timestamp")]
         try:
             for path in sorted(folder.glob("meta/episodes/*/*.parquet")):
@@ -41,11 +41,11 @@ class Videos:
             self._stretches[key, row["episode_index"]] = path, float(begin_s)
 
     def images(self, key: str, episode: int, count: int) -> Iterator[np.ndarray]:
-        """RGB uint8 [H, W, 3], one a row of the episode. Raises ValueError where one is missing."""
+        """RGB uint8 [H, W, 3], one per row of the episode. Raises ValueError if one is missing."""
         import av
 
         if (key, episode) not in self._stretches:
-            raise ValueError(f"meta/episodes has no stretch of {key}")
+            raise ValueError(f"meta/episodes has no interval of {key} for this episode")
         path, begin_s = self._stretches[key, episode]
         following = 0
         try:
@@ -61,4 +61,4 @@ class Videos:
         except av.FFmpegError as error:
             raise ValueError(f"{path} cannot be read: {error}") from None
         if following < count:
-            raise ValueError(f"{path} has {following} images from {begin_s:g} s on; expected {count}")
+            raise ValueError(f"{path} has {following} images after {begin_s:g} s; expected {count}")

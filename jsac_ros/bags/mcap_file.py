@@ -1,7 +1,7 @@
-"""One MCAP file, whole or damaged: its index is used where it is there, otherwise the file is read through once.
+"""Reads one MCAP file, whole or damaged. It uses the file's index if there is one, and otherwise scans the file once.
 
-Either gives blocks, stretches of the file and of time, and messages are put in order block by block. A block that is
-damaged is left out; what follows it is read.
+Both give a list of blocks, each an interval of the file and of time; messages are sorted block by block. A damaged block
+is skipped, and the blocks after it are read.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from jsac_ros.bags.recorded_file import LARGEST, BagError, Channel, Record, defi
 MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")  # opcode, bytes of content
 _MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
-_LOOSE_BYTES = 1 << 20  # of messages outside chunks: so many make a block
-_MOST_HELD = 1 << 30  # bytes of messages that wait for their turn
+_LOOSE_BYTES = 1 << 20  # size of a block of messages outside chunks
+_MOST_HELD = 1 << 30  # bytes of messages held back for sorting
 
 
 class _Block(NamedTuple):
-    """Messages that stand together: the record of a chunk, or records of messages in a row."""
+    """Adjacent messages: one chunk, or consecutive message records."""
 
     start_ns: int
     end_ns: int
     offset: int  # of the first record
-    length: int  # bytes, with the records' heads
+    length: int  # bytes, including the headers of the records
 
 
 class McapFile:
-    """`recorded_file.RecordedFile`. Raises BagError where it is no MCAP file or nothing in it can be read."""
+    """A `recorded_file.RecordedFile`. Raises BagError if it is not an MCAP file or nothing in it can be read."""
 
     def __init__(self, path: Path):
         self._file = path.open("rb")
@@ -52,7 +52,7 @@ class McapFile:
         self._counts: Counter[int] = Counter()
         self._blocks: list[_Block] = []
         if self._file.read(len(MAGIC)) != MAGIC:
-            raise BagError("no MCAP file")
+            raise BagError("not an MCAP file")
         if not self._use_index():
             self._read_through()
         self.start_ns = min((block.start_ns for block in self._blocks), default=0)
@@ -72,10 +72,10 @@ class McapFile:
     # -- finding the blocks --------------------------------------------------------------------------------------
 
     def _use_index(self) -> bool:
-        """False where the file has none, or none that fits it: a crash, or a writer without chunks."""
+        """False if the file has no index or an inconsistent one (after a crash, or from a writer without chunks)."""
         try:
             summary = SeekingReader(self._file, record_size_limit=LARGEST).get_summary()
-        except Exception:  # the end is missing, cut or overwritten: the parser stumbles in many ways
+        except Exception:  # a truncated or overwritten end makes the parser raise various types
             return False
         if summary is None or not self._fits(summary):
             return False
@@ -98,7 +98,7 @@ class McapFile:
         )
 
     def _read_through(self) -> None:
-        """From the front to the end or to the damage."""
+        """Scans from the start to the end or to the first damage."""
         loose: list[tuple[int, int, int]] = []  # time, offset, end
         at = len(MAGIC)
         while True:
@@ -149,20 +149,20 @@ class McapFile:
             self._blocks.append(_Block(min(times), max(times), at, end - at))
 
     def _learn(self, opcode: int, content: bytes) -> None:
-        """Schemas and channels; what stands between them is of no interest."""
+        """Registers a schema or a channel; other records are ignored."""
         read: Callable | None = {Opcode.SCHEMA: records.Schema.read, Opcode.CHANNEL: records.Channel.read}.get(opcode)
         if read is None:
             return
         try:
             record = read(ReadDataStream(BytesIO(content)))
-        except Exception as error:  # damaged inside; its messages are then of no known channel
+        except Exception as error:  # damaged: its messages then have no known channel
             self._lose(0, error)
             return
         (self._schemas if opcode == Opcode.SCHEMA else self._channels)[record.id] = record
 
     def _lose(self, at: int, error: Exception) -> None:
         if not self.damage:
-            self.damage = f"damaged inside at byte {at} ({one_line(error)}): left out"
+            self.damage = f"damaged at byte {at} ({one_line(error)}): skipped"
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -183,13 +183,13 @@ class McapFile:
                     heapq.heappush(held, (record.time_ns, number, record))
                     held_bytes += len(record.data)
             if held_bytes > _MOST_HELD:
-                self._lose(block.offset, ValueError(f"over {_MOST_HELD >> 20} MiB of messages of one instant"))
+                self._lose(block.offset, ValueError(f"more than {_MOST_HELD >> 20} MiB of messages at one time"))
                 return
         while held:
             yield heapq.heappop(held)[-1]
 
     def _messages_of(self, block: _Block, wanted: dict[int, tuple[str, str]]) -> Iterator[Record]:
-        """Those of the channels in `wanted`: topic and type; none of a chunk that is damaged."""
+        """Messages of the channels in `wanted` ({channel: topic, type}); none if the chunk is damaged."""
         try:
             self._file.seek(block.offset)
             content = self._file.read(block.length)
@@ -206,7 +206,7 @@ class McapFile:
                 yield Record(topic, time_ns, kind, bytes(record[_MESSAGE.size :]), published_ns or time_ns)
 
     def _record_at(self, at: int) -> tuple[int, bytes, int]:
-        """(opcode, content, where the next one begins). Raises ValueError at the end of the file and at damage."""
+        """(opcode, content, offset of the next record). Raises ValueError at the end of the file and at damage."""
         self._file.seek(at)
         head = self._file.read(_RECORD.size)
         if len(head) < _RECORD.size:
@@ -216,28 +216,28 @@ class McapFile:
             raise ValueError(f"record of kind {opcode} with {length} bytes")
         content = self._file.read(length)
         if len(content) < length:
-            raise ValueError("cut within a record")
+            raise ValueError("truncated within a record")
         if opcode == Opcode.MESSAGE and length < _MESSAGE.size:
             raise ValueError(f"message of {length} bytes")
         return opcode, content, at + _RECORD.size + length
 
 
 def _records_in(content: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Raises ValueError where they do not fill it."""
+    """The records in `content`. Raises ValueError if they do not fill it exactly."""
     view, at = memoryview(content), 0
     while at < len(view):
         opcode, length = _RECORD.unpack_from(view, at)
         at += _RECORD.size + length
         if at > len(view):
-            raise ValueError(f"record of {length} bytes reaches over its end")
+            raise ValueError(f"record of {length} bytes extends past the end of the chunk")
         yield opcode, view[at - length : at]
 
 
 def _unpacked(content: bytes) -> bytes:
-    """The records of a chunk. Raises ValueError where it is damaged or too large."""
+    """The decompressed records of a chunk. Raises ValueError if the chunk is damaged or too large."""
     try:
         chunk = records.Chunk.read(ReadDataStream(BytesIO(content)))
-    except Exception as error:  # the parser's ways to stumble over damage
+    except Exception as error:  # damage makes the parser raise various types
         raise ValueError(one_line(error)) from None
     if chunk.uncompressed_size > LARGEST:
         raise ValueError(f"chunk of {chunk.uncompressed_size} bytes; expected at most {LARGEST}")
@@ -245,7 +245,7 @@ def _unpacked(content: bytes) -> bytes:
     if len(data) != chunk.uncompressed_size:
         raise ValueError(f"chunk of {chunk.uncompressed_size} bytes has {len(data)}")
     if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
-        raise ValueError("a checksum does not fit")
+        raise ValueError("wrong checksum")
     return data
 
 

@@ -1,11 +1,11 @@
-"""Publishes a recording with its own spacing.
+"""Publishes a recording with its original timing.
 
   jsac-ros play runs/NAME/bag --rate 2
   jsac-ros play recording --live --clock --loop
 
-Messages are published as they were recorded, under `recorded/`. With `--live` sensor topics keep their names, for nodes that
-take the recording for a robot; command topics never do, so that no robot moves. The player does not publish on a topic that
-another node publishes: it looks before the start and while it plays. Types that are not installed are skipped and counted.
+Messages are published unchanged, under `recorded/`. With `--live` sensor topics keep their names, so that nodes can use the
+recording instead of a robot; command topics never keep theirs, so that no robot moves. The player ends with an error if
+another node publishes one of its topics, at the start or later. Messages of types that are not installed are skipped.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from jsac_ros.ros_graph import UNNAMED, publishers_of
 from jsac_ros.ros_types import message_class
 from jsac_ros.signals import endings, on_signals
 
-# A frame follows the joint states and commands of its instant by this much: DDS keeps no order between topics.
+# An image is published this much after joint states and commands of the same time, as DDS keeps no order between topics.
 FRAME_LAG_S = 0.003
 CLOCK_PERIOD_S = 0.025
-QUEUE = 200  # messages that a slow subscriber may be behind
+QUEUE = 200  # messages that a slow subscriber may lag behind
 ACK_TIMEOUT_S = 5.0
-SETTLE_S = 1.0  # a publisher knows of a match before the subscriber does, and best effort forgets what came between
-LOOK_PERIOD_S = 0.2  # for other publishers of the same names
-NAMES_S = 1.0  # for the name of a publisher that has just been found
+SETTLE_S = 1.0  # a publisher sees a match before the subscriber does; best-effort messages in between are lost
+LOOK_PERIOD_S = 0.2  # of the check for other publishers of the topics
+NAMES_S = 1.0  # until the name of a newly discovered publisher is known
 _SENSORS = {
     "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Imu",
     "sensor_msgs/msg/LaserScan", "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/BatteryState",
@@ -48,18 +48,18 @@ _SENSORS = {
 
 
 def published_name(topic: Topic, live: bool) -> str:
-    """Where a recorded topic is published. A JointState can be a command: only `joint_states` is surely none."""
+    """The name that a topic is published under. A JointState may be a command unless its topic ends with `joint_states`."""
     is_joint_states = topic.type == "sensor_msgs/msg/JointState" and topic.name.endswith("joint_states")
     return topic.name if live and (topic.type in _SENSORS or is_joint_states) else f"recorded{topic.name}"
 
 
 class Played(NamedTuple):
-    """A topic of the records that are played."""
+    """A recorded topic to play."""
 
     topic: str
     type: str
     count: int
-    name: str  # that it is published under
+    name: str  # to publish it under
 
 
 class Playback:
@@ -86,11 +86,11 @@ class Playback:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Those of the records that are published."""
+        """The recorded topics that are published."""
         return tuple(self._publishers)
 
     def wait_for(self, ready: Callable[[str], bool], stop: threading.Event, what: str) -> None:
-        """Blocks until `ready(topic)` holds for every published topic; says which it waits for."""
+        """Blocks until `ready(topic)` is true for every published topic; logs the topics that it waits for."""
         said = time.monotonic()
         while not stop.is_set():
             waiting = [
@@ -107,9 +107,9 @@ class Playback:
             stop.wait(0.05)
 
     def play(self, records: Iterable[Record], stop: threading.Event, first_ns: int) -> None:
-        """Once, from `first_ns` on; returns when the subscribers have everything, or `stop` is set.
+        """Plays once, from `first_ns` on; returns when all subscribers have acknowledged, or when `stop` is set.
 
-        Raises BagError where another node publishes one of the names: two sources of one topic deceive every subscriber.
+        Raises BagError if another node publishes one of the topics, as subscribers could not tell the sources apart.
         """
         self._refuse_others()
         began_s = time.monotonic()
@@ -133,19 +133,19 @@ class Playback:
             name = publisher.topic_name
             if self._node.count_publishers(name) > 1:
                 others = ", ".join(self._others_on(name)) or "another node"
-                raise BagError(f"{name} is published by {others}; expected no other publisher of what is played")
+                raise BagError(f"{name} is also published by {others}; expected no other publisher of the topics played")
 
     def _others_on(self, topic: str) -> list[str]:
-        """Their names, for which it waits a moment."""
+        """Names of the other publishers; waits up to NAMES_S for them."""
         until_s = time.monotonic() + NAMES_S
         while UNNAMED in (names := publishers_of(self._node, topic)) and time.monotonic() < until_s:
             time.sleep(0.05)
         if (ours := self._node.get_fully_qualified_name()) in names:
-            names.remove(ours)  # once: another one of this name is another publisher
+            names.remove(ours)  # removes one entry: a second one is another node with our name
         return names
 
     def _wait_until(self, due_s: float, time_ns: int, stop: threading.Event) -> bool:
-        """False where `stop` is set first. The clock ticks meanwhile."""
+        """Waits and publishes /clock meanwhile. False if `stop` is set first."""
         while not stop.is_set():
             left_s = due_s - time.monotonic()
             if self._clock is not None:
@@ -159,13 +159,13 @@ class Playback:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
-    parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="times as fast as recorded")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin so many seconds into the recording")
-    parser.add_argument("--loop", action="store_true", help="again and again, until interrupted")
-    parser.add_argument("--live", action="store_true", help="publish what sensors said under its own name, not under recorded/")
+    parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="playback speed, as a factor (default 1)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="start this many seconds into the recording")
+    parser.add_argument("--loop", action="store_true", help="repeat until interrupted")
+    parser.add_argument("--live", action="store_true", help="publish sensor topics under their own names, not under recorded/")
     parser.add_argument("--clock", action="store_true", help="publish /clock for nodes with use_sim_time")
-    parser.add_argument("--topics", nargs="+", metavar="T", help="only these")
-    parser.add_argument("--wait", type=float, default=1.0, metavar="S", help="for other nodes to be found, before the start")
+    parser.add_argument("--topics", nargs="+", metavar="T", help="play only these topics")
+    parser.add_argument("--wait", type=float, default=1.0, metavar="S", help="wait this long for subscribers before the start")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -196,5 +196,5 @@ def main(arguments: argparse.Namespace) -> int:
     for line in bag.warnings:
         print(f"warning: {line}")
     if not playback.published and not stop.is_set():
-        raise BagError(f"bag {bag.path}: nothing in it could be published")
+        raise BagError(f"bag {bag.path}: no message could be published")
     return 0

@@ -1,8 +1,8 @@
-"""Reading rosbag2 recordings, whole or damaged: MCAP and SQLite, one file or many, with or without `metadata.yaml`.
+"""Reads rosbag2 recordings, whole or damaged: MCAP and SQLite, one file or many, with or without `metadata.yaml`.
 
-What the files hold counts; `metadata.yaml` is a hint. Their messages are merged by time. What cannot be read (a file, a
-part of one, a topic of another encoding) is left out and named: `Bag.damage`, `Bag.left_out`. Bytes go out as they were
-recorded; `decode` turns those of a known type into an object with the message's fields.
+The content of the files counts; `metadata.yaml` is a hint. Messages of all files are merged by time. Unreadable parts (a
+file, a part of a file, a topic with another encoding) are skipped and listed in `Bag.damage` and `Bag.left_out`. Records
+contain the recorded bytes; `decode` turns a record of a known type into an object with the message's fields.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from jsac_ros.bags.recorded_file import ZSTD, BagError, Record, RecordedFile, be
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
 _ROS1 = b"#ROSBAG V"
-_MOST_TIMES = 1000  # what a compressed file may grow to, of its size
-_METADATA_BYTES = 1 << 20  # more of it is not looked at
+_MOST_TIMES = 1000  # largest ratio of decompressed to compressed size
+_METADATA_BYTES = 1 << 20  # that are read at most
 
 
 class Topic(NamedTuple):
@@ -38,14 +38,14 @@ class Topic(NamedTuple):
 class Bag:
     """`with Bag(path) as bag`: a rosbag2 folder, one .mcap or .db3 file, or the run folder that it was recorded in.
 
-    Raises BagError where there is none.
+    Raises BagError if there is none.
     """
 
     def __init__(self, path: str | Path):
         in_run = Path(path) / "bag"
         self.path = in_run if in_run.is_dir() else Path(path)
         self.topics: dict[str, Topic] = {}
-        self.left_out: dict[str, str] = {}  # topic -> why its messages are not read
+        self.left_out: dict[str, str] = {}  # topic -> why its messages are skipped
         self.start_ns = self.end_ns = 0  # of the first and last message
         self._files: dict[str, RecordedFile] = {}  # by name
         self._unusable: dict[str, str] = {}  # file -> why nothing in it can be read
@@ -56,7 +56,7 @@ class Bag:
             raise BagError(f"bag {self.path}: no such file or folder")
         files = _files_of(self.path)
         if not files:
-            raise BagError(f"bag {self.path}: holds no .mcap or .db3 file; expected the folder of a recording")
+            raise BagError(f"bag {self.path}: contains no .mcap or .db3 file; expected the folder of a recording")
         try:
             for path in files:
                 try:
@@ -78,13 +78,13 @@ class Bag:
         self._stack.close()
 
     def _open(self, path: Path) -> RecordedFile:
-        """By what it begins with. Raises BagError, OSError."""
+        """Opens a file of the kind that its first bytes show. Raises BagError, OSError."""
         start = beginning(path)
         if start.startswith(ZSTD):
             path = self._decompressed(path)
             start = beginning(path)
         if start.startswith(_ROS1):
-            raise BagError(f"it is of ROS 1; convert it: rosbags-convert --src {path.name} --dst FOLDER")
+            raise BagError(f"is a ROS 1 bag; convert it: rosbags-convert --src {path.name} --dst FOLDER")
         if start.startswith(sqlite_file.MAGIC):
             return sqlite_file.SqliteFile(path)
         if start.startswith(mcap_file.MAGIC):
@@ -102,11 +102,11 @@ class Bag:
         except zstandard.ZstdError as error:
             self._unusable[path.name] = f"its compression is damaged ({one_line(error)})"
         if target.stat().st_size > most:
-            raise BagError(f"more than {_MOST_TIMES} times its size when decompressed")
+            raise BagError(f"decompresses to more than {_MOST_TIMES} times its size")
         return target
 
     def _describe(self, told: _Metadata) -> None:
-        """Topics, counts and times, from what the files hold; a topic of which they hold nothing is known by metadata alone."""
+        """Sets topics, counts and times from the content of the files; a topic without messages comes from the metadata."""
         channels = [channel for file in self._files.values() for channel in file.channels]
         for c in channels:
             if c.unreadable:
@@ -115,7 +115,7 @@ class Bag:
             before = self.topics.get(c.topic)
             self.topics[c.topic] = Topic(c.topic, c.type, c.count + (before.count if before else 0))
         if self.left_out and not self.topics and all(c.encoding == "ros1" for c in channels):
-            raise BagError(f"bag {self.path}: is of ROS 1; convert the recording that it was made of: rosbags-convert")
+            raise BagError(f"bag {self.path}: contains ROS 1 messages; convert the original recording with rosbags-convert")
         for name, kind in told.topics.items():
             if name not in self.left_out:
                 self.topics.setdefault(name, Topic(name, kind, 0))
@@ -126,14 +126,14 @@ class Bag:
 
     @property
     def damage(self) -> str:
-        """What could not be read; "" where all could (known after the last message)."""
+        """The parts that could not be read; "" if there are none. Complete only after the last message."""
         found = self._unusable | {name: file.damage for name, file in self._files.items() if file.damage}
         return "; ".join(f"{name}: {why}" for name, why in found.items())
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know who has read it: lines."""
-        lines = [f"{topic} is left out: {why}" for topic, why in self.left_out.items()]
+        """Warnings about unreadable parts, one line each."""
+        lines = [f"{topic} is skipped: {why}" for topic, why in self.left_out.items()]
         return [f"bag {self.path}: {line}" for line in [*([self.damage] if self.damage else []), *lines]]
 
     @property
@@ -149,24 +149,24 @@ class Bag:
         return type_name in self._types.fielddefs
 
     def begins_with_header(self, type_name: str) -> bool:
-        """Whether `cdr_stamp_ns` finds the stamp of its std_msgs/Header."""
+        """Whether messages of this type start with a std_msgs/Header, whose stamp `cdr_stamp_ns` reads."""
         if not self.knows(type_name):
             return False
         fields = self._types.fielddefs[type_name][1]
         return bool(fields) and fields[0][1][1] == "std_msgs/msg/Header"
 
     def decode(self, record: Record) -> Any:
-        """The message: fields as attributes, arrays as NumPy. Raises BagError where the bytes do not fit the type."""
+        """The message, with fields as attributes and arrays as NumPy. Raises BagError if the bytes do not fit the type."""
         try:
             return self._types.deserialize_cdr(record.data, record.type)
         except Exception as error:
             raise BagError(f"bag {self.path}: message on {record.topic}: {one_line(error)}") from None
 
     def messages(self, topics: Collection[str] | None = None, start_ns: int = 0) -> Iterator[Record]:
-        """In the order of their recording times, of all topics or of some, from `start_ns` on.
+        """The messages of all or some topics from `start_ns` on, in the order of their recording times.
 
-        Of those of one instant images come last: what belongs to a frame is there when it arrives.
-        What is damaged is left out, and `damage` names it.
+        Among messages of the same time, images come last, so that joints and commands of that time precede them.
+        Damaged messages are skipped and listed in `damage`.
         """
         wanted = self.topics.keys() if topics is None else self.topics.keys() & set(topics)
         parts = [file.messages(wanted, start_ns) for file in self._files.values()]
@@ -175,21 +175,21 @@ class Bag:
             yield from sorted(instant, key=lambda record: record.type in IMAGES)
 
     def topic(self, name: str) -> Topic:
-        """The topic a configuration means: by its name, or by the one that ends with it (a namespace before it).
+        """The topic with this name, or the one whose name ends with it (after a namespace).
 
-        Raises BagError where there is none, or more than one.
+        Raises BagError if there is none, or more than one.
         """
         if not name.startswith("/"):
             name = f"/{name}"
         found = [self.topics[name]] if name in self.topics else [t for t in self.topics.values() if t.name.endswith(name)]
         if len(found) != 1:
             many = f"more than one topic ends with {name}" if found else f"topic {name} is missing"
-            many = f"topic {name} is left out ({self.left_out[name]})" if name in self.left_out else many
+            many = f"topic {name} is skipped ({self.left_out[name]})" if name in self.left_out else many
             raise BagError(f"bag {self.path}: {many}; it has {', '.join(sorted(self.topics)) or 'no topics'}")
         return found[0]
 
     def find(self, field: str, name: str, types: Collection[str]) -> Topic:
-        """As `topic`, of the one that `field` of the configuration names. Raises BagError for another type or an empty name."""
+        """Like `topic`. field: for error messages. Raises BagError for an empty name, another type or no messages."""
         if not name:
             raise BagError(f"bag {self.path}: {field} is ''; expected a topic of type {' or '.join(types)}")
         topic = self.topic(name)
@@ -201,7 +201,7 @@ class Bag:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """bag_2 before bag_10."""
+    """The files of a recording in natural order: bag_2 before bag_10."""
     if not path.is_dir():
         return [path]
     found = (file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
@@ -209,7 +209,7 @@ def _files_of(path: Path) -> list[Path]:
 
 
 class _Metadata(NamedTuple):
-    """What `metadata.yaml` lists; nothing where it cannot be read."""
+    """The contents of `metadata.yaml`; empty if it cannot be read."""
 
     files: tuple[str, ...] = ()
     topics: dict[str, str] = {}  # name -> type
@@ -227,7 +227,7 @@ def _metadata(folder: Path) -> _Metadata:
 
 
 def cdr_stamp_ns(data: bytes) -> int:
-    """header.stamp of a message that begins with a Header, straight from its CDR bytes; 0 where they are too short."""
+    """header.stamp of a message that starts with a Header, read from its CDR bytes; 0 if they are too short."""
     order = "little" if data[1:2] and data[1] & 1 else "big"
     seconds = int.from_bytes(data[4:8], order, signed=True)
     return seconds * 1_000_000_000 + int.from_bytes(data[8:12], order)

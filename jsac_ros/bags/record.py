@@ -3,8 +3,8 @@
   jsac-ros record recording
   jsac-ros record recording --topics /camera/image_raw /joint_states --duration 60
 
-Messages are taken raw from the middleware's queues, many at a time and without an executor, which would cost more than the
-messages; each keeps its time of arrival.
+Serialized messages are taken from the middleware's queues in batches, without an executor, whose overhead would be larger
+than the work itself. Each message keeps its time of arrival.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from jsac_ros.signals import endings, on_signals
 
 TAKE_PERIOD_S = 0.02
 FLUSH_PERIOD_S = 1.0
-RESUME_PERIOD_S = 5.0  # between two looks for room on a full disk
+RESUME_PERIOD_S = 5.0  # between checks for free space on a full disk
 DISCOVERY_PERIOD_S = 0.5
-OVERLAP_S = 1.0  # that a subscription is kept after another one has taken its place
-_QUEUE, _IMAGE_QUEUE = 5000, 120  # messages that may wait: ten seconds at 500 Hz, four at 30 Hz
-_RECENT = 1000  # messages of a topic that are known again when a second subscription brings them
+OVERLAP_S = 1.0  # for which a replaced subscription is kept
+_QUEUE, _IMAGE_QUEUE = 5000, 120  # queued messages: ten seconds at 500 Hz, four at 30 Hz
+_RECENT = 1000  # messages per topic that are recognised as duplicates when a second subscription delivers them
 
-# By the steady clock: by rclpy's own nothing is logged while a clock that was set back catches up.
+# Throttled by the steady clock: with rclpy's default clock nothing is logged after the wall clock is set back.
 _EACH_SECOND = {"throttle_duration_sec": 1.0, "throttle_time_source_type": Clock(clock_type=ClockType.STEADY_TIME)}
 
 Quality = tuple[ReliabilityPolicy, DurabilityPolicy]
-ANY: Quality = (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)  # hears every publisher, but no history
+ANY: Quality = (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)  # matches every publisher, without history
 RELIABLE: Quality = (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 LATCHED: Quality = (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def qualities(offered: Sequence[Quality]) -> set[Quality]:
-    """The subscriptions that hear every publisher: as reliably as all of them allow, and what latched ones said before.
+    """The QoS of the subscriptions that match every publisher, reliable if all are, and receive latched messages.
 
-    A subscription that asks for more than a publisher offers does not hear it.
+    A subscription that requests more than a publisher offers does not match it.
     """
     latched = [quality == LATCHED for quality in offered]
     if offered and all(latched):
@@ -61,19 +61,19 @@ def qualities(offered: Sequence[Quality]) -> set[Quality]:
 
 
 class _Topic:
-    """The subscriptions of one topic, and what they brought."""
+    """The subscriptions of one topic."""
 
     def __init__(self, node: Node, name: str, type_name: str, kind: type):
         self._node, self.name, self.type, self._kind = node, name, type_name, kind
         self.depth = _IMAGE_QUEUE if type_name in IMAGES else _QUEUE
         self._subscriptions: dict[Quality, Subscription] = {}
-        self._ends_s: dict[Quality, float] = {}  # of those whose place another one has taken
+        self._ends_s: dict[Quality, float] = {}  # when to destroy replaced subscriptions
         self._recent: dict[tuple[int, int], None] = {}
         self._newest = (0, 0)  # source time and number of the newest message
         self.adapt()
 
     def adapt(self) -> None:
-        """To the publishers there are now; without any, to whichever comes first."""
+        """Matches the subscriptions to the present publishers; without any, subscribes so that the first one matches."""
         ends = self._node.get_publishers_info_by_topic(self.name)
         offered = [(end.qos_profile.reliability, end.qos_profile.durability) for end in ends]
         if not offered and self._subscriptions:
@@ -93,7 +93,7 @@ class _Topic:
                 del self._ends_s[quality]
 
     def take(self) -> tuple[list[Record], int, bool]:
-        """What waits, each message once; how many were skipped; whether a queue was full."""
+        """Queued messages without duplicates; the number of lost messages; whether a queue was full."""
         taken, skipped, full = [], 0, False
         for subscription in self._subscriptions.values():
             count = 0
@@ -116,7 +116,7 @@ class _Topic:
             del self._recent[next(iter(self._recent))]
 
     def _skipped_before(self, message: tuple[int, int]) -> int:
-        """A smaller number is a publisher that was started again, an older message one that was latched."""
+        """Messages lost before this one. A smaller number means a restarted publisher, an older time a latched message."""
         (newest_ns, newest), self._newest = self._newest, max(self._newest, message)
         return max(message[1] - newest - 1, 0) if newest and message[0] > newest_ns else 0
 
@@ -127,39 +127,39 @@ class _Topic:
 
 
 class Recording:
-    """Topics of `node` whose messages go to `writer`. The node must not be in an executor."""
+    """Records topics with `node` to `writer`. The node must not be in an executor."""
 
     def __init__(self, node: Node, writer: BagWriter):
         self._node, self._writer, self._logger = node, writer, node.get_logger()
         self._topics: dict[str, _Topic] = {}
         self._flushed_s = self._adapted_s = time.monotonic()
-        self.lost = 0  # messages whose numbers were skipped: published, but never here
-        self.overruns = 0  # times that a queue was found full: messages may be missing
+        self.lost = 0  # messages that were published but did not arrive, by their sequence numbers
+        self.overruns = 0  # how often a queue was full: messages may be missing
         self.problem = ""  # why nothing is written at present
-        self._unwritten_s = 0.0  # that are missing
-        self._full_s = self._looked_s = 0.0  # when the disk became full, and when it was looked for room last
+        self._unwritten_s = 0.0  # seconds missing from the recording
+        self._full_s = self._looked_s = 0.0  # when the disk became full, and when free space was last checked
 
     def subscribe(self, name: str, type_name: str) -> None:
-        """Records one topic of whichever publishers. Raises ConfigError where its type is not installed."""
+        """Records one topic from all of its publishers. Raises ConfigError if its type is not installed."""
         topic, kind = self._node.resolve_topic_name(name), message_class(type_name, name)
         self._writer.add_topic(topic, type_name)
         self._topics[topic] = _Topic(self._node, topic, type_name, kind)
 
     def add(self, name: str, message: object, type_name: str, time_ns: int) -> None:
-        """Writes a message that did not come over a topic."""
+        """Writes a message that was not received on a topic."""
         topic = self._node.resolve_topic_name(name)
         if topic not in self._writer.topics:
             self._writer.add_topic(topic, type_name)
         self._write([Record(topic, time_ns, type_name, serialize_message(message), time_ns)])
 
     def take(self) -> list[Record]:
-        """Writes everything that waits, in order of arrival, and returns it."""
+        """Writes all queued messages in order of arrival and returns them."""
         taken: list[Record] = []
         for topic in self._topics.values():
             messages, skipped, full = topic.take()
             taken += messages
             self.overruns += full
-            # With several publishers numbers say nothing.
+            # With several publishers gaps in the numbers mean nothing.
             if skipped and self._node.count_publishers(topic.name) == 1:
                 self.lost += skipped
                 self._logger.warning(f"{skipped} messages of {topic.name} did not arrive", **_EACH_SECOND)
@@ -197,16 +197,16 @@ class Recording:
         if not self._writer.resume():
             return False
         self._unwritten_s, self.problem, gap_s = self.unwritten_s, "", now_s - self._full_s
-        self._logger.warning(f"there is room again: recording goes on; {gap_s:.1f} s are missing")
+        self._logger.warning(f"the disk has room again: recording continues; {gap_s:.1f} s are missing")
         return True
 
     @property
     def unwritten_s(self) -> float:
-        """For how long nothing was written because the disk was full."""
+        """Seconds during which the disk was full and nothing was written."""
         return self._unwritten_s + (time.monotonic() - self._full_s if self.problem else 0.0)
 
     def close(self) -> None:
-        """Closes the writer, too."""
+        """Closes the writer."""
         try:
             self._writer.close()
         except DiskFull as error:
@@ -216,18 +216,18 @@ class Recording:
         words = f"{self._writer.count} messages, {self._writer.size_bytes >> 20} MiB in {self._writer.folder}"
         words += f"; {self.lost} messages did not arrive" if self.lost else ""
         words += f"; {self.unwritten_s:.1f} s are missing: the disk was full" if self.unwritten_s else ""
-        return words + (f"; {self.overruns} times a queue was full, messages may be missing" if self.overruns else "")
+        return words + (f"; a queue was full {self.overruns} times: messages may be missing" if self.overruns else "")
 
 
 def _never_called(_) -> None:
-    """Messages are taken, not delivered."""
+    """A callback that no executor calls: messages are taken from the queue."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", help="of the recording; made here")
-    parser.add_argument("--topics", nargs="+", metavar="T", help="only these; otherwise all that appear")
-    parser.add_argument("--duration", type=float, default=0.0, metavar="S", help="end after so many seconds (0: never)")
-    parser.add_argument("--split", type=float, default=1024.0, metavar="MB", help="size of one file")
+    parser.add_argument("folder", help="a new folder for the recording")
+    parser.add_argument("--topics", nargs="+", metavar="T", help="record only these topics (default: all)")
+    parser.add_argument("--duration", type=float, default=0.0, metavar="S", help="end after this many seconds (0: never)")
+    parser.add_argument("--split", type=float, default=1024.0, metavar="MB", help="size of a file (default 1024)")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -235,7 +235,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--split is {arguments.split}, --duration {arguments.duration}; expected more than 0, at least 0")
     stop = threading.Event()
     on_signals(endings(), lambda _: stop.set())
-    domain_id = domain.domain_id()  # before there is a folder
+    domain_id = domain.domain_id()  # may raise: before the folder is created
     writer = BagWriter(Path(arguments.folder), int(arguments.split * 1e6))
     rclpy.init(args=[], domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("recorder", start_parameter_services=False)
@@ -251,7 +251,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _record(node: Node, recording: Recording, arguments: argparse.Namespace, stop: threading.Event) -> None:
-    """Takes until asked to stop; topics that appear later are recorded from then on."""
+    """Records until stopped; topics that appear later are recorded from then on."""
     chosen = {node.resolve_topic_name(name) for name in arguments.topics or ()}
     seen: set[tuple[str, str]] = set()
     began_s, looked_s = time.monotonic(), -DISCOVERY_PERIOD_S
@@ -274,7 +274,7 @@ def _record(node: Node, recording: Recording, arguments: argparse.Namespace, sto
 def _add(node: Node, recording: Recording, topic: str, type_name: str, first: bool) -> None:
     try:
         if not first:
-            raise ConfigError(f"it is published as {type_name}, too")
+            raise ConfigError(f"a publisher uses another type, {type_name}")
         recording.subscribe(topic, type_name)
     except ConfigError as error:
         node.get_logger().warning(f"{topic} is not recorded: {error}")

@@ -1,4 +1,4 @@
-"""What the files of a recording have in common: their topics, and a way to read their messages in order of time."""
+"""The common interface of a recording's files: their topics, and their messages in order of time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 
 from jsac_ros.config import ConfigError
 
-LARGEST = 1 << 28  # bytes of a message, a record or a chunk; more is damage, or an attack, and not data
+LARGEST = 1 << 28  # bytes of a message, a record or a chunk; a larger size is damage or an attack
 ZSTD = b"\x28\xb5\x2f\xfd"
-CDR = "cdr"  # the one encoding of messages that is read
+CDR = "cdr"  # the only supported encoding of messages
 _FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
 
 
@@ -28,44 +28,44 @@ class Record(NamedTuple):
     time_ns: int  # when it was recorded (log time)
     type: str
     data: bytes  # CDR
-    published_ns: int  # by its publisher's clock; when it was recorded, where the file does not tell
+    published_ns: int  # on the publisher's clock; `time_ns` if the file does not contain it
 
 
 class Channel(NamedTuple):
-    """Messages of one topic in one file."""
+    """The messages of one topic in one file."""
 
     topic: str
-    type: str  # "sensor_msgs/msg/Image"; "": not known
+    type: str  # "sensor_msgs/msg/Image"; "": unknown
     encoding: str  # of its messages
     definition: MessageDefinition
     count: int
 
     @property
     def unreadable(self) -> str:
-        """Why its messages are left out; "" where they are read."""
+        """Why its messages are skipped; "" if they can be read."""
         if self.encoding == "ros1":
-            return "its messages are of ROS 1"
+            return "ROS 1 messages"
         if self.encoding != CDR:
-            return f"its messages are encoded as {self.encoding!r}; expected {CDR!r}"
-        return "" if self.type else "it has no type (no schema)"
+            return f"messages are encoded as {self.encoding!r}; expected {CDR!r}"
+        return "" if self.type else "no type (no schema)"
 
 
 class RecordedFile(Protocol):
-    """One file. Everything but `messages` is known when it has been opened."""
+    """One open file. All attributes are set when the file is opened."""
 
     channels: list[Channel]
     start_ns: int  # of its first message
-    end_ns: int  # of its last message; both 0 without any
-    damage: str  # what could not be read; more may be found by `messages`
+    end_ns: int  # of its last message; both 0 without messages
+    damage: str  # the part that could not be read; `messages` may add to it
 
     def messages(self, topics: Collection[str], start_ns: int) -> Iterator[Record]:
-        """Those of `topics` from `start_ns` on, in order of time; what is damaged is left out."""
+        """The messages of `topics` from `start_ns` on, in order of time; damaged ones are skipped."""
 
     def close(self) -> None: ...
 
 
 def definition_of(encoding: str, text: bytes | str) -> MessageDefinition:
-    """As it stands in a file: encoding "ros2msg" or "ros2idl"; any other tells nothing."""
+    """A definition from a file. encoding: "ros2msg" or "ros2idl"; any other is ignored."""
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     kind = _FORMATS.get(encoding, MessageDefinitionFormat.NONE) if text else MessageDefinitionFormat.NONE
@@ -73,9 +73,9 @@ def definition_of(encoding: str, text: bytes | str) -> MessageDefinition:
 
 
 def unzstd(data: bytes, most: int = LARGEST) -> bytes:
-    """Raises ValueError where `data` is damaged or becomes larger than `most`."""
+    """Decompresses. Raises ValueError if `data` is damaged or decompresses to more than `most` bytes."""
     try:
-        size = zstandard.frame_content_size(data)  # -1: it does not tell
+        size = zstandard.frame_content_size(data)  # -1: unknown
         if size > most:
             raise ValueError(f"{size} bytes when decompressed; expected at most {most}")
         if size >= 0:
@@ -89,7 +89,7 @@ def unzstd(data: bytes, most: int = LARGEST) -> bytes:
 
 
 def beginning(path: Path, size: int = 16) -> bytes:
-    """The first bytes of a file, which tell its kind."""
+    """The first bytes of a file, which identify its format."""
     with path.open("rb") as file:
         return file.read(size)
 

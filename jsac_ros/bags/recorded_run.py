@@ -1,7 +1,7 @@
-"""A run's own recording: every transition of the actor made again from what cameras, joints and sensors said.
+"""The recording of a run: recomputes every transition of the actor from the messages of cameras, joints and sensors.
 
-The recorded Transition tells which messages, which action and which time belong to a tick; frames, vectors, reward and
-success are computed anew with the actor's own code, and can be compared with what it had.
+The recorded Transition identifies the messages, the action and the time of a tick. Frames, vectors, reward and success are
+recomputed with the actor's code and can be compared with the recorded ones.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from jsac_ros.parameters import from_parameters
 from jsac_ros.rig import JOINTS, Rig, Source
 from jsac_ros.types import Sensed, Transition
 
-KINDS = ("robot", "action", "task", "agent")  # of plug-ins that a recording is read with
-DECODERS = 2  # threads; OpenCV leaves the interpreter while it decodes
+KINDS = ("robot", "action", "task", "agent")  # kinds of plug-ins that reading a recording needs
+DECODERS = 2  # threads; OpenCV releases the GIL while it decodes
 AHEAD = 8  # transitions whose frames are being decoded
 _HELD_IMAGES, _HELD, _HELD_POLICIES = 200, 4000, 64
 
 
 class Remade(NamedTuple):
-    """One transition of a recording, made again."""
+    """One recomputed transition of a recording."""
 
     transition: Transition
     recorded: Transition | None  # as the live actor sent it; None in a foreign recording
-    missing: tuple[str, ...] = ()  # sources whose message is not in the bag; what was recorded stands in
-    rules: tuple[str, ...] = ()  # of safety, that changed the command of this step
-    parameters: np.ndarray | None = None  # float32 [count], the policy that acted, where it was recorded
+    missing: tuple[str, ...] = ()  # sources whose message is not in the bag; recorded values replace them
+    rules: tuple[str, ...] = ()  # rules of safety that changed the command of this step
+    parameters: np.ndarray | None = None  # float32 [count], of the policy that acted; None if not recorded
 
 
 class _Begun(NamedTuple):
     """A transition whose frames are still being decoded."""
 
     recorded: Transition
-    heard: dict[str, Future | Joints | Record]  # by source, where it is in the bag
+    heard: dict[str, Future | Joints | Record]  # by source; only those in the bag
     rules: tuple[str, ...]
     parameters: np.ndarray | None
 
 
 def is_recorded_run(bag: Bag) -> bool:
-    """Whether the bag holds what an actor of ours sent."""
+    """Whether the bag contains transitions of an actor."""
     return any(t.type == "jsac_ros/msg/Transition" and t.count for t in bag.topics.values())
 
 
 def configuration_of(bag: Bag) -> SystemConfig | None:
-    """The configuration that a recorder of ours put in front; None in a foreign bag."""
+    """The configuration that the recorder wrote first; None in a foreign bag."""
     for record in bag.messages([t.name for t in bag.topics.values() if t.name.endswith("/configuration")]):
         if record.type == "std_msgs/msg/String":
             try:
@@ -66,7 +66,7 @@ def configuration_of(bag: Bag) -> SystemConfig | None:
 
 
 class _Held(OrderedDict):
-    """The newest entries."""
+    """Keeps the newest entries."""
 
     def __init__(self, limit: int):
         super().__init__()
@@ -79,10 +79,10 @@ class _Held(OrderedDict):
 
 
 class RecordedRun:
-    """Iterates over the transitions of one actor's recording in the order in which they were taken."""
+    """Iterates over the transitions of one actor, in order."""
 
     def __init__(self, bag: Bag, rig: Rig):
-        """Raises BagError where the bag lacks a topic of the rig."""
+        """Raises BagError if the bag lacks a topic of the rig."""
         self._bag, self._rig = bag, rig
         self._make_frame = {name: FrameMaker(camera) for name, camera in rig.config.cameras.items()}
         self._read_joints = JointReader(rig)
@@ -92,8 +92,8 @@ class RecordedRun:
         self._heard = {name: _Held(_HELD_IMAGES if name in rig.images else _HELD) for name in rig.sources}
         self._commands, self._rules, self._policies = _Held(_HELD), _Held(_HELD), _Held(_HELD_POLICIES)
         self.duplicates = 0  # resent transitions
-        self.lost = 0  # sequence numbers that the recording lacks; the rest of their episode is left out
-        self.refused: Counter[str] = Counter()  # by reason: what could not be read
+        self.lost = 0  # sequence numbers that the recording lacks; the rest of their episode is skipped
+        self.refused: Counter[str] = Counter()  # messages that could not be read, by reason
 
     @property
     def warnings(self) -> list[str]:
@@ -111,7 +111,7 @@ class RecordedRun:
                 yield from remake(waiting.popleft())
 
     def _begun(self, pool: ThreadPoolExecutor) -> Iterator[_Begun]:
-        """Reads on, holding what a later transition may need."""
+        """Reads the bag and keeps the messages that a later transition may need."""
         bag, order = self._bag, _Order(self)
         hear = {
             "jsac_ros/msg/Action": self._on_command,
@@ -133,8 +133,8 @@ class RecordedRun:
             except ValueError as error:
                 self.refused[str(error)] += 1
         if not order.accepted:
-            why = next(iter(self.refused), "no episode begins in it")
-            raise BagError(f"bag {bag.path}: not one transition could be made of it ({why})")
+            why = next(iter(self.refused), "no episode starts in it")
+            raise BagError(f"bag {bag.path}: no transition could be made of it ({why})")
 
     def _hear(self, source: Source, record: Record) -> None:
         has_header = record.type in IMAGES or self._bag.begins_with_header(record.type)
@@ -150,7 +150,7 @@ class RecordedRun:
         for name, stamp_ns in transition.source_stamps_ns.items():
             found = self._heard[name].get(stamp_ns)
             if isinstance(found, Record) and name in self._make_frame:
-                found = self._heard[name][stamp_ns] = pool.submit(self._decode, name, found)  # it may serve two ticks
+                found = self._heard[name][stamp_ns] = pool.submit(self._decode, name, found)  # two ticks may use it
             if found is not None:
                 heard[name] = found if not isinstance(found, Record) else self._reading(name, found)
         rules = self._rules.get(self._commands.get(self._decided_on(transition), -1), ())
@@ -163,7 +163,7 @@ class RecordedRun:
         return self._rig.sensors[sensor].read(self._bag.decode(record))
 
     def _decided_on(self, transition: Transition) -> int:
-        """`observation_stamp` of the command."""
+        """`observation_stamp` of the command of this transition."""
         stamps = transition.source_stamps_ns
         return min((stamps[name] for name in self._rig.images), default=stamps[JOINTS])
 
@@ -179,7 +179,7 @@ class RecordedRun:
 
 
 class _Order:
-    """Each transition once and in sequence; after a gap, nothing until the next episode begins."""
+    """Accepts each transition once and in sequence; after a gap, none until the next episode starts."""
 
     def __init__(self, run: RecordedRun):
         self._run = run
@@ -190,7 +190,7 @@ class _Order:
 
     def accepts(self, transition: Transition) -> bool:
         self._robot = self._robot or transition.robot
-        if transition.robot != self._robot:  # several actors in one recording: the first one's
+        if transition.robot != self._robot:  # only the first of several actors in one recording
             return False
         stream = (transition.robot, transition.session)
         expected = self._next.get(stream, transition.sequence)
@@ -208,7 +208,7 @@ class _Order:
 
 
 class _Remake:
-    """With the actor's own code; a transition is complete when the next observation is seen."""
+    """Recomputes transitions with the actor's code. A transition is complete when the next observation is known."""
 
     def __init__(self, rig: Rig):
         self._rig, self._rollout = rig, Rollout(rig, "bag", 0)
@@ -217,16 +217,16 @@ class _Remake:
 
     def __call__(self, begun: _Begun) -> Iterator[Remade]:
         recorded = begun.recorded
-        if recorded.is_first and self._pending is not None:  # its episode was cut by a gap
+        if recorded.is_first and self._pending is not None:  # a gap cut its episode off
             yield self._close_pending()
         where = f"episode {recorded.episode} step {recorded.step}"
         try:
             sensed, missing = self._sensed(begun)
-        except ValueError as error:  # an image that the configuration refuses
+        except ValueError as error:  # an image that does not fit the configuration
             raise BagError(f"{where}: {error}") from None
         try:
             transition = self._observe(recorded, sensed, bool(missing))
-        except Exception as error:  # whatever the code of a plug-in raises
+        except Exception as error:  # plug-ins may raise any type
             raise BagError(f"{where}: {plugins.where(error)}") from None
         if self._pending is not None:
             yield self._pending
@@ -236,7 +236,7 @@ class _Remake:
             self._pending = None
 
     def _observe(self, recorded: Transition, sensed: Sensed, incomplete: bool) -> Transition:
-        """The transition that begins here; the pending one gets what its action earned."""
+        """Starts the transition of this observation; the pending one gets its reward and mask."""
         rollout = self._rollout
         if recorded.is_first:
             rollout.begin(sensed)
@@ -256,14 +256,14 @@ class _Remake:
         )  # fmt: skip
 
     def _sensed(self, begun: _Begun) -> tuple[Sensed, tuple[str, ...]]:
-        """What was sensed at this tick, and the sources that are not in the bag: their newest value stands in."""
+        """The Sensed of this tick, and the sources missing in the bag, whose newest value is used instead."""
         recorded, missing = begun.recorded, []
         for name, source in self._rig.sources.items():
             times = Times(recorded.source_stamps_ns[name], 0.0, 0.0)
             found = begun.heard.get(name)
             if found is not None:
                 self._newest[name] = self._heard(name, found, times)
-            elif times.stamp_ns or source.max_age_s:  # else it had not come yet, and need not
+            elif times.stamp_ns or source.max_age_s:  # otherwise it had not been received live either
                 missing.append(name)
                 self._stand_in(name, recorded, times)
         return sensed_of(self._rig, self._newest, recorded.time_s, recorded.events), tuple(missing)
@@ -286,7 +286,7 @@ class _Remake:
             self._newest[name] = Joints(self._rig.robot.home, np.zeros(n), np.full(n, np.nan), openings, times, ())
 
     def _close_pending(self) -> Remade:
-        """The newest observation of an unfinished episode closes it: its reward is not known."""
+        """Closes an unfinished episode with its newest observation, as the reward of its action is not known."""
         pending, self._pending = self._pending, None
         self._rollout.close()
         return pending._replace(transition=pending.transition._replace(is_last=True))

@@ -1,13 +1,13 @@
-"""What would this policy have done in a recording, and why?
+"""Evaluates a policy on a recording: what it would have done at each step, and why.
 
   jsac-ros replay runs/NAME/bag --checkpoint runs/NAME
   jsac-ros replay runs/NAME/bag --checkpoint runs/NAME --compare runs/OTHER
   jsac-ros replay runs/NAME/bag --identity
 
-Every step of a recording is computed again and judged: `steps.csv` has a row for each, `report.html` shows the worst and the
-most surprising moments first, with the critic's saliency over the images. `--compare C2` judges with a second checkpoint as
-well. `--identity` checks instead whether the live run and its recording agree, every observation and every action.
-With `--tolerance` it stops at the first step that differs by more, and shows it.
+Every step of a recording is recomputed and evaluated. `steps.csv` has one row per step; `report.html` shows the steps with
+the lowest values and the largest TD errors first, with the critic's saliency over the images. `--compare C2` evaluates a
+second checkpoint as well. `--identity` checks instead that every observation and action of the live run equals the recomputed
+one. With `--tolerance` the command stops at the first step that differs by more, and shows it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
     parser.add_argument("--checkpoint", metavar="C", help="a run folder, its checkpoints/ or one of them")
     parser.add_argument("--compare", metavar="C2", help="a second checkpoint")
-    parser.add_argument("--config", metavar="FILE", help="of the system; else the one in the recording")
+    parser.add_argument("--config", metavar="FILE", help="of the system (default: the one in the recording)")
     parser.add_argument("--out", metavar="FOLDER", help="for steps.csv and report.html (default: BAG_replay)")
     parser.add_argument("--tolerance", type=float, metavar="T", help="stop at the first action that differs by more")
-    parser.add_argument("--identity", action="store_true", help="compare with what the live run saw and did")
-    parser.add_argument("--json", action="store_true", help="the result as one JSON object")
+    parser.add_argument("--identity", action="store_true", help="compare with the observations and actions of the live run")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -74,11 +74,11 @@ def _judge(bag: Bag, config: SystemConfig, arguments: argparse.Namespace) -> int
     tables = [list(judged(open_transitions(bag, rig), judge, config, rig.spaces, bag.start_ns)) for judge in judges]
     rows, others = tables[0], tables[1] if len(tables) == 2 else None
     if not rows:
-        raise BagError(f"bag {bag.path}: not one step could be made of it")
+        raise BagError(f"bag {bag.path}: no step could be made of it")
     first = None
     if arguments.tolerance is not None:
         first = _first_difference(rows, others, arguments.tolerance)
-        if first is not None:  # nothing after it is of interest
+        if first is not None:  # later steps are not shown
             rows, others = rows[: first + 1], others and others[: first + 1]
     out = Path(arguments.out) if arguments.out else bag.path.resolve().with_name(bag.path.resolve().stem + "_replay")
     out.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def _judge(bag: Bag, config: SystemConfig, arguments: argparse.Namespace) -> int
 
 
 def _first_difference(rows: list, others: list | None, tolerance: float) -> int | None:
-    """Of what the first checkpoint would do from what the second would, or from what was recorded."""
+    """Index of the first step at which the checkpoints, or checkpoint and recording, differ by more than `tolerance`."""
     done: Iterable[np.ndarray] = (other.greedy for other in others) if others else (row.action for row in rows)
     return next((i for i, (row, a) in enumerate(zip(rows, done)) if np.abs(row.greedy - a).max() > tolerance), None)
 

@@ -1,4 +1,4 @@
-"""`report.html` of a replay: the moments worth looking at first, then the whole recording as curves."""
+"""`report.html` of a replay: first the most interesting moments, then curves of the whole recording."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jsac_ros.spaces import ImageSpace
 from jsac_ros.types import Observation
 
 MOMENTS = 6  # of each kind
-APART = 10  # steps between two moments of a kind, so that one event is shown once
+APART = 10  # minimum steps between two moments of a kind, so that an event is shown once
 STRIP = (-2, -1, 0, 1, 2)  # steps of a filmstrip, times STRIDE
 STRIDE = 5
 PICTURE_WIDTH = 176
@@ -39,15 +39,15 @@ figure img { border-radius: 6px; display: block; } figure.now img { outline: 3px
 img.plot { max-width: 100%; height: auto; }
 """
 KINDS: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
-    ("Worst", "The value of what was done is lowest here.", lambda row: -float(row.q.mean())),
+    ("Worst", "The value of the recorded action is lowest.", lambda row: -float(row.q.mean())),
     (
         "Most surprising",
-        "What followed was furthest from what the critic expected (TD error).",
+        "The outcome differs most from the critic's prediction (largest TD error).",
         lambda r: abs(r.td_error),
     ),
-    ("Least sure", "The ensemble disagrees most.", lambda row: float(row.q.std())),
-    ("Most different", "The policy would have done something else.", lambda row: row.difference),
-    ("Changed by safety", "A rule changed the command.", lambda row: float(len(row.rules)) or float("nan")),
+    ("Least certain", "The critics of the ensemble disagree most.", lambda row: float(row.q.std())),
+    ("Most different", "The policy's action differs most from the recorded one.", lambda row: row.difference),
+    ("Changed by safety", "A safety rule changed the command.", lambda row: float(len(row.rules)) or float("nan")),
 )
 
 
@@ -59,7 +59,7 @@ def write_page(
     rows: list[Row],
     others: list[Row] | None,
 ) -> None:
-    """Written whole or not at all. Reads the recording once more for the pictures."""
+    """Writes the page atomically. Reads the recording once more for the images."""
     chosen = {kind: moments([score(row) for row in rows]) for kind, _, score in KINDS}
     pictures = _pictures(bag, rig, judges[0], rows, chosen) if rig.spaces.images else {}
     sections = []
@@ -73,7 +73,7 @@ def write_page(
         path,
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Replay</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{name}</h1>"
-        f"<p>{len(rows)} steps judged by {judged_by}. Red is where the critic looked.</p>"
+        f"<p>{len(rows)} steps, evaluated with {judged_by}. Red pixels influence the critic most.</p>"
         f"{''.join(sections)}</main></body></html>\n",
     )
 
@@ -91,13 +91,13 @@ def moments(scores: list[float], count: int = MOMENTS, apart: int = APART) -> li
 
 
 def _strip(rows: list[Row], i: int) -> list[int]:
-    """Rows of the filmstrip around row i, all of its episode."""
+    """Rows of the filmstrip around row i, within its episode."""
     around = (i + STRIDE * k for k in STRIP)
     return [k for k in around if 0 <= k < len(rows) and rows[k].episode == rows[i].episode]
 
 
 def _pictures(bag: Bag, rig: Rig, judge: Judge, rows: list[Row], chosen: dict[str, list[int]]) -> dict[int, str]:
-    """Row -> its newest frames with the saliency over them, as the src of an image."""
+    """{row: its newest frames with the saliency over them, as the src of an image}."""
     wanted = {k for found in chosen.values() for i in found for k in _strip(rows, i)}
     pictures, number = {}, 0
     for remade, seen in with_observations(open_transitions(bag, rig), rig.spaces):
@@ -157,12 +157,12 @@ def _curves(rows: list[Row], others: list[Row] | None) -> Figure:
     axes[0].plot(time_s, q, color=BLUE, lw=1)
     if others:
         axes[0].plot(time_s, [row.q.mean() for row in others], color=ORANGE, lw=1)
-    axes[0].set_title("value of what was done, mean and spread of the ensemble")
+    axes[0].set_title("value of the recorded action, mean and spread of the ensemble")
     for ax, title, values in (
         (axes[1], "reward", [row.reward for row in rows]),
         (axes[2], "TD error", [row.td_error for row in rows]),
         (axes[3], "entropy", [row.entropy for row in rows]),
-        (axes[4], "largest difference between recorded and policy's action", [row.difference for row in rows]),
+        (axes[4], "largest difference between the recorded and the policy's action", [row.difference for row in rows]),
         (axes[5], "age of the frame, ms", [row.frame_age_ms for row in rows]),
     ):
         ax.plot(time_s, values, color=BLUE, lw=1)

@@ -1,4 +1,4 @@
-"""One SQLite file of rosbag2, whole or damaged: its table of messages is read, its index and its counts are not needed."""
+"""Reads one SQLite file of rosbag2, whole or damaged. It reads the table of messages without using the database's index."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from jsac_ros.bags.recorded_file import (
 )
 
 MAGIC = b"SQLite format 3\x00"
-_BATCH = 16  # messages read at once: each query takes and releases a lock
+_BATCH = 16  # messages per query, as each query takes and releases a lock
 
 
 class SqliteFile:
-    """`recorded_file.RecordedFile`. Raises BagError where nothing in it can be read."""
+    """A `recorded_file.RecordedFile`. Raises BagError if nothing in it can be read."""
 
     def __init__(self, path: Path):
         self.damage = ""
@@ -56,13 +56,13 @@ class SqliteFile:
         self._whole.cleanup()
 
     def _without_half_a_page(self, path: Path) -> Path:
-        """The file, or a copy of its whole pages where it was cut: SQLite would take the missing half for zeros."""
+        """The file; if it is truncated, a copy of its whole pages, as SQLite would read the missing half page as zeros."""
         size = path.stat().st_size
         page = int.from_bytes(beginning(path, 18)[16:18], "big")
         page = 65536 if page == 1 else max(page, 512)
         if size % page == 0:
             return path
-        self.damage = f"cut after {size} bytes"
+        self.damage = f"truncated after {size} bytes"
         copy = Path(self._whole.name) / path.name
         with path.open("rb") as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target)
@@ -70,7 +70,7 @@ class SqliteFile:
         return copy
 
     def _read_index(self) -> np.ndarray:
-        """Of every row that can be reached: from the front to the damage, and from the end back to it."""
+        """The index of all readable rows: from the start to the damage, and from the end back to it."""
         rows, at, why = [], -1, ""
         for order in ("ASC", "DESC"):
             try:
@@ -84,11 +84,11 @@ class SqliteFile:
                 why = one_line(error)
                 at = max((number for number, _, _ in rows), default=-1)
         if why or self.damage:
-            self.damage = f"{self.damage or 'damaged inside'} ({why}): {len(rows)} messages could be read"
+            self.damage = f"{self.damage or 'damaged'} ({why}): {len(rows)} messages could be read"
         return np.array(rows, np.int64).reshape(-1, 3)
 
     def _definitions(self) -> dict:
-        """By type; files of before Jazzy have none."""
+        """{type: definition}; files older than Jazzy have none."""
         try:
             rows = self._database.execute(
                 "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
@@ -109,26 +109,26 @@ class SqliteFile:
                     yield Record(name, time_ns, kind, data[number], time_ns)
 
     def _data(self, numbers: list[int]) -> dict[int, bytes]:
-        """Without those that are damaged."""
+        """{id: data} without damaged messages."""
         try:
             places = ",".join("?" * len(numbers))
             rows = self._database.execute(f"SELECT id, data FROM messages WHERE id IN ({places})", numbers).fetchall()
             return {number: unzstd(data) if data.startswith(ZSTD) else data for number, data in rows}
-        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:  # a row of other types, too
+        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:  # also for a row with values of other types
             if len(numbers) == 1:
-                self.damage = self.damage or f"damaged inside at message {numbers[0]} ({one_line(error)}): left out"
+                self.damage = self.damage or f"damaged at message {numbers[0]} ({one_line(error)}): skipped"
                 return {}
         return {number: data for one in numbers for number, data in self._data([one]).items()}
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Only for reading; a file that was cut is opened as well."""
-    for options in ("mode=ro", "mode=ro&immutable=1"):  # the second ignores a log that cannot be read along with it
+    """Opens a file read-only, even if it is truncated."""
+    for options in ("mode=ro", "mode=ro&immutable=1"):  # the second ignores an unreadable write-ahead log
         try:
             database = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{options}", uri=True, check_same_thread=False)
             database.text_factory = lambda text: text.decode(errors="replace")
             database.execute("PRAGMA trusted_schema = OFF")
-            database.execute("PRAGMA writable_schema = ON")  # else a file that is shorter than it says is not opened
+            database.execute("PRAGMA writable_schema = ON")  # otherwise SQLite does not open a truncated file
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return database
         except sqlite3.Error as error:

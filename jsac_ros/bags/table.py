@@ -1,4 +1,4 @@
-"""One row for every recorded step: what was done, what a checkpoint would have done, and what it thinks of both."""
+"""One row per recorded step: the recorded action, the checkpoint's action, and the checkpoint's values of both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jsac_ros.types import Observation
 
 
 class Row(NamedTuple):
-    """A step as the judge sees it. Actions are flat, float32 [A] in [-1, 1]; NaN where something is not known."""
+    """The evaluation of one step. Actions are flat, float32 [A] in [-1, 1]. Unknown values are NaN."""
 
     time_s: float  # from the recording's first message
     episode: int
@@ -37,12 +37,12 @@ class Row(NamedTuple):
     q: np.ndarray  # float32 [N], of the recorded action
     q_greedy: float  # mean over the ensemble, of the greedy action
     entropy: float
-    td_error: float  # r + gamma m Q(o', a') - Q(o, a) along the recording
+    td_error: float  # r + gamma m Q(o', a') - Q(o, a), of consecutive recorded steps
     policy_version: int
     lateness_ms: float
     frame_age_ms: float  # of the oldest; NaN without a camera
     joint_age_ms: float
-    rules: tuple[str, ...]  # of safety, that changed the command
+    rules: tuple[str, ...]  # rules of safety that changed the command
     intervened: bool  # a person acted
 
     @property
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 def judged(remade: Iterable[Remade], judge: Judge, config: SystemConfig, spaces: Spaces, start_ns: int) -> Iterator[Row]:
-    """Rows in order, 64 at a time through the networks; closing observations are left out."""
+    """Rows in order, evaluated in batches of 64; closing observations have no row."""
     seen = with_observations(remade, spaces)
     held: Row | None = None
     while chunk := list(islice(seen, BATCH)):
@@ -90,13 +90,13 @@ def _row(remade: Remade, spaces: Spaces, action: np.ndarray, judgement: Judgemen
 
 
 def _with_td_error(row: Row, following: Row, discount: float) -> Row:
-    """The value of what came next: of the recorded action there, of the greedy one where the episode closes."""
+    """The next value is that of the recorded action, or of the greedy action at a closing observation."""
     after = following.q_greedy if following.is_last else float(following.q.mean())
     return row._replace(td_error=row.reward + discount * row.mask * after - float(row.q.mean()))
 
 
 def write_csv(path: Path, rows: Iterable[Row], others: Iterable[Row] | None = None) -> None:
-    """`steps.csv`; written whole or not at all. `others`: the same steps judged by a second checkpoint."""
+    """Writes `steps.csv` atomically. others: the same steps evaluated with a second checkpoint."""
     with replaced(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         for i, (row, other) in enumerate(zip(rows, others or repeat(None))):

@@ -1,4 +1,4 @@
-"""From any recording to transitions and observations: a run's own, made again exactly, or a foreign one, mapped by YAML."""
+"""Makes transitions and observations of any recording: of a run (recomputed exactly), or a foreign one (mapped by YAML)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jsac_ros.types import Observation
 
 
 def configuration_for(bag: Bag, path: str | Path | None) -> SystemConfig:
-    """From the file that is given, else from the recording itself. Raises BagError where there is neither."""
+    """The configuration in the file `path`, or else in the recording. Raises BagError if there is neither."""
     if path:
         return parameters.load(path, kinds=KINDS)
     found = configuration_of(bag)
     if found is None:
-        raise BagError(f"bag {bag.path}: carries no configuration of ours; expected --config FILE that maps its topics")
+        raise BagError(f"bag {bag.path}: contains no jsac_ros configuration; expected --config FILE that maps its topics")
     return found
 
 
@@ -32,7 +32,7 @@ def open_transitions(bag: Bag, rig: Rig) -> RecordedRun | ForeignRecording:
 
 
 def with_observations(transitions: Iterable[Remade], spaces: Spaces) -> Iterator[tuple[Remade, Observation]]:
-    """Adds what the policy saw at each."""
+    """Adds the observation that the policy gets at each transition."""
     stacks = FrameStacks(spaces.images)
     for remade in transitions:
         transition = remade.transition

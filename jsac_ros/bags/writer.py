@@ -1,8 +1,8 @@
-"""Writing rosbag2 recordings as MCAP, in a way that any crash leaves readable.
+"""Writes rosbag2 recordings as MCAP files that stay readable after any crash.
 
-Messages go into small chunks that reach the operating system within a second or so; `metadata.yaml` is there from the
-start and renewed with every file. A file grows to `split_bytes`, then the next one begins. Nothing is compressed:
-camera noise does not shrink, and the recorder must not take time from the robot.
+Messages go into small chunks that reach the operating system within about a second. `metadata.yaml` is written at the start
+and rewritten with every file. When a file reaches `split_bytes`, the next one is started. Nothing is compressed: camera noise
+does not compress, and the recorder must not take CPU time from control.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from jsac_ros.config import NoRoom
 from jsac_ros.files import is_full, write_text
 
 CHUNK_BYTES = 256 * 1024
-RESERVE_BYTES = 256 * 1024 * 1024  # of the disk, left to those who must not fail: the replay store, checkpoints
+RESERVE_BYTES = 256 * 1024 * 1024  # of disk space reserved for the replay store and checkpoints
 _LOOK_AT_DISK_EVERY = 16 * 1024 * 1024  # bytes
 _VERSION = 9  # of rosbag2's metadata
 
 
 class DiskFull(OSError):
-    """No more is written until `resume`; what was written is closed."""
+    """The disk is full: the current file is closed, and nothing is written until `resume`."""
 
 
 class BagWriter:
-    """One recording. `add_topic`, `write` in order of time, `close`; after a DiskFull `resume`, until there is room.
+    """One recording: call `add_topic`, `write` in order of time, then `close`. After DiskFull call `resume` until it succeeds.
 
-    Raises BagError where the folder exists, NoRoom where the disk is full."""
+    Raises BagError if the folder exists, NoRoom if the disk is full."""
 
     def __init__(self, folder: str | Path, split_bytes: int = 1 << 30, reserve_bytes: int = RESERVE_BYTES):
         self.folder = Path(folder)
@@ -57,9 +57,9 @@ class BagWriter:
             raise NoRoom(f"bag {folder}: {error.strerror}") from None
 
     def add_topic(self, topic: str, type_name: str) -> None:
-        """Raises BagError where the type is not known here."""
+        """Raises BagError if no definition of the type is installed."""
         if definitions.with_installed(type_name) is None:
-            raise BagError(f"topic {topic}: no definition of {type_name} is known here")
+            raise BagError(f"topic {topic}: no definition of {type_name} is installed")
         self._types[topic] = type_name
         self._counts[topic] = 0
         if not self._stream.closed:
@@ -67,9 +67,9 @@ class BagWriter:
         self._write_metadata()
 
     def write(self, topic: str, time_ns: int, data: bytes, published_ns: int = 0) -> None:
-        """One CDR message, recorded at `time_ns`; published then, too, unless told otherwise.
+        """Writes one CDR message, recorded at `time_ns`. published_ns: default `time_ns`.
 
-        Raises DiskFull; the recording is closed then."""
+        Raises DiskFull, with the file closed."""
         try:
             self._look_at_disk(len(data))
             if self._stream.tell() >= self._split_bytes:
@@ -85,16 +85,16 @@ class BagWriter:
         file["last"] = max(file["last"], time_ns)
 
     def flush(self) -> None:
-        """What is in complete chunks reaches the operating system. Raises DiskFull; the recording is closed then."""
+        """Passes complete chunks to the operating system. Raises DiskFull, with the file closed."""
         try:
             self._stream.flush()
         except OSError as error:
             raise self._full(error) from None
 
     def resume(self) -> bool:
-        """Begins the next file where the disk has room again."""
+        """Starts the next file if the disk has room again; returns whether it did."""
         try:
-            self._expect_room(self._reserve_bytes + _LOOK_AT_DISK_EVERY)  # not to begin a file for one chunk
+            self._expect_room(self._reserve_bytes + _LOOK_AT_DISK_EVERY)  # avoids starting a file for a single chunk
             self._open()
         except OSError:
             return False
@@ -113,7 +113,7 @@ class BagWriter:
         return sum((self.folder / file["path"]).stat().st_size for file in self._files)
 
     def close(self) -> None:
-        """Raises DiskFull where the end of the recording did not fit."""
+        """Raises DiskFull if the end of the recording does not fit."""
         try:
             if not self._stream.closed:
                 self._finish()
@@ -121,7 +121,7 @@ class BagWriter:
             raise self._full(error) from None
 
     def _open(self) -> None:
-        """The next file, with all topics. Raises OSError; nothing is left of it then."""
+        """Starts the next file with all topics. Raises OSError and leaves no file then."""
         name = f"{self.folder.name}_{len(self._files)}.mcap"
         stream = open(self.folder / name, "wb")
         try:
@@ -163,12 +163,12 @@ class BagWriter:
     def _expect_room(self, least: int) -> None:
         free = shutil.disk_usage(self.folder).free
         if free < least:
-            words = f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB are left to others"
+            words = f"{free >> 20} MiB free, {self._reserve_bytes >> 20} MiB are reserved"
             raise OSError(errno.ENOSPC, words)
 
     def _full(self, error: OSError) -> DiskFull:
-        """Closes the file."""
-        with contextlib.suppress(OSError):  # not even the index fits: readers go from the front then
+        """Closes the file and returns the error to raise."""
+        with contextlib.suppress(OSError):  # the index may not fit either; readers scan such a file
             if not self._stream.closed:
                 self._finish()
         with contextlib.suppress(OSError):
@@ -176,7 +176,7 @@ class BagWriter:
         return DiskFull(errno.ENOSPC, f"bag {self.folder}: {error.strerror}; nothing is recorded until there is room")
 
     def _write_metadata(self) -> None:
-        """What `ros2 bag` looks at first; always whole. On a full disk the one before stays, until the next file."""
+        """Writes `metadata.yaml`, which `ros2 bag` reads first, atomically. On a full disk the previous one stays."""
         starts = [file["first"] for file in self._files if file["message_count"]]
         start, end = min(starts, default=0), max((file["last"] for file in self._files), default=0)
         information = {

@@ -1,1 +1,1 @@
-"""Measurements of the learning step and of acting, beside the same step in PyTorch."""
+"""Measurements of updates, acting, control, replay and faults on this machine."""

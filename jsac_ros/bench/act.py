@@ -1,7 +1,7 @@
-"""Acting: one action from one observation on a pinned core while a learner updates on every core, ours and PyTorch's.
+"""Acting: one action from one observation on a pinned core, in JAX and in PyTorch, while a learner updates on all cores.
 
-Both act in a process of their own with one thread, as the actor does; the learner runs at the nice value it has in a
-system. 96x96 with a stack of 3, from NumPy observation to NumPy action.
+Each acts in a separate process with one thread, as the actor does; the learner has the nice value of a live system. Images
+are 96x96 with a stack of 3; the time is from NumPy observation to NumPy action.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from jsac_ros.system import ACTING
 from jsac_ros.xla_settings import learner_environment
 
 CASE = CASES["96x96x9_b128"]
-# An action each 10 ms: a control loop sleeps between its ticks, and its caches are cold when it wakes. And one after the
-# other, which is what the computation itself takes.
+# "paced": one action each 10 ms, because the caches of a control loop, which sleeps between ticks, are cold when it wakes.
+# "back_to_back": without pauses, the time of the computation itself.
 PERIODS_S = {"paced": 0.01, "back_to_back": 0.0}
 WARM_UP = 50
 LEARNER_NICE = 19
-FIFO_PRIORITY = 10  # as the actor's control thread has it
+FIFO_PRIORITY = 10  # of the actor's control thread
 _WORKER_TIMEOUT_S = 300
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    parser.add_argument("--actions", type=int, default=2000, help="timed per variant")
-    parser.add_argument("--idle", action="store_true", help="without the learner")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on the last line")
+    parser.add_argument("--actions", type=int, default=2000, help="actions timed per variant (default 2000)")
+    parser.add_argument("--idle", action="store_true", help="measure without a learner")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def learn_until_killed() -> None:
     while True:
         state, _ = update(state, batch)
         jax.block_until_ready(state)
-        if sys.stdout is not None:  # compiled, at full priority
+        if sys.stdout is not None:  # it has compiled at full priority; from now on it yields
             os.nice(LEARNER_NICE)
             print("learning", flush=True)
             sys.stdout = None
@@ -119,7 +119,7 @@ def torch_act():
 
 
 def time_acting(act, count: int) -> dict[str, dict[str, float]]:
-    """Pinned to a core and before everything that is not real-time, where allowed."""
+    """Times the actions, pinned to a core and at real-time priority if allowed."""
     realtime.pin(0)
     realtime.thread_fifo(FIFO_PRIORITY)
     observation = random_observation(CASE)

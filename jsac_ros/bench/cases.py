@@ -1,4 +1,4 @@
-"""What is measured: shapes, the parameters that go with them, random batches, and how many operations an update has."""
+"""The measured cases: shapes with their parameters, random batches, and the number of operations of an update."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.agent.jsac.parameters import JsacParameters
 from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace
 from jsac_ros.types import Arrays, Batch, batch_layout
 
-# JSAC with every stabiliser, 1024 x 1024 and 5 Qs: the write-up's encoder, and the lighter one of Yuan and Mahmood.
+# JSAC with all stabilisers, 1024 x 1024 and 5 Qs: with the write-up's encoder, and with the smaller one of Yuan and Mahmood.
 WRITE_UP = JsacParameters()
 LIGHT = JsacParameters(conv_channels=(32,) * 4, conv_kernels=(3,), conv_strides=(2, 2, 2, 1))
 
@@ -19,7 +19,7 @@ LIGHT = JsacParameters(conv_channels=(32,) * 4, conv_kernels=(3,), conv_strides=
 class Case(NamedTuple):
     spaces: Spaces
     batch_size: int
-    repeats: int  # updates timed, on a CPU
+    repeats: int  # timed updates on a CPU
     parameters: JsacParameters = LIGHT
 
 
@@ -35,9 +35,9 @@ CASES = {
     "160x90x9_b256": _case(90, 160, 256, 6),
     "64x64x9_b64": _case(64, 64, 64, 30),
     "48x48x9_b64": _case(48, 48, 64, 40),
-    # the write-up's encoder at its own shape
+    # the write-up's encoder at the write-up's shape
     "96x96x9_b128_write_up": _case(96, 96, 128, 12, parameters=WRITE_UP),
-    # one image, and two of half the pixels each
+    # one image, and two images of half the pixels each
     "64x128x9_b64": _case(64, 128, 64, 20),
     "2_64x64x9_b64_separate": _case(64, 64, 64, 20, images=2),
     "2_64x64x9_b64_joined": _case(64, 64, 64, 20, images=2, encoder="joined"),
@@ -65,11 +65,11 @@ def random_observation(case: Case, seed: int = 0) -> Arrays:
 
 
 def multiplications(case: Case) -> float:
-    """Floating-point operations (2 per multiply-add) of the products in one update; nothing else is counted.
+    """Floating-point operations (2 per multiply-add) of the matrix products and convolutions in one update.
 
-    The encoder runs forwards four times: the observation, the next one by the encoder and by its target, and the
-    observation again for the actor. Backwards costs as much as forwards for the kernels and again for the inputs, of
-    which the image's is not needed.
+    The encoder has four forward passes: the observation, the next observation by encoder and target encoder, and the
+    observation again for the actor. The backward pass costs one forward pass for the kernels and one for the inputs, except
+    for the image itself.
     """
     p, spaces = case.parameters, case.spaces
     if p.encoder == "joined":
@@ -93,9 +93,9 @@ def multiplications(case: Case) -> float:
     projection, others = z * p.latent_dim, p.latent_dim + spaces.vector_size
     ensemble = p.q_count * mlp(others + spaces.action_size, 1)
     actor = mlp(others, 2 * spaces.action_size)
-    # Critic: target forwards, forwards and backwards (3); for the actor forwards and back to the action.
+    # Critic: target forward, forward and backward (3); for the actor forward and back to the action.
     critic = (1 + 3 + 2) * ensemble + (1 + 3 + 1) * projection
-    # Actor: next action forwards, forwards and backwards; z is a constant for it.
+    # Actor: next action forward, forward and backward; z is a constant.
     return 2.0 * case.batch_size * (encoder + critic + (1 + 3) * actor + (1 + 2) * projection)
 
 

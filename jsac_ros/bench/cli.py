@@ -1,9 +1,9 @@
-"""Measures a part of jsac_ros on this machine. Run it while nothing else runs.
+"""Measures one part of jsac_ros on this machine. Run it on an otherwise idle machine.
 
   jsac-ros bench update --json
   jsac-ros bench control --help
 
-Figures, and what decides them: docs/results.md.
+docs/results.md has measured figures and explains them.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import argparse
 import importlib
 
 BENCHES = {
-    "update": ("jsac_ros.bench.update", "one update of the agent, beside PyTorch and the floor in operations"),
-    "gpu": ("jsac_ros.bench.gpu", "a machine with a GPU in eight minutes: updates, acting, copies, memory, the device's floor"),
+    "update": ("jsac_ros.bench.update", "one update of the agent, compared with PyTorch and the GEMM peak"),
+    "gpu": ("jsac_ros.bench.gpu", "a GPU in eight minutes: updates, acting, copies, memory, the device's peak"),
     "act": ("jsac_ros.bench.act", "one action from one observation, while a learner runs"),
-    "prefetch": ("jsac_ros.bench.prefetch", "batches copied to the device while the one before is learned from"),
+    "prefetch": ("jsac_ros.bench.prefetch", "copying batches to the device during the previous update"),
     "replay": ("jsac_ros.bench.replay", "storing, sampling and handing over batches"),
-    "control": ("jsac_ros.bench.control", "the control loop under a learner on all cores"),
-    "faults": ("jsac_ros.bench.faults", "every fault of the simulator, every process killed"),
+    "control": ("jsac_ros.bench.control", "the control loop while a learner runs on all cores"),
+    "faults": ("jsac_ros.bench.faults", "every fault of the simulator, and kills of every process"),
 }
 
 
 class _Part(argparse.ArgumentParser):
-    """Imports its part only when that is asked for: `bench gpu` needs no ROS."""
+    """Imports a part only when it is used, so that `bench gpu` needs no ROS."""
 
     def parse_known_args(self, args=None, namespace=None):
         if self.get_default("measure") is None:

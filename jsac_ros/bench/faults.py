@@ -1,8 +1,8 @@
-"""Every fault that the simulator can make and `kill -9` of every process, at random moments of a running system.
+"""The fault campaign: every fault of the simulator and `kill -9` of every process, at random moments of a running system.
 
-For each: how long until the arm is at rest, how fast and how hard it moved until then, whether a limit was crossed,
-and whether the system continued by itself as docs/safety.md says. The true joint states are the judge, not what safety
-hears. Run it while nothing else runs.
+For each fault it measures how long the arm takes to rest, its peak speed and acceleration until then, whether it crossed a
+limit, and whether the system continued by itself as docs/safety.md says. It judges the true joint states of the simulator, not
+those that safety receives. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ OVERRIDES = {
 
 FAULT_S = 1.5
 CLOCK_STEP_S = 2.0
-CONTACT_S = 0.4  # the arm does not press any more once it has backed off
+CONTACT_S = 0.4  # the contact ends once the arm has backed off
 AT_REST_RAD_S = 0.01
-MOST_REST_MS = 300.0  # that is promised
+MOST_REST_MS = 300.0  # promised time to rest
 _STILL_S = 0.1
-_WINDOW = 3  # joint states over which an acceleration is taken
+_WINDOW = 3  # joint states over which an acceleration is computed
 _ROUNDING = 1e-4  # rad, m
-_READY_S = 120.0  # from a kill of the learner to acting with everything else up: compiling under load
+_READY_S = 120.0  # until the system acts again after a kill of the learner, which compiles under load
 _RECOVERED_S = 90.0
 
 
 class Outcome(NamedTuple):
     fault: str
-    rest_ms: float | None  # None: the arm was not to rest, or could not be seen
+    rest_ms: float | None  # None: the arm need not rest, or could not be observed
     peak_speed_rad_s: float
-    peak_acceleration_rad_s2: float | None  # None: the arm's own stop
+    peak_acceleration_rad_s2: float | None  # None: the arm's controller stopped it
     violations: int  # joint states outside a limit
-    recovered_s: float | None  # None: it did not
+    recovered_s: float | None  # None: it did not recover
 
 
 # -- judging, pure ---------------------------------------------------------------------------------------------------
 
 
 def time_to_rest_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
-    """From the first sample until all joints stand still for a tenth of a second; None: they never do."""
+    """Time from the first sample until all joints are at rest for _STILL_S; None: they never are."""
     still = np.abs(qd).max(axis=1, initial=0.0) < AT_REST_RAD_S
     for k in np.flatnonzero(still):
         ahead = (time_s >= time_s[k]) & (time_s <= time_s[k] + _STILL_S)
@@ -79,13 +79,13 @@ def time_to_rest_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
 
 
 def time_to_stand_s(time_s: np.ndarray, qd: np.ndarray) -> float | None:
-    """From the first sample until all joints stand, if only to turn round; None: they never do."""
+    """Time from the first sample until all joints are at rest, even if only to reverse; None: they never are."""
     standing = np.flatnonzero(np.abs(qd).max(axis=1, initial=0.0) < AT_REST_RAD_S)
     return float(time_s[standing[0]] - time_s[0]) if len(standing) else None
 
 
 def peak_acceleration(time_s: np.ndarray, qd: np.ndarray) -> float:
-    """rad/s^2 over a few joint states: a single pair is dominated by the jitter of their stamps."""
+    """rad/s^2, over _WINDOW joint states, as two adjacent ones are dominated by the jitter of their stamps."""
     if len(time_s) <= _WINDOW:
         return 0.0
     span = np.maximum(time_s[_WINDOW:] - time_s[:-_WINDOW], 1e-3)
@@ -93,7 +93,7 @@ def peak_acceleration(time_s: np.ndarray, qd: np.ndarray) -> float:
 
 
 def violations(q: np.ndarray, bounds) -> int:
-    """Joint states of q [T, N] outside the joint ranges or the tool's box by more than rounding."""
+    """Number of joint states q [T, N] outside the joint limits or the tool box by more than rounding errors."""
     if not len(q):
         return 0
     outside = ((q > bounds.joint_upper + _ROUNDING) | (q < bounds.joint_lower - _ROUNDING)).any(axis=1)
@@ -103,7 +103,7 @@ def violations(q: np.ndarray, bounds) -> int:
     return int(outside.sum())
 
 
-# -- doing -----------------------------------------------------------------------------------------------------------
+# -- the campaign ----------------------------------------------------------------------------------------------------
 
 
 class Campaign:
@@ -114,12 +114,12 @@ class Campaign:
         self.run = run
         self.random = random.Random(seed)
         self.observer = Observer(run.config, run.domain)
-        self._second_source = None  # while there is one
-        self._limited: dict[int, tuple[int, int]] = {}  # pid -> its limit before the disk was full
+        self._second_source = None  # while the fault lasts
+        self._limited: dict[int, tuple[int, int]] = {}  # pid -> file size limit before the fault
         self.bounds = bounds_of(run.config.safety, self.observer.arm)
 
     def case(self, fault: str) -> Outcome:
-        """Waits until the arm acts and moves, makes the fault, watches, and waits until the arm acts again."""
+        """Waits until the arm moves, injects the fault, observes the arm, and waits until the system acts again."""
         see = self.observer
         if not see.wait(lambda: self._acting() and see.moving(0.15), _READY_S):
             return Outcome(fault, None, 0.0, 0.0, 0, None)
@@ -143,11 +143,11 @@ class Campaign:
         rest_s = None
         until = len(path.time_s)
         if fault not in CONTINUES | UNSEEN | EITHER and until:
-            # After a contact it stands, then backs off.
+            # After a contact the arm stops, then backs off.
             rest_s = (time_to_stand_s if fault == "contact" else time_to_rest_s)(path.time_s, path.qd)
             rest_s = np.inf if rest_s is None else rest_s
             until = int(np.searchsorted(path.time_s, path.time_s[0] + rest_s)) + 1
-            if fault in BY_CAMERA:  # judged from the moment at which the newest picture is too old, changed or not
+            if fault in BY_CAMERA:  # counted from when the newest image is too old, whether the fault repeats it or not
                 rest_s = max(0.0, rest_s - max(camera.max_age_s for camera in self.run.config.cameras.values()))
         speed = float(np.abs(path.qd[:until]).max(initial=0.0))
         hard = None if fault in OWN_STOP | UNSEEN | EITHER else peak_acceleration(path.time_s[:until], path.qd[:until])
@@ -158,7 +158,7 @@ class Campaign:
         return status is not None and status.state == "acting" and time.monotonic() - heard_s < 1.5
 
     def _all_up(self, fault: str, since_s: float) -> bool:
-        """What was killed speaks again."""
+        """Whether the killed process publishes again."""
         status = {"learner": "training_status", "replay": "replay_status", "safety": "safety_status"}
         topic = status.get(fault.partition("_")[2], "control_status")
         return self.observer.newest.get(topic, (0.0, None))[0] > since_s
@@ -211,19 +211,19 @@ _SIGNAL = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "hangup": signal.SI
 
 
 def _fill_disk(pid: int) -> tuple[int, int]:
-    """No file of the process takes a byte any more, as on a disk without room; -> the limit before."""
+    """Makes every write of the process fail, as on a full disk. Returns its previous limit."""
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
     return limits
 
 
 def _step_clock(seconds: float) -> None:
-    """Raises PermissionError where this process may not set the clock."""
+    """Raises PermissionError if this process may not set the clock."""
     time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
 
 
 def lost_acknowledged(folder: Path, acknowledged: dict[tuple[str, int], int]) -> int:
-    """Steps that replay had acknowledged and that its store does not hold, those counted as lost on the wire aside."""
+    """Number of transitions that replay acknowledged but does not have, except those counted as lost in transport."""
     from jsac_ros.replay.store import FrameStore
 
     store = FrameStore.read(folder)
@@ -269,7 +269,7 @@ _EXPECTED = dict.fromkeys(CONTINUES, "continues") | dict.fromkeys(UNSEEN, "not s
 
 
 def table(summary: dict) -> str:
-    """The campaign as docs/safety.md shows it."""
+    """The table of the campaign for docs/safety.md."""
     lines = [
         "| fault | cases | at rest, ms | peak speed, rad/s | peak acceleration, rad/s² | outside a limit | acts again, s |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -288,14 +288,14 @@ def table(summary: dict) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG)
-    parser.add_argument("--cases", type=int, help="so many instead of the whole campaign")
+    parser.add_argument("--cases", type=int, help="number of faults, instead of the whole campaign")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clock", action="store_true", help="also set this computer's clock back and forth (as root)")
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on the last line")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """0 where everything promised was kept."""
+    """Returns 0 if all promises were kept."""
     if arguments.clock:
         try:
             _step_clock(0.0)
@@ -321,7 +321,7 @@ def main(arguments: argparse.Namespace) -> int:
         lost = lost_acknowledged(run_folder / "replay", acknowledged)
         summary = summarise(outcomes, lost, run.leftovers())
     print(table(summary))
-    print(f"lost although acknowledged: {summary['lost_acknowledged']}; left behind: {summary['leftovers'] or 'nothing'}")
+    print(f"acknowledged but lost: {summary['lost_acknowledged']}; left behind: {summary['leftovers'] or 'nothing'}")
     if arguments.json:
         print(json.dumps(summary))
     if summary["rest_late"]:
@@ -330,7 +330,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def keeps_promises(summary: dict) -> bool:
-    """Rest in time wherever it is ours, no limit crossed, everything recovered, nothing lost or left."""
+    """Whether safety always stopped in time, no limit was crossed, the system recovered, and nothing was lost or left."""
     broken = ("rest_late", "limit_violations", "not_recovered", "lost_acknowledged", "leftovers")
     return not any(summary[name] for name in broken)
 

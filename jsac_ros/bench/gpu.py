@@ -1,10 +1,10 @@
-"""Everything that a GPU is measured by, in one command of at most eight minutes: updates beside PyTorch, acting, prefetch,
-memory, and the floor that the device itself sets.
+"""All measurements of a GPU in one command of at most eight minutes: updates compared with PyTorch, acting, prefetch,
+memory, and the peak rate of the device.
 
-It needs the checkout, JAX with flax and optax, and pydantic: no ROS and no build. PyTorch is measured where it is installed.
-Each variant runs at each shape in a process of its own, so that a peak of memory is one shape's, and what the time does not
-reach is listed. float32 is without TF32 on both sides and for the floor (`update.without_tf32`). On a machine without a GPU
-it runs on the CPU and says that it did.
+It needs the checkout, JAX with flax and optax, and pydantic, but neither ROS nor a build. PyTorch is measured if it is
+installed. Each variant and shape runs in a separate process, so that the peak memory is that of one shape; cases that do not
+fit into the time are listed. float32 excludes TF32 on both sides and for the floor (`update.without_tf32`). Without a GPU the
+measurements run on the CPU, and the output says so.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ONE_SHAPE = "96x96x9_b128"  # of what is measured at one shape only
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--minutes", type=float, default=8.0, help="at most (default 8)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="time limit (default 8)")
     parser.add_argument("--shapes", nargs="+", choices=list(CASES), default=list(CASES), metavar="SHAPE")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _measured(part: str, shape: str, until_s: float) -> dict | None:
-    """What a worker found; None where it failed or the time was over."""
+    """The result of a worker; None if it failed or the time is up."""
     left_s = until_s - time.monotonic()
     if left_s <= 0.0:
         return None
@@ -70,17 +70,17 @@ def _measured(part: str, shape: str, until_s: float) -> dict | None:
     except subprocess.TimeoutExpired:
         return None
     if worker.returncode:
-        print(f"  {shape}: ended with status {worker.returncode}", flush=True)
+        print(f"  {shape}: exit status {worker.returncode}", flush=True)
         return None
     return json.loads(worker.stdout.splitlines()[-1])
 
 
 def _print_tables(found: dict, variants: tuple[str, ...]) -> None:
     tflops = found.get("device", {}).get("float32_tflops")
-    _print_table("median ms an update", found["updates_ms"], variants, ".3f", tflops)
-    print("floor: the multiplications at the float32 rate measured here")
+    _print_table("median ms per update", found["updates_ms"], variants, ".3f", tflops)
+    print("floor: the operations of an update at the float32 rate measured here")
     _print_table("peak memory, MiB", found["peak_memory_mib"], variants, "d")
-    print(f"float32: {', '.join(found['float32'].values())}; scan: {SCANNED} updates a call")
+    print(f"float32: {', '.join(found['float32'].values())}; scan: {SCANNED} updates per call")
     if found["not_measured"]:
         print(f"not measured: {', '.join(found['not_measured'])}")
 
@@ -98,7 +98,7 @@ def _print_table(title: str, figures: dict, variants: tuple[str, ...], form: str
 
 
 def _device() -> dict:
-    """What the device reaches: large matrix products, and a copy within its memory."""
+    """Peak rates of the device: large matrix products, and a copy within its memory."""
     import jax
     import jax.numpy as jnp
 
@@ -135,7 +135,7 @@ def _update(part: str, shape: str) -> dict:
 
 
 def _act(shape: str) -> dict:
-    """From a NumPy observation to a NumPy action, on the device that learns and on the CPU as the actor does it."""
+    """Time from NumPy observation to NumPy action, on the learner's device and on the CPU, which the actor uses."""
     import jax
 
     from jsac_ros.agent.jsac import Jsac

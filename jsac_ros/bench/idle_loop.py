@@ -1,6 +1,6 @@
-"""A loop that does nothing, as urgent as the control threads, beside a running system: as late as both make it.
+"""An idle loop with the priority of the control threads, beside a running system. It measures the lateness of the machine.
 
-`python -m jsac_ros.bench.idle_loop PERIOD_S PRIORITY` until SIGTERM; then one line of JSON.
+`python -m jsac_ros.bench.idle_loop PERIOD_S PRIORITY` runs until SIGTERM and then prints one line of JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A node beside the system: commands the gate in the actor's place, makes faults, and records what the arm really does.
+"""A node beside the system that commands the gate instead of the actor, injects faults and records the arm's true motion.
 
-For the fault campaign, the control bench and the tests. Works with the embedded simulator, whose `sim_state` is the
-true joint state whatever the faults do to the one that safety and actor hear.
+For the fault campaign, the control bench and the tests. It needs the embedded simulator, whose `sim_state` is the true joint
+state, even while a fault affects the joint states that safety and actor receive.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STATUSES = {
 
 
 class Path(NamedTuple):
-    """What the arm did: wall clock s [T], rad [T, N], rad/s [T, N]."""
+    """The arm's motion: wall clock in s [T], positions in rad [T, N], velocities in rad/s [T, N]."""
 
     time_s: np.ndarray
     q: np.ndarray
@@ -56,14 +56,14 @@ class Path(NamedTuple):
 
 
 class Observer:
-    """A node with its own executor thread. Raises rclpy's errors where ROS does not start."""
+    """A node with an executor thread. Raises rclpy's errors if ROS does not start."""
 
     def __init__(self, config: SystemConfig, domain: int | None = None):
         self.arm = Rig(config).robot
         self.config = config
-        self.newest: dict[str, tuple[float, object]] = {}  # status name -> when it came (steady clock), message
+        self.newest: dict[str, tuple[float, object]] = {}  # status -> arrival (steady clock, s), message
         self.answers: list[tuple[float, AppliedAction]] = []
-        self._commanded: dict[int, float] = {}  # tick -> when the actor sent it, wall clock s
+        self._commanded: dict[int, float] = {}  # tick -> when the actor sent the command, wall clock, s
         self._gate = Timing()
         self.acknowledged: dict[tuple[str, int], int] = {}  # robot, session -> everything below is on disk
         self._states: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -113,15 +113,15 @@ class Observer:
             self._gate.add(1e3 * (to_ns(message.header.stamp) * 1e-9 - sent_s))
 
     def _on_ack(self, message: TransitionAck) -> None:
-        if message.next_sequence == _FAR:  # our own
+        if message.next_sequence == _FAR:  # from this node
             return
         stream = (message.robot, message.session)
         self.acknowledged[stream] = max(self.acknowledged.get(stream, 0), message.next_sequence)
 
-    # -- what is seen --------------------------------------------------------------------------------------------
+    # -- observing -----------------------------------------------------------------------------------------------
 
     def path(self, since_s: float = 0.0) -> Path:
-        """Since a wall clock time; empty where nothing came."""
+        """The motion since a wall clock time; empty if no state was received."""
         states = [state for state in list(self._states) if state[0] >= since_s]
         n = len(self.arm)
         if not states:
@@ -129,12 +129,12 @@ class Observer:
         return Path(*map(np.array, zip(*states)))
 
     def forget(self, before_s: float) -> None:
-        """Drops what was seen before a wall clock time."""
+        """Discards the states from before a wall clock time."""
         self.answers.clear()
         self._states = [state for state in list(self._states) if state[0] >= before_s]
 
     def gate_ms(self) -> dict[str, float]:
-        """From the actor's command to the robot's, by the stamps that both carry."""
+        """Latency from the actor's command to the robot's command, from their stamps."""
         return dict(zip(("p50", "p99", "p999", "max"), self._gate.run()))
 
     def moving(self, faster_than: float = 0.01) -> bool:
@@ -145,7 +145,7 @@ class Observer:
         return self.newest.get(name, (0.0, None))[1]
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Until `condition` holds; False when it did not within `seconds`."""
+        """Waits until `condition` is true; False if it is not within `seconds`."""
         end_s = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end_s:
@@ -153,24 +153,24 @@ class Observer:
             time.sleep(0.005)
         return True
 
-    # -- what is done --------------------------------------------------------------------------------------------
+    # -- acting --------------------------------------------------------------------------------------------------
 
     def fault(self, text: str) -> None:
-        """As sim/faults.py reads it: 'camera_freeze 2.5', 'none'."""
+        """Requests a fault in the syntax of sim/faults.py: 'camera_freeze 2.5', 'none'."""
         self._fault.publish(String(data=text))
 
     def stop_robot(self) -> None:
-        """Latches the emergency stop by its topic."""
+        """Latches the emergency stop through its topic."""
         self._emergency_stop.publish(Bool(data=True))
 
     def send(self, velocity: list[float]) -> None:
-        """One command, as the actor would send it."""
+        """Sends one command, as the actor would."""
         message = Action(tick=2**63, policy_version=-1, velocity=velocity)
         message.header.stamp = self.node.get_clock().now().to_msg()
         self.command.publish(message)
 
     def lie(self) -> None:
-        """What a stranger could say in the names of actor, safety and replay, once; none of it may be believed."""
+        """Sends forged messages of actor, safety and replay, once; every one of them must be rejected."""
         streams = list(self.acknowledged)
         for robot, session in streams[-1:]:
             self._transition.publish(Transition(robot=robot, session=session, sequence=_FAR, oldest_sequence=_FAR))
@@ -181,7 +181,7 @@ class Observer:
         self.joint_states.publish(stranger)
 
     def call(self, service: str, seconds: float = 5.0) -> tuple[bool, str] | None:
-        """A std_srvs/Trigger service; None where no node answers."""
+        """Calls a std_srvs/Trigger service; None if no node answers."""
         client = self.node.create_client(Trigger, service)
         try:
             if not client.wait_for_service(seconds):
@@ -201,7 +201,7 @@ class Observer:
 
 
 class SecondSource:
-    """Repeats the joint state of the moment, at rest, between the driver's messages and as often, until `stop`."""
+    """A second publisher of joint states: repeats the present one, at rest, at the driver's rate, until `stop`."""
 
     def __init__(self, observer: Observer):
         self._observer, self._rate = observer, FixedRate(1.0 / observer.config.sim.joint_rate_hz)

@@ -1,6 +1,6 @@
-"""What copying batches to the device costs an update, with and without the loop of `agent/learning.py`, which copies ahead.
+"""The cost of copying batches to the device, with and without the loop of `agent/learning.py`, which prefetches.
 
-On a CPU there is next to nothing to copy; on a GPU the copy of the next batch should disappear behind the update.
+On a CPU there is almost nothing to copy; on a GPU the copy of the next batch should overlap with the update.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import time
 from jsac_ros.bench.cases import CASES, random_batch
 
 UPDATES = 20
-DISTINCT = 4  # batches taken in turn, so that every one is copied anew
+DISTINCT = 4  # batches used in turn, so that each is copied again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on the last line")
     parser.add_argument("--shape", choices=list(CASES), default="64x64x9_b64", metavar="SHAPE")
 
 
@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def measure(shape: str) -> dict[str, float | str]:
-    """{"resident_ms", "copied_ms", "prefetched_ms": of an update; "device"}."""
+    """Returns {"resident_ms", "copied_ms", "prefetched_ms": time per update; "device": its kind}."""
     import jax
 
     from jsac_ros.agent.jsac import Jsac
@@ -50,11 +50,11 @@ def measure(shape: str) -> dict[str, float | str]:
         state = agent.init(0)
         for batch in batches:
             state, metrics = update(state, batch)
-            jax.block_until_ready(metrics["td_error"])  # as the loop does: its memory is given back
+            jax.block_until_ready(metrics["td_error"])  # as in the learner's loop, which then releases the batch
 
     in_turn = [k % DISTINCT for k in range(UPDATES)]
     ways = {
-        "resident_ms": lambda: one_after_the_other(resident[k] for k in in_turn),  # no copy at all
+        "resident_ms": lambda: one_after_the_other(resident[k] for k in in_turn),  # without copying
         "copied_ms": lambda: one_after_the_other(jax.block_until_ready(jax.device_put(host[k])) for k in in_turn),
         "prefetched_ms": lambda: learner.learn(host[k] for k in in_turn),
     }

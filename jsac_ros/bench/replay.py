@@ -1,8 +1,8 @@
-"""jsac-ros bench replay [--json]: what sampling, storing and handing over batches cost on this machine.
+"""The cost of storing, sampling and handing over batches on this machine.
 
-Compared inside one run: sampling against plain fancy indexing and against copying as many bytes; two images of half the
-pixels each against one of all of them; the disk that is used against storing stacks. The learner that waits for batches
-is a matrix product of `--update-ms` on all cores.
+One run compares sampling with NumPy fancy indexing and with copying as many bytes, two images of half the pixels with one
+whole image, and the disk space with that of stored stacks. The learner that waits for batches is simulated by matrix products
+of `--update-ms` on all cores.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ REPEATS = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--steps", type=int, default=100_000, help="transitions of 160x90 to store (4.3 GB for the default)")
-    parser.add_argument("--sampled", type=int, default=30_000, help="transitions of 96x96 to sample from (twice 0.8 GB)")
-    parser.add_argument("--update-ms", type=float, default=100.0, help="length of one update of the learner that waits")
-    parser.add_argument("--folder", default=None, help="where to store; default: a temporary folder")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--steps", type=int, default=100_000, help="160x90 transitions to store (default 100000: 4.3 GB)")
+    parser.add_argument("--sampled", type=int, default=30_000, help="96x96 transitions to sample from (default 30000: 1.6 GB)")
+    parser.add_argument("--update-ms", type=float, default=100.0, help="duration of an update of the learner (default 100)")
+    parser.add_argument("--folder", default=None, help="folder of the stores (default: a temporary folder)")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def transitions_of(spaces: Spaces, count: int) -> Iterator[Transition]:
-    """`count` transitions of one actor, episodes of EPISODE actions, frames that differ."""
+    """`count` transitions of one actor in episodes of EPISODE actions, with varying frames."""
     rng = np.random.default_rng(0)
     frames = {image.name: rng.integers(0, 256, (64, *image.frame_shape), np.uint8) for image in spaces.images}
     vectors = {vector.name: np.zeros(vector.size, np.float32) for vector in spaces.vectors}
@@ -94,7 +94,7 @@ def fill(folder: Path, spaces: Spaces, count: int) -> FrameStore:
 
 
 def measure_storing(folder: Path, count: int) -> dict[str, float]:
-    """Writing `count` transitions at 160x90 one by one, the room they take, and opening the store again."""
+    """Measures writing `count` transitions of 160x90 one by one, their disk space, and reopening the store."""
     began = time.perf_counter()
     store = fill(folder, STORING, count)
     took = time.perf_counter() - began
@@ -116,7 +116,7 @@ def measure_storing(folder: Path, count: int) -> dict[str, float]:
 
 
 def milliseconds(call, repeats: int = REPEATS) -> np.ndarray:
-    """Time of each of `repeats` calls, after one that is not counted."""
+    """Times of `repeats` calls in ms, after one call that is not counted."""
     call()
     times = []
     for _ in range(repeats):
@@ -127,7 +127,7 @@ def milliseconds(call, repeats: int = REPEATS) -> np.ndarray:
 
 
 def measure_sampling(store: FrameStore) -> dict[str, float]:
-    """B 128 of 96x96, stack 3, observation and next observation."""
+    """Measures sampling batches of 128 with 96x96 images, stack 3, observation and next observation."""
     batch, rng = empty_batch(SAMPLING, BATCH_SIZE), np.random.default_rng(0)
     sampled = milliseconds(lambda: store.sample_into(rng, batch))
 
@@ -143,7 +143,7 @@ def measure_sampling(store: FrameStore) -> dict[str, float]:
 
 
 def measure_halves(whole: FrameStore, halves: FrameStore) -> dict[str, float]:
-    """A sample of two images of half the pixels each over one of all the pixels, one after the other by turns."""
+    """Ratio of the sampling times with two images of half the pixels and with one image, measured alternately."""
     batches, rng = [empty_batch(store.spaces, BATCH_SIZE) for store in (whole, halves)], np.random.default_rng(0)
     times = np.empty((REPEATS, 2))
     for repeat in range(REPEATS):
@@ -156,7 +156,7 @@ def measure_halves(whole: FrameStore, halves: FrameStore) -> dict[str, float]:
 
 
 def fancy_index(store: FrameStore, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Stacked observations and next observations, uint8 [B, H, W, C*S] each, as most would write it."""
+    """Stacked observations and next observations, uint8 [B, H, W, C*S] each, by straightforward fancy indexing."""
     (image,) = SAMPLING.images
     valid = store.links.valid.slots
     slots = valid[rng.integers(len(valid), size=BATCH_SIZE)]
@@ -169,7 +169,7 @@ def fancy_index(store: FrameStore, rng: np.random.Generator) -> tuple[np.ndarray
 
 def _serve(folder: str, capacity: int, name: str, stop) -> None:
     """The sampler of a replay process."""
-    os.nice(10)  # as the node is started
+    os.nice(10)  # as the replay node
     store = FrameStore.open(folder, SAMPLING, capacity)
     ring = BatchRing.create(name, batch_layout(SAMPLING, BATCH_SIZE), 2)
     rng = np.random.default_rng(0)
@@ -182,13 +182,13 @@ def _serve(folder: str, capacity: int, name: str, stop) -> None:
 
 
 def _learn(name: str, update_s: float, updates: int, share) -> None:
-    """A learner whose update is matrix products on all cores; puts the share of its time that it waited."""
-    os.nice(19)  # as the node is started
+    """Simulates a learner with matrix products on all cores; puts the share of time that it waited into `share`."""
+    os.nice(19)  # as the learner node
     ring = _attach(name)
     a = np.ones((1024, 1024), np.float32)
     waited = began = 0.0
     for update in range(updates + 2):
-        if update == 2:  # both slots have been touched
+        if update == 2:  # both slots of the ring are warm
             began, waited = time.perf_counter(), 0.0
         asked = time.perf_counter()
         taken = ring.take(10.0)
@@ -202,7 +202,7 @@ def _learn(name: str, update_s: float, updates: int, share) -> None:
 
 
 def measure_waiting(folder: Path, capacity: int, update_s: float, updates: int = 100) -> dict[str, float]:
-    """Share of its time that a learner waits for batches which another process samples, both on the same cores."""
+    """Share of time that a learner waits for batches that another process samples on the same cores."""
     spawn = multiprocessing.get_context("spawn")
     name, stop, share = f"/jsac_bench_{secrets.token_hex(4)}", spawn.Event(), spawn.Queue()
     server = spawn.Process(target=_serve, args=(str(folder), capacity, name, stop))

@@ -1,4 +1,4 @@
-"""A whole system started the way a user starts it, on a separate ROS domain, for benches to watch and to break."""
+"""Starts a whole system as a user would, on a separate ROS domain, for benches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class SystemRun:
-    """`jsac-ros run` as a child. Raises ConfigError where the configuration is wrong."""
+    """`jsac-ros run` as a child process. Raises ConfigError if the configuration is wrong."""
 
     def __init__(self, config: str | Path, overrides: dict[str, object], folder: str | Path):
         self.domain = random.randrange(102, 200)
@@ -40,7 +40,7 @@ class SystemRun:
 
     @property
     def run_folder(self) -> Path:
-        """As the run says it; raises RuntimeError with the run's last words when it ended before it had one."""
+        """The run folder that the run prints. Raises RuntimeError with the end of its output if the run failed before."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             text = self.log.read_text(errors="replace")
@@ -60,12 +60,12 @@ class SystemRun:
         return json.loads((self.run_folder / "processes.json").read_text())[name]
 
     def pids(self) -> list[int]:
-        """Of all processes of the system, its starter first."""
+        """Process ids of the system, its starter's first."""
         processes = json.loads((self.run_folder / "processes.json").read_text())
         return [self._popen.pid, *(pid for pid in processes.values() if pid != self._popen.pid)]
 
     def stop(self) -> int:
-        """Ctrl-C; -> exit status."""
+        """Interrupts the run (Ctrl-C); returns its exit status."""
         if self.alive:
             self._popen.send_signal(signal.SIGINT)
         try:
@@ -75,7 +75,7 @@ class SystemRun:
             return self._popen.wait()
 
     def leftovers(self) -> list[str]:
-        """Processes and shared memory that the ended run left behind."""
+        """Processes and shared memory that the run has left behind."""
         mine = str(self.run_folder).encode()
         left = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -90,5 +90,5 @@ class SystemRun:
 
 
 def _end_with_parent() -> None:
-    """In the child: Ctrl-C when the bench dies, however it does."""
+    """In the child: receive SIGINT when the bench dies for any reason."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -1,7 +1,7 @@
-"""The same update in PyTorch: what `jsac-ros bench` measures ours against, and an independent check of it in tests.
+"""The same update in PyTorch: the baseline of `jsac-ros bench`, and an independent check of the JAX update in tests.
 
-Written as a PyTorch user would: modules, optimisers, `backward`. It computes the defaults of `jsac_ros.agent.jsac` (no
-options but those of the networks), from copied parameters; the noise can be given, so that both see the same.
+Idiomatic PyTorch: modules, optimisers, `backward`. It computes `jsac_ros.agent.jsac` with default options (only those of the
+networks vary), from copied parameters; the noise can be passed in, so that both use the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EPSILON = 1e-6  # of LayerNorm, as in Flax
 
 
 class TorchBatch(NamedTuple):
-    """Stacked images, channels first, as a PyTorch replay buffer would hold them."""
+    """A batch with stacked images, channels first, as in a typical PyTorch replay buffer."""
 
     images: list[torch.Tensor]  # uint8 [B, S*C, H, W] each, in the order of `Spaces`
     next_images: list[torch.Tensor]
@@ -33,7 +33,7 @@ class TorchBatch(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """What an update draws: offsets of the shifts in [-pad, pad], int64 [B, 2] an image; normals of the actions, [B, A]."""
+    """The random numbers of an update: shift offsets in [-pad, pad], int64 [B, 2] per image; action normals, [B, A]."""
 
     shifts: list[torch.Tensor]
     next_shifts: list[torch.Tensor]
@@ -63,12 +63,12 @@ class ConvNet(nn.Module):
         x = image.to(self.convs[0].weight.dtype) * (2.0 * self.limit / 255.0) - self.limit
         for conv, norm in zip(self.convs[:-1], self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)))
-        # Rows, columns, channels: the order of the Flax parameters
+        # Flattened in the order rows, columns, channels, like the Flax parameters
         return self.convs[-1](x).permute(0, 2, 3, 1).flatten(1)
 
 
 class Encoder(nn.Module):
-    """One network for each image, or one for all of them side by side on the channel axis."""
+    """One network per image, or one network for all images concatenated along the channels."""
 
     def __init__(self, parameters: JsacParameters, spaces: Spaces):
         super().__init__()
@@ -124,7 +124,7 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """With its encoder, which its loss trains."""
+    """The Q ensemble with its encoder, which the critic loss trains."""
 
     def __init__(self, parameters: JsacParameters, spaces: Spaces):
         super().__init__()
@@ -142,7 +142,7 @@ class Critic(nn.Module):
 
 
 class TorchAgent:
-    """Networks, optimisers and `update`; float32, or float64 where it serves as a reference."""
+    """Networks, optimisers and `update`; float32, or float64 for reference values."""
 
     def __init__(self, parameters: JsacParameters, spaces: Spaces, dtype=torch.float32, channels_last: bool = False):
         p, self.parameters, self.spaces, self.dtype = parameters, parameters, spaces, dtype
@@ -171,7 +171,7 @@ class TorchAgent:
         return Noise(offsets(), offsets(), *normals)
 
     def shift(self, image, offset):
-        """DrQ: every sample's own shift, its edge replicated by reading the clipped index."""
+        """DrQ shift, different for every sample; clipped indices replicate the edge."""
         dy, dx = offset[:, :1], offset[:, 1:]
         rows = (torch.arange(image.shape[2]) + dy).clamp(0, image.shape[2] - 1)[:, :, None]
         columns = (torch.arange(image.shape[3]) + dx).clamp(0, image.shape[3] - 1)[:, None, :]
@@ -239,7 +239,7 @@ class TorchAgent:
 
 
 def copy_parameters(critic, actor, agent: TorchAgent) -> None:
-    """Copies the Flax trees {"encoder", "critic"} and of the actor into `agent`, its target included."""
+    """Copies the Flax trees of critic ({"encoder", "critic"}) and actor into `agent` and its target network."""
     _copy_encoder(critic["encoder"], agent.critic.encoder)
     _copy_latent(critic["critic"]["latent"], agent.critic.latent)
     for i, (mlp, value) in enumerate(zip(agent.critic.mlps, agent.critic.values, strict=True)):
@@ -258,7 +258,7 @@ def _map(function, tree):
 
 
 def _copy_layer(params, layer) -> None:
-    """Kernels [in, out] and [h, w, in, out] become weights [out, in] and [out, in, h, w]."""
+    """Copies a layer: kernels [in, out] and [h, w, in, out] become weights [out, in] and [out, in, h, w]."""
     if "kernel" in params:
         kernel = np.asarray(params["kernel"])
         weight = kernel.T if kernel.ndim == 2 else kernel.transpose(3, 2, 0, 1)

@@ -1,8 +1,8 @@
-"""One update: ours, PyTorch as most would write it, PyTorch tuned, and the floor - each in a separate process.
+"""The time of one update in JAX, in plain PyTorch and in tuned PyTorch, each in a separate process, and its lower bound.
 
-Ours runs with the settings that the learner is started with, tuned PyTorch with channels_last and huge pages. The floor
-is the number of multiplications (`cases.multiplications`) at the rate that one large float32 matrix product reaches here
-(`without_tf32` on both sides). Without PyTorch (requirements/bench.txt) its columns are empty.
+JAX runs with the settings of the learner process, tuned PyTorch with channels_last and huge pages. The floor is the number
+of operations (`cases.multiplications`) at the peak rate of one large float32 matrix product on this machine (`without_tf32` on
+both sides). Without PyTorch (requirements/bench.txt) its columns are missing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from jsac_ros.bench.cases import CASES, Case, multiplications, random_batch, sha
 from jsac_ros.xla_settings import HUGE_PAGES, learner_environment
 
 WARM_UP = 2
-SCANNED = 8  # updates in one call of the scan variant
+SCANNED = 8  # updates per call of the scan variant
 GPU_REPEATS = 200
 _WORKER_TIMEOUT_S = 900
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on the last line")
     parser.add_argument("--shapes", nargs="+", choices=list(CASES), default=list(CASES), metavar="SHAPE")
-    parser.add_argument("--without-torch", action="store_true", help="only ours and the floor")
+    parser.add_argument("--without-torch", action="store_true", help="measure only JAX and the floor")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -70,9 +70,9 @@ def _worker(variant: str, shape: str, extra: dict[str, str] | None = None) -> di
 
 
 def without_tf32(library: str) -> str:
-    """Makes float32 products and convolutions of "jax" or "torch" float32's, which GPUs else round to TF32; -> what is set.
+    """Disables TF32 in float32 products and convolutions of "jax" or "torch"; returns a description of the settings.
 
-    Products in bfloat16 are not touched.
+    Products in bfloat16 are not affected.
     """
     if library == "jax":
         import jax
@@ -128,7 +128,7 @@ def measure_torch(case: Case, tuned: bool, compiled: bool = False) -> float:
     torch.set_default_device(device)
     batch, images = random_batch(case), case.spaces.images
 
-    def stacked(part):  # as a PyTorch replay buffer holds it
+    def stacked(part):  # as in a PyTorch replay buffer
         image = part.permute(0, 1, 4, 2, 3).flatten(1, 2)
         return image.contiguous(memory_format=torch.channels_last if tuned else torch.contiguous_format)
 
@@ -152,7 +152,7 @@ def measure_torch(case: Case, tuned: bool, compiled: bool = False) -> float:
 
 
 def measure_peak() -> float:
-    """Operations a second of one float32 matrix product of 2048 (GPU: 8192)."""
+    """Operations per second of a float32 matrix product of size 2048 (GPU: 8192)."""
     import jax
     import jax.numpy as jnp
 

@@ -1,1 +1,1 @@
-"""The page on which a run is watched: what its node knows, as plain data, and a web application that shows it."""
+"""The dashboard: the data of its node as plain values, and a web application that shows them."""

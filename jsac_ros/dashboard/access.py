@@ -1,4 +1,4 @@
-"""Who may look, and who may do: by the host that was asked for, the page's origin, and the run's token."""
+"""Access control of the dashboard: reading by host name and origin, commands by the run's token."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 from jsac_ros.config import ConfigError
 from jsac_ros.files import replaced
 
-FILE = "dashboard_token"  # in the run folder, readable for this user only
+FILE = "dashboard_token"  # in the run folder, readable only by this user
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class Access:
     def __init__(self, token: str, hosts: Iterable[str] = ()):
-        """hosts: names by which this computer is reached, besides its addresses where it listens to others."""
+        """hosts: names of this computer for other computers; if there are any, its addresses are accepted too."""
         self.token, self._hosts = token, {host.lower() for host in (*_LOCAL, *hosts)}
 
     def may_look(self, host: str | None, origin: str | None) -> bool:
-        """host: of the request; origin: of the page that makes it, None where the browser sends none.
+        """host: of the request; origin: of the page that makes it, None if the browser sends none.
 
-        A name that is not ours is another page's that has been led here (DNS rebinding); another origin is another page.
+        Rejects an unknown host name, which indicates DNS rebinding, and an origin other than this page.
         """
         name = _name(host or "")
         if name not in self._hosts and not (self.open and _is_address(name)):
@@ -36,14 +36,14 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether other computers may look."""
+        """Whether other computers have access."""
         return bool(self._hosts - set(_LOCAL))
 
 
 def access_of(folder: Path, host: str) -> Access:
-    """With the token of the run, which is drawn where there is none yet. host: that the page is served on.
+    """Access with the token of the run, which is created if there is none. host: address that the page is served on.
 
-    Raises ConfigError where the token's file cannot be used.
+    Raises ConfigError if the token's file cannot be used.
     """
     names = () if host in _LOCAL else (host, socket.gethostname(), f"{socket.gethostname()}.local")
     return Access(_token(folder / FILE), names)
@@ -64,7 +64,7 @@ def _token(path: Path) -> str:
 
 
 def _name(host: str) -> str:
-    """Without the port: 'localhost:8642', '[::1]:8642'."""
+    """The host name without the port, from 'localhost:8642' or '[::1]:8642'."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()

@@ -1,4 +1,4 @@
-"""What limits the run, for the page: `jsac-ros why` in a child of low priority, now and then."""
+"""What limits the run, for the page: runs `jsac-ros why` periodically in a child process of low priority."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-PERIOD_S = 60.0  # a second or two of CPU each
+PERIOD_S = 60.0  # each time takes a second or two of CPU
 
 
 class Adviser:
-    """Of one run folder. `newest` is called about once a second while somebody looks."""
+    """The advice for one run folder. Call `newest` about once a second while the page has viewers."""
 
     def __init__(self, folder: Path):
         self._command = ["nice", "-n", "19", sys.executable, "-m", "jsac_ros.report.child", "why", str(folder), "--json"]
@@ -21,7 +21,7 @@ class Adviser:
         self._due_s = 0.0
 
     def newest(self) -> list[dict[str, Any]] | None:
-        """What the child said, once it has ended; None between."""
+        """The advice, once per run of the child; None otherwise."""
         if self._child is None:
             if time.monotonic() >= self._due_s:
                 self._due_s = time.monotonic() + PERIOD_S
@@ -32,7 +32,7 @@ class Adviser:
         if self._child.poll() is None:
             return None
         child, self._child = self._child, None
-        said = child.communicate()[0]  # some kilobytes, which a pipe holds
+        said = child.communicate()[0]  # some kilobytes, which fit into the pipe
         return json.loads(said) if child.returncode == 0 else None
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""The web application: one page, one socket that tells what changes, images as fast as a viewer takes them, and verbs.
+"""The web application: one page, a web socket that sends changes and images at the viewer's pace, and commands (verbs).
 
-It knows no ROS. `Verbs` is what a button does; a request without the run's token may look and do nothing.
+It does not depend on ROS. A request without the run's token is read-only.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from jsac_ros.dashboard.hub import Hub, Reader
 from jsac_ros.dashboard.recorded import Recorded
 
 STATIC = Path(__file__).with_name("static")
-mimetypes.add_type("text/javascript", ".js")  # whatever this computer calls it: browsers refuse modules of other types
+mimetypes.add_type("text/javascript", ".js")  # whatever the system's table says: browsers reject modules of other types
 _UNSUPPORTED_DATA = 1003  # of RFC 6455
-_PERIOD_S = 0.2  # between two looks at what has changed
+_PERIOD_S = 0.2  # between checks for changes
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
-Verb = Callable[[str], tuple[bool, str]]  # name -> whether it will be done, and what will happen
+Verb = Callable[[str], tuple[bool, str]]  # verb -> whether it is accepted, and what will happen
 
 
 def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tuple[str, ...]) -> ASGIApp:
-    """do: called in a thread; verbs: the names that it takes."""
+    """do: executes a verb, called in a thread; verbs: the names that it accepts."""
 
     async def look(socket: WebSocket) -> None:
         await socket.accept()
@@ -45,7 +45,7 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
                 await _serve_viewer(socket, hub, reader)
         except WebSocketDisconnect:
             pass
-        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):  # it sent nonsense, or left meanwhile
+        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):  # malformed message, or the viewer left
             with contextlib.suppress(RuntimeError):
                 await socket.close(_UNSUPPORTED_DATA)
 
@@ -54,7 +54,7 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
         if not access.may_do(request.headers.get("x-jsac-token")):
             return JSONResponse({"success": False, "message": "the run's token is missing or wrong: read-only"}, 403)
         if name not in verbs:
-            return JSONResponse({"success": False, "message": f"{name!r} is no verb; expected {', '.join(verbs)}"}, 404)
+            return JSONResponse({"success": False, "message": f"verb is {name!r}; expected {', '.join(verbs)}"}, 404)
         success, message = await run_in_threadpool(do, name)
         return JSONResponse({"success": success, "message": message}, 200 if success else 409)
 
@@ -84,14 +84,14 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
             Route("/do/{name}", verb, methods=["POST"]),
             Route(place, episode),
             Route(place + "/{image}.jpg", sheet),
-            Mount("/static", StaticFiles(directory=STATIC, follow_symlink=True)),  # of colcon build --symlink-install
+            Mount("/static", StaticFiles(directory=STATIC, follow_symlink=True)),  # for colcon build --symlink-install
         ]
     )
     return Guard(app, access)
 
 
 class Guard:
-    """In front of everything: refuses foreign hosts and origins, and says what the page may load."""
+    """Wraps the application: rejects foreign hosts and origins, and sets the content security policy."""
 
     def __init__(self, app: ASGIApp, access: Access):
         self._app, self._access = app, access
@@ -116,7 +116,7 @@ class Guard:
 
 
 async def _serve_viewer(socket: WebSocket, hub: Hub, reader: Reader) -> None:
-    """Sends changes as text and images as bytes (JSON header, a zero byte, the image), each image when the last was seen."""
+    """Sends changes as text and images as bytes (JSON header, a zero byte, image), each image after the last was confirmed."""
     wanted, seen = [], {}
     may_send = asyncio.Event()
     may_send.set()
@@ -157,4 +157,4 @@ def _key(request: Request) -> tuple[str, int, int]:
 
 
 def _missing() -> Response:
-    return JSONResponse({"message": "the store does not hold this episode (any more)"}, 404)
+    return JSONResponse({"message": "the store does not have this episode (any more)"}, 404)

@@ -1,10 +1,10 @@
-"""Serves the page of a system that runs on this computer, beside it, until Ctrl-C or the end of the system.
+"""Serves the dashboard of a system that runs on this computer, until Ctrl-C or the end of the system.
 
-  jsac-ros dashboard --open                 in a browser
-  jsac-ros dashboard --host 0.0.0.0         for phones and other computers, too
-  jsac-ros dashboard --namespace left       of the system in a namespace
+  jsac-ros dashboard --open                 open it in a browser
+  jsac-ros dashboard --host 0.0.0.0         make it available to phones and other computers
+  jsac-ros dashboard --namespace left       for the system in a namespace
 
-A system with `dashboard.enabled` has its page already; then its address is printed.
+If the system already serves its dashboard (`dashboard.enabled`), the command prints its address.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _LOOK_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, where it has one")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, if it has one")
     parser.add_argument("--host", help="address to listen on (default: dashboard.host of the system)")
-    parser.add_argument("--port", type=int, help="any free one where it is taken, or 0 (default: dashboard.port)")
+    parser.add_argument("--port", type=int, help="0 or a port in use: any free one (default: dashboard.port)")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -55,25 +55,25 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _processes(namespace: str) -> set[str]:
-    """Names of those of a system that run here."""
+    """Names of the processes of a system that run on this computer."""
     here = (domain.domain_id(), namespace)
     return {claim.process for claim in claims.held() if (claim.domain_id, claim.namespace) == here}
 
 
 def _run_folder(namespace: str) -> Path:
-    """Raises ConfigError where no system of this user runs."""
+    """Raises ConfigError if no system of this user is running."""
     holders = [claims.holder(namespace, name) for name in sorted(_processes(namespace) - {PROCESS})]
     folders = [Path(holder.run_folder) for holder in holders if holder and holder.run_folder]
     if not folders:
         raise ConfigError(
-            f"namespace is {namespace} on ROS domain {domain.domain_id()}: no system of this user runs there; "
+            f"namespace is {namespace} on ROS domain {domain.domain_id()}: no system of this user is running there; "
             "expected one that `jsac-ros run` or `ros2 launch` started on this computer"
         )
     return folders[0]
 
 
 def _start(folder: Path, namespace: str, fields: dict[str, object]) -> subprocess.Popen:
-    """The node, in a process group of its own: Ctrl-C asks this process, which asks the node."""
+    """Starts the node in a separate process group, so that Ctrl-C reaches only this process, which stops the node."""
     config = load(folder / "config.yaml").model_copy(update={"dashboard": DashboardConfig(enabled=True)})
     (process,) = [process for process in system.processes(config) if process.name == PROCESS]
     given = [word for name, value in fields.items() if value is not None for word in ("-p", f"dashboard.{name}:={value}")]

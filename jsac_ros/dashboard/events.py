@@ -1,7 +1,7 @@
-"""What is marked on the timeline of a running system, as in its report: from the run folder, and from each status as it comes.
+"""The events on the timeline of a running system, the same as in its report, from the run folder and from status messages.
 
-An event of one kind and text that is seen again and again is one event with a begin and an end. A viewer is told it when it
-begins, with `end_s` null while it lasts, and again when it has ended: with the same kind, text and begin.
+Repeated observations with the same kind and text are one event with a start and an end. It is reported when it starts, with
+`end_s` null, and again with the same kind, text and start when it has ended.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jsac_ros.report.run_events import HELD, LEAST_S, Event, events_of
 from jsac_ros.report.summary import is_complete, read_totals
 from jsac_ros.report.tables import number, read_rows, without_figures
 
-_LASTING = ("hold", "emergency stop", "rule")  # kinds that may take a while; the others happen at a moment
+_LASTING = ("hold", "emergency stop", "rule")  # kinds with a duration; the others are instants
 
 
 class Events:
-    """Of one run. `tell` takes events as JSON values: begin_s and end_s (s since 1970), kind, text, count."""
+    """The events of one run. `tell` takes an event as JSON values: begin_s and end_s (s since 1970), kind, text, count."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], None], now_s: Callable[[], float] = time.time):
         self._tell, self._now_s = tell, now_s
@@ -28,7 +28,7 @@ class Events:
         self._checkpoint: int | None = None
         self._alive: set[str] = set()
 
-    # -- what the processes say ------------------------------------------------------------------------------------
+    # -- from status messages --------------------------------------------------------------------------------------
 
     def control(self, state: str, reason: str) -> None:
         if state in HELD:
@@ -36,7 +36,7 @@ class Events:
             self._seen("hold", f"{state}: {reason}" if reason else state)
 
     def safety(self, emergency_stop: bool, reason: str, counts: dict[str, int]) -> list[str]:
-        """counts: how often each rule has acted since the process began. -> the rules that did since the last call."""
+        """counts: how often each rule has acted since the process started. Returns the rules that acted since the last call."""
         if emergency_stop:
             self._seen("emergency stop", without_figures(reason) or "latched")
         before, self._counts = self._counts, counts
@@ -47,13 +47,13 @@ class Events:
         return sorted(acted)
 
     def checkpoint(self, updates: int) -> None:
-        """updates: that the newest one was written after."""
+        """updates: after which the newest checkpoint was written."""
         before, self._checkpoint = self._checkpoint, updates
         if before is not None and updates > before:
             self._seen("checkpoint", f"after update {updates}")
 
     def episode(self, values: dict[str, Any]) -> None:
-        """It has ended; values: the fields of an `Episode`."""
+        """Call when an episode has ended. values: the fields of an `Episode`."""
         row = {name: str(int(value) if isinstance(value, bool) else value) for name, value in values.items()}
         if not is_complete(row):
             self._seen("episode cut", f"episode {row['episode']}: {without_figures(row['reason'])}")
@@ -66,7 +66,7 @@ class Events:
             self._seen("restart", f"{name} ended")
         self._alive = alive
 
-    # -- one event, as long as it lasts ----------------------------------------------------------------------------
+    # -- from observations to events -------------------------------------------------------------------------------
 
     def _seen(self, kind: str, text: str, count: int = 1) -> None:
         now_s = self._now_s()
@@ -79,7 +79,7 @@ class Events:
         self._told(event, lasts=kind in _LASTING)
 
     def close_what_ended(self) -> None:
-        """Called about once a second: what has not been seen for a while is over."""
+        """Call about once a second: ends the events that have not been observed for LEAST_S."""
         now_s = self._now_s()
         for name, event in list(self._open.items()):
             if now_s - event.end_s >= LEAST_S:
@@ -91,7 +91,7 @@ class Events:
 
 
 def events_before(folder: Path) -> list[dict[str, Any]]:
-    """What the tables of a run folder hold, in the order of its begin."""
+    """The past events in the tables of a run folder, in the order of their start."""
     rows = read_rows(folder / "metrics.csv")
     if not rows:
         return []

@@ -1,6 +1,6 @@
-"""What is known of a run, for every viewer at once: parts that are replaced as a whole, lists that grow, images.
+"""The data of a run for all viewers: parts that are replaced as a whole, lists that grow, and images.
 
-ROS callbacks write, each viewer's task reads at a pace of its connection: nothing waits for a viewer.
+ROS callbacks write; each viewer's task reads at the pace of its connection. Nothing waits for a viewer.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-MOST = {"episodes": 20_000, "events": 5000, "ticks": 1500}  # of each list; older ones are dropped
+MOST = {"episodes": 20_000, "events": 5000, "ticks": 1500}  # maximum length of each list; older entries are dropped
 
 
 class Picture(NamedTuple):
-    """The newest of its name."""
+    """The newest image of a name."""
 
     version: int
-    coded: bytes  # JPEG, or PNG where it is laid over another
+    coded: bytes  # JPEG, or PNG for an overlay
 
 
 class Hub:
@@ -33,14 +33,14 @@ class Hub:
     # -- writers ---------------------------------------------------------------------------------------------------
 
     def set(self, part: str, value: Any) -> None:
-        """Replaces a part, where it has changed."""
+        """Replaces a part, if it has changed."""
         with self._lock:
             if self._parts.get(part, (0, None))[1] != value:
                 self._version += 1
                 self._parts[part] = (self._version, value)
 
     def append(self, name: str, *new: Any) -> None:
-        """To one of the lists."""
+        """Appends to one of the lists."""
         with self._lock:
             values = self._lists[name]
             values += new
@@ -60,7 +60,7 @@ class Hub:
         return len(self._wanted)
 
     def wanted(self) -> set[str]:
-        """Names of images that a viewer asks for."""
+        """Names of the images that viewers have requested."""
         with self._lock:
             return {name for names in self._wanted.values() for name in names}
 
@@ -70,7 +70,7 @@ class Hub:
 
 
 class Reader:
-    """One viewer: what it has been told and wants to see. It counts as a viewer inside a `with` statement."""
+    """One viewer: what it has received and which images it requests. It counts as a viewer inside a `with` statement."""
 
     def __init__(self, hub: Hub):
         self._hub = hub
@@ -86,12 +86,12 @@ class Reader:
             del self._hub._wanted[self]
 
     def want(self, images: list[str]) -> None:
-        """Names of images."""
+        """images: names of the images to request."""
         with self._hub._lock:
             self._hub._wanted[self] = images
 
     def changes(self) -> dict[str, Any]:
-        """Parts that have changed and what has been appended since the last call; {} for nothing."""
+        """Changed parts and new list entries since the last call; {} if there are none."""
         hub = self._hub
         with hub._lock:
             changed = {name: value for name, (version, value) in hub._parts.items() if self._seen.get(name) != version}

@@ -1,4 +1,4 @@
-"""Where a run's page is, and opening it in a browser of this computer."""
+"""The address of a run's dashboard, and opening it in a browser on this computer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from jsac_ros.files import replaced
 
 URL = "dashboard_url"  # file in the run folder: the page's address with the token
-DOOR = "dashboard.html"  # file in the run folder that leads there: what a browser is started with, every user can read
-_DISPLAYS = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")  # without any of them a browser would take the terminal
+DOOR = "dashboard.html"  # file that redirects there: every user can read a browser's command line, so it has no token
+_DISPLAYS = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")  # without any of them a text browser would take over the terminal
 _LOOK_S = 0.2
 
 
 def address(folder: Path) -> str:
-    """Of the page of a run that is served; '' where none is."""
+    """The address of a run's dashboard; '' if it is not served."""
     try:
         return (folder / URL).read_text().strip()
     except OSError:
@@ -25,14 +25,14 @@ def address(folder: Path) -> str:
 
 
 def write_address(folder: Path, url: str) -> None:
-    """For this user alone, as it holds the token."""
+    """Writes the address into the run folder, readable only by this user because it contains the token."""
     with replaced(folder / URL) as file:
         file.touch(mode=0o600)
         file.write_text(url + "\n")
 
 
 def open_page(folder: Path) -> bool:
-    """Whether a browser was started on the page of a run."""
+    """Opens the dashboard of a run; returns whether a browser was started."""
     url = address(folder)
     if not url or not any(os.environ.get(name) for name in _DISPLAYS):
         return False
@@ -49,7 +49,7 @@ def open_page(folder: Path) -> bool:
 
 
 def open_when_served(folder: Path, timeout_s: float = 60.0) -> None:
-    """Waits for the page and opens it; where no browser can be started, a line says what to do."""
+    """Waits for the dashboard and opens it; if no browser can be started, prints what to do."""
     end_s = time.monotonic() + timeout_s
     while not address(folder):
         if time.monotonic() > end_s:

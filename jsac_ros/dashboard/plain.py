@@ -1,5 +1,5 @@
-"""Messages and lines of tables as JSON values: numbers that are not finite are null, and a session is text (JavaScript's
-numbers end at 2^53)."""
+"""Messages and table rows as JSON values. Non-finite numbers become null, and a session id becomes text because JavaScript
+has integers only up to 2^53."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def of_message(message: Any) -> dict[str, Any]:
-    """Of a status message, without its header."""
+    """The fields of a status message, without its header."""
     values = {}
     for name in message.get_fields_and_field_types():
         value = getattr(message, name)
@@ -24,7 +24,7 @@ def of_message(message: Any) -> dict[str, Any]:
 
 
 def of_row(row: dict[str, str]) -> dict[str, Any]:
-    """Of a line of episodes.csv."""
+    """The values of a row of episodes.csv."""
     return {name: text if name == "session" else _value(text) for name, text in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""The safety box and the tool as a calibrated camera sees them. Pixels count from the image's upper left corner."""
+"""Projects the safety box and the tool into the image of a calibrated camera. Pixels count from the upper left corner."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from jsac_ros.config import CameraConfig, SystemConfig
 from jsac_ros.robots.robot import Robot
 
-_NEAR_M = 0.01  # nearer than this to the camera's plane is cut off
-_FAR_PX = 1e5  # a line ends there
+_NEAR_M = 0.01  # near plane: closer parts of a line are cut off
+_FAR_PX = 1e5  # pixel coordinates are clipped to this
 _HALF_TURN = np.diag((-1.0, -1.0, 1.0))  # between `base` and `base_link`
 
 
@@ -24,14 +24,14 @@ class Eye(NamedTuple):
 
 
 def box_edges(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """The 12 edges of a box by two of its corners, m [3] each: [12, 2, 3]."""
+    """The 12 edges, [12, 2, 3], of a box with these opposite corners, m [3] each."""
     corners = np.array(list(itertools.product(*zip(lower, upper))))
     pairs = [(a, b) for a, b in itertools.combinations(range(8), 2) if np.sum(corners[a] != corners[b]) == 1]
     return corners[np.array(pairs)]
 
 
 def project(segments: np.ndarray, eye: Eye) -> np.ndarray:
-    """Lines [N, 2, 3], m, in the frame of `eye` -> pixels [M, 2, 2]; what is behind the camera is cut off, M <= N."""
+    """Lines [N, 2, 3], m, in the frame of `eye` -> pixels [M, 2, 2]; parts behind the camera are cut off, so that M <= N."""
     seen = (segments - eye.position) @ eye.rotation
     seen = seen[(seen[..., 2] > _NEAR_M).any(axis=1)]
     seen = np.take_along_axis(seen, seen[..., 2:].argsort(axis=1), axis=1)
@@ -44,7 +44,7 @@ def project(segments: np.ndarray, eye: Eye) -> np.ndarray:
 
 
 class Overlay:
-    """What is drawn into the images of the cameras whose configuration says where they are."""
+    """The overlay for the images of cameras whose pose is configured."""
 
     def __init__(self, config: SystemConfig, robot: Robot):
         calibrated = config.cameras if robot.has_kinematics else {}
@@ -58,7 +58,7 @@ class Overlay:
         return not self._cameras
 
     def at(self, q: np.ndarray) -> dict[str, dict[str, list]]:
-        """At joint positions q [N]: {camera: {"box": lines [x1, y1, x2, y2], "tool": [[x, y]] or []}}, pixels of its source."""
+        """At joint positions q [N]: {camera: {"box": lines [x1, y1, x2, y2], "tool": [[x, y]] or []}}, in source pixels."""
         position, rotation = self._robot.forward(q, self._frame)
         drawn = {}
         for name, camera in self._cameras.items():
@@ -68,7 +68,7 @@ class Overlay:
         return drawn
 
     def _eye(self, camera: CameraConfig, tool_position: np.ndarray, tool_rotation: np.ndarray) -> Eye:
-        """In the frame of the box."""
+        """The camera in the frame of the box."""
         position, rotation = np.array(camera.position_m), rotation_of(camera.orientation)
         if camera.mount == "tool":
             position, rotation = tool_position + tool_rotation @ position, tool_rotation @ rotation
@@ -78,7 +78,7 @@ class Overlay:
 
 
 def rotation_of(quaternion: tuple[float, ...]) -> np.ndarray:
-    """[3, 3] of x, y, z, w."""
+    """Rotation matrix [3, 3] of a quaternion x, y, z, w."""
     x, y, z, w = np.array(quaternion) / np.linalg.norm(quaternion)
     return np.array((
         (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),

@@ -1,4 +1,4 @@
-"""Episodes of the run's replay store, for the timeline."""
+"""Episodes from the run's replay store, for the timeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.replay.format import StoreError
 
 
 class Recorded:
-    """Thread-safe; every call may take as long as reading what it is asked for."""
+    """Thread-safe. A call takes as long as reading the episode."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -19,7 +19,7 @@ class Recorded:
         self._episodes: Episodes | None = None
 
     def episode(self, key: Key) -> dict[str, Any] | None:
-        """Steps, rewards and actions of an episode, as JSON; None where the store does not hold it (any more)."""
+        """Steps, rewards and actions of an episode as JSON values; None if it is not in the store (any more)."""
         with self._lock:
             rows = self._rows(key)
             if rows is None:
@@ -37,7 +37,7 @@ class Recorded:
         }
 
     def sheet(self, key: Key, image: str) -> tuple[bytes, int, int] | None:
-        """The frames of an image as one JPEG, its columns, its frames; None where there are none."""
+        """The frames of an image as one JPEG, its number of columns, the number of frames; None if there are none."""
         with self._lock:
             drawn = None if self._rows(key) is None else self._episodes.sheet(key, image)
         return drawn and (to_jpeg(drawn.image), drawn.columns, drawn.count)
@@ -46,7 +46,7 @@ class Recorded:
         if self._episodes is None:
             try:
                 self._episodes = Episodes(self._folder)
-            except (StoreError, OSError):  # not made yet
+            except (StoreError, OSError):  # there is no store yet
                 return None
         rows = self._episodes.rows(key)
         return rows if len(rows) else None

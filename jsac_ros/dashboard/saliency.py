@@ -1,4 +1,4 @@
-"""The critic's saliency for the page: a child that computes it lives while a viewer asks for it."""
+"""The critic's saliency for the page, computed by a child process that runs while a viewer requests it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 from jsac_ros.xla_settings import compilation_cache
 
-HEAT = ":heat"  # the image of a camera's name with this is laid over the camera's own
-_LINGERS_S = 10.0  # it takes seconds to start: not ended at once
-_ALONE = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}  # the learner's device and the other cores are not touched
+HEAT = ":heat"  # suffix of an image name: overlay for the image without the suffix
+_LINGERS_S = 10.0  # the child takes seconds to start, so it is kept for a while
+_ALONE = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}  # keeps it off the learner's device and to one core
 
 
 class Saliency:
-    """Of one run folder. `show` takes the name of an image and its PNG, `say` a line; both from another thread."""
+    """Saliency for one run folder. `show` gets the name of an image and its PNG, `say` a line; both in another thread."""
 
     def __init__(self, folder: Path, show: Callable[[str, bytes], None], say: Callable[[str], None]):
         self._command = [sys.executable, "-m", "jsac_ros.dashboard.saliency_child", str(folder)]
@@ -29,12 +29,12 @@ class Saliency:
         self._asked_s = 0.0
 
     def update(self, wanted: bool) -> None:
-        """Called about once a second: whether a viewer asks for it."""
+        """Call about once a second. wanted: whether a viewer requests saliency."""
         now_s = time.monotonic()
         if wanted:
             self._asked_s = now_s
         if wanted and self._child is None:
-            self._say("Starts.")
+            self._say("Starting.")
             self._child = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, env=os.environ | compilation_cache() | _ALONE,
@@ -54,8 +54,8 @@ class Saliency:
                 else:
                     text = told["text"]
                     self._say(text)
-        if self._child is not None:  # it was not asked to
-            self._say(f"{text} It has ended; ask again in ten seconds.".lstrip())
+        if self._child is not None:  # it ended by itself
+            self._say(f"{text} Its process has ended; try again in ten seconds.".lstrip())
 
     def close(self) -> None:
         if self._child is not None:
@@ -70,7 +70,7 @@ def write(file: BinaryIO, message: bytes) -> None:
 
 
 def read(file: BinaryIO) -> bytes | None:
-    """A message of `write`; None at the end."""
+    """Reads a message of `write`; None at the end."""
     size = int.from_bytes(file.read(4), "big")
     message = file.read(size)
     return message if size and len(message) == size else None

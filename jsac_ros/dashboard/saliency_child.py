@@ -1,7 +1,7 @@
-"""`python -m jsac_ros.dashboard.saliency_child RUN`: where the critic looks, at the newest step of a run, again and again.
+"""`python -m jsac_ros.dashboard.saliency_child RUN` repeatedly computes the critic's saliency for the newest step of a run.
 
-A process of the lowest priority that the page starts while somebody asks for it: JAX and a learner's state are too much for
-the page's own. It reads the newest checkpoint and the replay store, and talks to no other process.
+It is a separate process of the lowest priority, which the dashboard starts on request, because JAX and a learner's state would
+burden the dashboard's own. It reads the newest checkpoint and the replay store and communicates with no other process.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 PERIOD_S = 1.0
 _SHARE = 0.25  # of one core, at most
-_OPAQUE = 0.8  # where it looks most
+_OPAQUE = 0.8  # opacity at the largest saliency
 _PR_SET_PDEATHSIG = 1
 
 
 class Looks:
-    """At the steps of one run with its newest checkpoint. Imports JAX."""
+    """Saliency of the newest steps of one run with its newest checkpoint. Imports JAX."""
 
     def __init__(self, folder: Path):
         from jsac_ros.agent.saliency import make_saliency
@@ -47,26 +47,26 @@ class Looks:
         self._saliency = make_saliency(self._agent)
         self._checkpoints = folder / "checkpoints"
         self._store = Path(config.replay.folder or folder / "replay").expanduser()
-        self._step, self._number = -1, -1  # of the checkpoint, of the stored step
+        self._step, self._number = -1, -1  # updates of the checkpoint, number of the stored step
         self._state: TrainState | None = None
 
     def again(self) -> tuple[str, Arrays]:
-        """What to say about it, and {image: float32 [H, W] in [0, 1]}; none where there is nothing new."""
+        """A line of text, and {image: float32 [H, W] in [0, 1]}, which is empty if there is no new step."""
         if not self._agent.spaces.images:
-            return "The policy sees no image.", {}
+            return "The observation has no images.", {}
         if not self._restored():
-            return "Waits for the first checkpoint of this run.", {}
+            return "Waiting for the first checkpoint of this run.", {}
         try:
             newest = Episodes(self._store).newest_observation()
         except (ConfigError, OSError):
             newest = None
         if newest is None or newest[0] == self._number:
-            return "Waits for a step that is stored.", {}
+            return "Waiting for a new step in the store.", {}
         self._number, observation = newest
-        return f"Of the checkpoint after {self._step} updates.", self._saliency(self._state, observation)
+        return f"From the checkpoint after {self._step} updates.", self._saliency(self._state, observation)
 
     def _restored(self) -> bool:
-        """Whether there is a state; the newest one."""
+        """Restores the newest checkpoint; returns whether there is a state."""
         from jsac_ros.agent.checkpoint import CheckpointError, Checkpoints
 
         newest = max((int(path.name) for path in self._checkpoints.glob("*") if path.name.isdigit()), default=-1)
@@ -80,7 +80,7 @@ class Looks:
 
 
 def painted(heat: np.ndarray) -> bytes:
-    """float32 [H, W] in [0, 1] -> PNG: from red to yellow, the more opaque the larger."""
+    """float32 [H, W] in [0, 1] -> PNG: from red to yellow, more opaque where it is larger."""
     layers = np.zeros((*heat.shape, 4), np.float32)  # blue, green, red, opacity
     layers[..., 1], layers[..., 2], layers[..., 3] = 255 * heat, 255, 255 * _OPAQUE * heat
     return cv2.imencode(".png", layers.round().astype(np.uint8))[1].tobytes()
@@ -109,5 +109,5 @@ if __name__ == "__main__":
     os.nice(19)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints is not a message
+    os.dup2(2, 1)  # keeps output of libraries off the pipe
     main(Path(sys.argv[1]), stdout)

@@ -1,4 +1,4 @@
-"""Where a page is served: an address of this computer, and the server that answers there."""
+"""The HTTP server of a page, and the address on which it listens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jsac_ros.config import ConfigError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises ConfigError where the address is none of this computer's."""
+    """Raises ConfigError if `host` is not an address of this computer."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for wanted in (port, 0):  # another page may have the usual port: then any
+    for wanted in (port, 0):  # if the port is in use, any free one
         try:
             return socket.create_server((host, wanted), family=family)
         except OSError as error:
@@ -26,7 +26,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(host: str, listening: socket.socket) -> str:
-    """What a browser is given: "http://127.0.0.1:8642"."""
+    """The URL for a browser: "http://127.0.0.1:8642"."""
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{shown}]" if ":" in shown else shown
     return f"http://{shown}:{listening.getsockname()[1]}"

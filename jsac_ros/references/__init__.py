@@ -1,6 +1,6 @@
-"""The three other systems of the references: one compiled training loop, their environments, an agent each."""
+"""Three published results reproduced: one compiled training loop, their environments and an agent for each."""
 
-REPORTS = {  # environment -> the module that reports on what was learned in it
+REPORTS = {  # environment -> the module that evaluates and plots its training
     "cartpole": "jsac_ros.references.cartpole",
     "pendulum": "jsac_ros.references.pendulum",
     "rocket_flip_over": "jsac_ros.references.rocket",

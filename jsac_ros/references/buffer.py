@@ -1,8 +1,8 @@
-"""A replay buffer as a pure value: it lives inside the compiled training loop.
+"""A replay buffer as a pytree of arrays, for use inside the compiled training loop.
 
-Uniform, or prioritised (Schaul et al., 2016). The store of the live system (`jsac_ros.replay`) keeps frames on disk and
-serves another process; nothing of that can run inside a compiled loop. Axes: N capacity, E environments, B batch,
-V values of the observation, A of the action.
+Sampling is uniform or prioritised (Schaul et al., 2016). The store of the live system (`jsac_ros.replay`) keeps frames on
+disk and serves another process, so it cannot run inside a compiled loop. Axes: N capacity, E environments, B batch,
+V values of the observation, A values of the action.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from jsac_ros.config import ReplayConfig
 from jsac_ros.spaces import Spaces
 from jsac_ros.types import Batch
 
-COLUMNS = 64  # priorities are kept in rows of so many, so that drawing one looks at one row only
-PRIORITY_FLOOR = 1e-3  # added to |TD error|: what was predicted perfectly is still drawn now and then
+COLUMNS = 64  # priorities are kept in rows of this length: a draw finds the row by the row sums, then reads only that row
+PRIORITY_FLOOR = 1e-3  # added to |TD error|, so that a transition with no error is still sampled occasionally
 
 
 class Buffer(NamedTuple):
-    """A transition is one row: observation, action, reward, mask, next observation."""
+    """One row is one transition: observation, action, reward, mask, next observation."""
 
     rows: jax.Array  # float32 [N, V + A + 2 + V]
-    added: jax.Array  # int32 [], ever
-    priority: jax.Array  # float32 [N / COLUMNS, COLUMNS], (|TD error| + floor)^alpha; [0, 0] where uniform
-    priority_sum: jax.Array  # float32 [N / COLUMNS], of each row
-    priority_max: jax.Array  # float32 [], ever; what a new transition gets
+    added: jax.Array  # int32 [], transitions added so far, overwritten ones included
+    priority: jax.Array  # float32 [N / COLUMNS, COLUMNS], (|TD error| + floor)^alpha; [0, 0] if sampling is uniform
+    priority_sum: jax.Array  # float32 [N / COLUMNS], sum of each row
+    priority_max: jax.Array  # float32 [], largest priority so far; a new transition starts with it
 
 
 def create(config: ReplayConfig, spaces: Spaces, environments: int) -> Buffer:
-    """An empty buffer. Raises ValueError where the capacity cannot be divided as it must be."""
+    """An empty buffer. Raises ValueError if the capacity is not a multiple of `environments` and of COLUMNS."""
     unit = COLUMNS if config.sampler == "prioritised" else 1
     if config.capacity % environments or config.capacity % unit:
         raise ValueError(
@@ -49,7 +49,7 @@ def create(config: ReplayConfig, spaces: Spaces, environments: int) -> Buffer:
 
 
 def add(buffer: Buffer, observation, action, reward, mask, next_observation) -> Buffer:
-    """Adds E transitions, over the oldest ones where the buffer is full.
+    """Adds E transitions; a full buffer overwrites its oldest ones.
 
     observation, next_observation: float32 [E, V]; action: [E, A]; reward, mask: [E]; mask is 0 at a terminal state.
     """
@@ -63,7 +63,7 @@ def add(buffer: Buffer, observation, action, reward, mask, next_observation) -> 
 
 
 def sample(buffer: Buffer, key: jax.Array, config: ReplayConfig, spaces: Spaces, discount: float, drawn: jax.Array) -> Batch:
-    """A batch from what was added. drawn: int32 [], samples drawn before; beta grows with it to 1."""
+    """A batch of stored transitions. drawn: int32 [], batches sampled before; beta grows to 1 with it."""
     filled = jnp.minimum(buffer.added, len(buffer.rows))
     if buffer.priority.size:
         beta = jnp.minimum(1.0, config.priority_beta + (1.0 - config.priority_beta) * drawn / config.priority_beta_steps)
@@ -96,7 +96,7 @@ def learned(buffer: Buffer, index: jax.Array, td_error: jax.Array, alpha: float)
 
 
 def _set_priority(buffer: Buffer, index: jax.Array, priority: jax.Array) -> Buffer:
-    """Sums are taken anew from what they sum, so that no rounding adds up."""
+    """Recomputes the sums of the changed rows, so that rounding errors do not accumulate."""
     row, column = index // COLUMNS, index % COLUMNS
     priorities = buffer.priority.at[row, column].set(priority)
     return buffer._replace(
@@ -107,9 +107,9 @@ def _set_priority(buffer: Buffer, index: jax.Array, priority: jax.Array) -> Buff
 
 
 def _draw_by_priority(buffer: Buffer, key, size: int, filled, beta) -> tuple[jax.Array, jax.Array]:
-    """index: int32 [B], drawn with P(i) = p_i / sum p, one from each of B equal parts of the sum.
+    """index: int32 [B], sampled with P(i) = p_i / sum p, one from each of B equal parts of the sum (stratified).
 
-    weight: [B], (1 / (filled P(i)))^beta over the largest of the batch.
+    weight: [B], importance weights (1 / (filled P(i)))^beta, divided by the largest of the batch.
     """
     ends = jnp.cumsum(buffer.priority_sum)
     point = (jnp.arange(size) + jax.random.uniform(key, (size,))) / size * ends[-1]

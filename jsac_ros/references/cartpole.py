@@ -1,4 +1,4 @@
-"""DQN on the cart-pole: how soon it holds the pole, over many seeds."""
+"""DQN on the cart-pole: after how many episodes it balances the pole, over many seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jsac_ros.references.loop import Episodes, Reference, Trained
 from jsac_ros.report.style import BLUE, GREEN, MUTED, PALE_BLUE, plt
 
-HELD = 200.0  # steps: what the document calls solved
+HELD = 200.0  # steps; the published result counts an episode longer than this as solved
 
 
 def returns(episodes: Episodes) -> list[np.ndarray]:
@@ -19,13 +19,13 @@ def returns(episodes: Episodes) -> list[np.ndarray]:
 
 
 def first_held(episode_returns: np.ndarray) -> float:
-    """The episode, from 1, in which the pole was first held longer than HELD; infinite where it never was."""
+    """Number (from 1) of the first episode that lasted longer than HELD; infinity if none did."""
     over = np.flatnonzero(episode_returns > HELD)
     return float(over[0] + 1) if over.size else float("inf")
 
 
 def summarise(trained: Trained) -> dict:
-    """The distribution over seeds of the episode that first held the pole, and of the last ten episodes' mean."""
+    """Distributions over seeds: the first solved episode, and the mean return of the last ten episodes."""
     per_seed = returns(trained.episodes)
     first = np.array([first_held(r) for r in per_seed])
     last = np.array([r[-10:].mean() for r in per_seed])
@@ -41,7 +41,7 @@ def summarise(trained: Trained) -> dict:
 
 
 def plot(trained: Trained, path: Path) -> None:
-    """Left: returns of the first seed. Right: the episode that first held the pole, over seeds."""
+    """Left: returns of the first seed. Right: cumulative number of seeds over their first solved episode."""
     per_seed = returns(trained.episodes)
     figure, (one, many) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(2, 1), layout="constrained")
     shown = per_seed[0]

@@ -1,13 +1,13 @@
-"""Learns in an environment of ours with the whole loop compiled, and reports on it.
+"""Trains in one of the package's JAX environments with the whole loop compiled, and writes a report.
 
   jsac-ros train cartpole --seeds 20               DQN; 20 seeds at once
-  jsac-ros train cartpole --compare 20             steps/s beside a plain Python loop, and of 20 seeds at once
+  jsac-ros train cartpole --compare 20             steps/s of a plain Python loop, of one seed and of 20 seeds at once
   jsac-ros train pendulum --seeds 3                SAC with a value function
   jsac-ros train rocket_flip_over                  SAC with prioritised replay, two phases
   jsac-ros train rocket_landing
 
-The configuration is `config/<environment>.yaml`. The run folder holds what that of a live run does, of the first seed, and
-figures, a film and `results.json` of all.
+The configuration is `config/<environment>.yaml`. The run folder contains the files of a live run for the first seed, and
+figures, a film and `results.json` for all seeds.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from jsac_ros.references import REPORTS
 from jsac_ros.report import loggers
 
 KINDS = ("agent",)
-SECTIONS = ("run", "train", "agent", "replay", "report")  # those that mean something here
-# Networks of this size gain nothing from a second thread, and lose when another process wants it.
+SECTIONS = ("run", "train", "agent", "replay", "report")  # the sections that apply here
+# Networks of this size gain nothing from a second thread, and are slower when another process competes for it.
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", choices=list(REPORTS))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    parser.add_argument("--agent", metavar="TYPE", help="another algorithm than the configuration's")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="so many at once, from run.seed on")
-    parser.add_argument("--compare", type=int, metavar="N", help="only measure: Python loop, one seed, N seeds")
+    parser.add_argument("--agent", metavar="TYPE", help="algorithm, instead of the configuration's")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds trained at once, starting at run.seed")
+    parser.add_argument("--compare", type=int, metavar="N", help="only measure the speed: Python loop, one seed, N seeds")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -76,9 +76,9 @@ def show(results: dict) -> None:
 
 
 def load(environment: str, agent: str | None, overrides: list[str]) -> SystemConfig:
-    """`config/<environment>.yaml` with what the command line changes. Raises ConfigError.
+    """`config/<environment>.yaml` with the changes of the command line. Raises ConfigError.
 
-    agent: another algorithm; parameters of the configuration's that it does not have are left out.
+    agent: another algorithm; parameters in the configuration that it does not have are dropped.
     """
     config = parameters.load(environment, kinds=KINDS)
     tree = parameters.to_parameters(config)
@@ -97,7 +97,7 @@ def load(environment: str, agent: str | None, overrides: list[str]) -> SystemCon
 
 
 def train(reference, seeds: int):
-    """Trains `seeds` seeds at once under a progress bar: what was learned, [seeds] first, and how long it took."""
+    """Trains `seeds` seeds at once with a progress bar. Returns a Trained with a leading axis [seeds], and the timing."""
     import jax
 
     from jsac_ros.references.loop import fresh_states, make_train, one
@@ -114,11 +114,11 @@ def train(reference, seeds: int):
 
         try:
             loop, started = make_train(reference, advanced), fresh_states(reference, seeds)
-            if seeds == 1:  # without the axis of the seeds it runs faster
+            if seeds == 1:  # faster without a seed axis
                 started = one(started)
             began = time.perf_counter()
             compiled = jax.jit(loop if seeds == 1 else jax.vmap(loop)).lower(*started).compile()
-        except ValueError as error:  # a capacity that cannot be divided
+        except ValueError as error:  # replay.capacity is not a multiple of the environments
             raise ConfigError(str(error)) from None
         compile_s, began = time.perf_counter() - began, time.perf_counter()
         progress.update(task, description=f"{reference.config.agent.type} on {train.environment}")

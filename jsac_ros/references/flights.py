@@ -1,4 +1,4 @@
-"""Episodes of a learned policy, without exploration: what it does, rather than how it learned."""
+"""Evaluation episodes of a learned policy, with deterministic actions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from jsac_ros.references.loop import Reference
 
 
 class Flights(NamedTuple):
-    """N episodes side by side; what comes after the end of an episode repeats its last state. [T, N]"""
+    """N episodes in parallel, [T, N]; after its end an episode repeats its last state."""
 
     states: Any  # after each step
     actions: jax.Array  # float32 [T, N, A]
-    flying: jax.Array  # bool [T, N]: the step belongs to the episode
+    flying: jax.Array  # bool [T, N]: the episode had not ended before this step
     start: Any  # states, [N]
     episode_return: jax.Array  # float32 [N]
     success: jax.Array  # bool [N]

@@ -1,6 +1,6 @@
-"""The whole training loop as one compiled function: act, step, store, sample, update - nothing returns to Python.
+"""The whole training loop (act, step, store, sample, update) as one compiled function.
 
-`jax.vmap` over the state and the seed trains many at once. Axes: T steps of every environment, E environments.
+`jax.vmap` over state and seed trains many seeds at once. Axes: T steps of every environment, E environments.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from jsac_ros.references import buffer as replay
 from jsac_ros.references.environments import ENVIRONMENTS, Environment
 from jsac_ros.spaces import Spaces
 
-REPORTS = 100  # of progress, in a run
+REPORTS = 100  # progress reports per run, at most
 
 
 class Reference(NamedTuple):
-    """An environment and an agent for it."""
+    """An environment and the agent that learns in it."""
 
     config: SystemConfig
     environment: Environment
@@ -32,7 +32,7 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, config: SystemConfig) -> Reference:
-        """Raises ConfigError where numbers or shapes do not go together."""
+        """Raises ConfigError if replay.warmup_steps or agent.n_step does not fit the environment."""
         environment, train, warmup = ENVIRONMENTS[config.train.environment], config.train, config.replay.warmup_steps
         if not config.replay.batch_size <= warmup <= train.steps - train.environments:
             raise ConfigError(
@@ -44,12 +44,12 @@ class Reference(NamedTuple):
         return cls(config, environment, algorithms.build(config.agent, environment.spaces))
 
     def act(self, params: Params, observations: jax.Array, key: jax.Array, deterministic: bool) -> jax.Array:
-        """float32 [E, A] for observations float32 [E, V]. params: of `Agent.policy_params`."""
+        """Actions, float32 [E, A], for observations, float32 [E, V]. params: from `Agent.policy_params`."""
         return self.agent.act(params, Inputs({}, observations), key, jnp.asarray(deterministic))
 
 
 class Episodes(NamedTuple):
-    """What one step of every environment says about episodes; meaningful where `ended`. [E]"""
+    """Episodes that ended in one step, [E] each; the values are valid where `ended`."""
 
     ended: jax.Array  # bool
     episode_return: jax.Array  # float32, without discount
@@ -61,7 +61,7 @@ class Episodes(NamedTuple):
 class Trained(NamedTuple):
     state: TrainState
     episodes: Episodes  # [T, E]
-    metrics: Metrics  # float32 [T], of the last update of each step; NaN before learning
+    metrics: Metrics  # float32 [T], of the last update of each step; NaN during the warm-up
 
 
 class _Running(NamedTuple):
@@ -73,11 +73,11 @@ class _Running(NamedTuple):
 
 
 class _Chance(NamedTuple):
-    """All that is random in T steps, drawn before them: one large draw costs little more than one small one. [T]"""
+    """All random numbers of T steps, drawn in advance: one large draw costs little more than one small draw."""
 
     act: jax.Array  # keys, [T]
-    actions: jax.Array  # float32 [T, E, A]: uniform ones
-    fresh: Any  # states, [T, E]: where the next episode begins
+    actions: jax.Array  # float32 [T, E, A], uniform
+    fresh: Any  # states, [T, E], in which a next episode starts
     sample: jax.Array  # keys, [T, updates]
 
 
@@ -93,9 +93,9 @@ def _chances(environment: Environment, key: jax.Array, steps: int, count: int, u
 
 
 def make_train(reference: Reference, report: Callable[[int], None] | None = None) -> Callable[[TrainState, jax.Array], Trained]:
-    """The function (state, seed int32 []) -> Trained, to be jitted, or vmapped and jitted; `fresh_states` starts it.
+    """The function (state, seed int32 []) -> Trained, to be jitted, or vmapped and jitted; `fresh_states` makes its arguments.
 
-    report: called with the steps (of all environments) that came since the last call.
+    report: called with the number of steps (of all environments) since the last call.
     """
     config, environment, agent = reference
     train, spaces, update = config.train, environment.spaces, make_update(agent)
@@ -119,7 +119,7 @@ def make_train(reference: Reference, report: Callable[[int], None] | None = None
         return running._replace(state=state, buffer=buffer), (episodes, metrics)
 
     def reported(body, running: _Running, key: jax.Array, length: int):
-        """A scan of `body` in as many parts as divide its length, up to REPORTS, each followed by a report."""
+        """Scans `body` in equal parts, at most REPORTS, with a progress report after each."""
         parts = next(n for n in range(min(REPORTS, length), 0, -1) if length % n == 0) if report else 1
         size = length // parts
 
@@ -152,26 +152,26 @@ def make_train(reference: Reference, report: Callable[[int], None] | None = None
 
 
 def fresh_states(reference: Reference, count: int) -> tuple[TrainState, jax.Array]:
-    """States that have learned nothing, and their seeds: run.seed and those after it, [count] first."""
+    """Initial states and their seeds, [count] first: run.seed and the seeds that follow it."""
     seeds = range(reference.config.run.seed, reference.config.run.seed + count)
     states = [reference.agent.init(seed) for seed in seeds]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), jnp.array(seeds, jnp.int32)
 
 
 def one(tree: Any, index: int = 0) -> Any:
-    """That of one seed, out of [seeds]."""
+    """The pytree of one seed, from a pytree with a leading axis [seeds]."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def random_actions(key: jax.Array, spaces: Spaces, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform: float32 [*shape, A] in [-1, 1), or the numbers of choices."""
+    """Uniform actions: float32 [*shape, A] in [-1, 1), or [*shape, 1] numbers of choices."""
     if spaces.choices:
         return jax.random.randint(key, (*shape, 1), 0, spaces.choices).astype(jnp.float32)
     return jax.random.uniform(key, (*shape, spaces.action_size), minval=-1.0, maxval=1.0)
 
 
 def _step(environment: Environment, running: _Running, actions: jax.Array, fresh) -> tuple[_Running, Episodes]:
-    """One step of every environment, stored; where an episode ended, the next one begins at `fresh`."""
+    """Steps every environment and stores the transitions; an ended episode is followed by one that starts in `fresh`."""
     observations = jax.vmap(environment.observe)(running.environments)
     outcome = jax.vmap(environment.step)(running.environments, actions)
     next_observations = jax.vmap(environment.observe)(outcome.state)

@@ -1,4 +1,4 @@
-"""SAC with a value function on the pendulum: the notebook's plots, its test on Gymnasium's environment, a video."""
+"""SAC with a value function on the pendulum: the plots of the published notebook, its test in Gymnasium, a video."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from jsac_ros.training.spaces import ACTION
 from jsac_ros.types import Action, Observation
 
 TEST_EPISODES = 10
-TEST_SEED = 10_000  # starts that training did not see
+TEST_SEED = 10_000  # initial states that did not occur in training
 NOTEBOOK_SCORE = -231.7
 PANELS = ("actor_loss", "critic_loss", "value_loss", "temperature_loss")
-SMOOTHED = 100  # updates
+SMOOTHED = 100  # updates in a moving average
 SIZE = 320  # pixels of the video
 
 
 def test_scores(reference: Reference, learned: TrainState, seen: Callable[[Any, float], None]) -> np.ndarray:
-    """Returns of TEST_EPISODES episodes of the deterministic policy on Gymnasium's environment, float64 [episodes].
+    """Returns of TEST_EPISODES episodes of the deterministic policy in Gymnasium's environment, float64 [episodes].
 
     seen: called with the environment and the torque (N m) before each step.
     """
@@ -49,7 +49,7 @@ def test_scores(reference: Reference, learned: TrainState, seen: Callable[[Any, 
 
 
 def draw(angle: float, torque: float) -> np.ndarray:
-    """The pendulum, uint8 [SIZE, SIZE, 3]; angle in rad from upright, counter-clockwise; the torque as a bar."""
+    """Draws the pendulum and a bar for the torque, uint8 [SIZE, SIZE, 3]. angle: rad from upright, counter-clockwise."""
     picture = np.full((SIZE, SIZE, 3), 255, np.uint8)
     centre, length = SIZE // 2, 0.38 * SIZE
     tip = (round(centre - length * math.sin(angle)), round(centre - length * math.cos(angle)))
@@ -61,7 +61,7 @@ def draw(angle: float, torque: float) -> np.ndarray:
 
 
 def plot(trained: Trained, path: Path) -> None:
-    """The five panels of the notebook, one seed: score, and the losses of actor, Qs, V and temperature."""
+    """The notebook's five panels for the first seed: score, and the losses of actor, critic, value and temperature."""
     ended = np.asarray(trained.episodes.ended)[0, :, 0]
     scores = np.asarray(trained.episodes.episode_return)[0, :, 0][ended]
     figure, axes = plt.subplots(1, 5, figsize=(20, 3.6), layout="constrained")
@@ -78,7 +78,7 @@ def plot(trained: Trained, path: Path) -> None:
 
 
 def report(reference: Reference, trained: Trained, folder: Path) -> dict:
-    """Tests every seed, draws the panels of the first and films its first test episode."""
+    """Tests every seed, plots the first one and films its first test episode."""
     plot(trained, folder / "learning.png")
     frames: list[np.ndarray] = []
 

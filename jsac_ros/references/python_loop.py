@@ -1,6 +1,6 @@
-"""The same agent in a plain Python loop over Gymnasium: what the compiled loop is measured against.
+"""The baseline of the compiled loop: the same agent in a plain Python loop over a Gymnasium environment.
 
-Update and policy are compiled, as anybody would have them; environment, buffer and loop are NumPy and Python.
+Update and policy are jitted, as usual; environment, buffer and loop are NumPy and Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GYMNASIUM = {"cartpole": "CartPole-v1", "pendulum": "Pendulum-v1"}
 
 
 class Rows:
-    """A ring of transitions in NumPy."""
+    """A ring buffer of transitions in NumPy."""
 
     def __init__(self, capacity: int, spaces: Spaces):
         self._rows = np.zeros((capacity, 2 * spaces.vector_size + spaces.action_size + 2), np.float32)
@@ -50,18 +50,18 @@ class Rows:
 
 
 def steps_per_second(reference: Reference, blocks: int, block: int) -> float:
-    """So many blocks of steps after the warm-up; the rate of the fastest. Compilation is not counted."""
+    """Steps per second of the fastest of `blocks` blocks of `block` steps after the warm-up, without compilation."""
     config, spaces, agent = reference.config, reference.environment.spaces, reference.agent
     environment, seed = gymnasium.make(GYMNASIUM[config.train.environment]), config.run.seed
     learner, act, random = Learner(agent, agent.init(seed)), make_act(agent), np.random.default_rng(seed)
     rows, warmup = Rows(config.replay.capacity, spaces), config.replay.warmup_steps
-    first, ends_s = warmup + 1, []  # from the first step on everything is compiled
+    first, ends_s = warmup + 1, []  # the first learning step compiles
 
     def batches() -> Iterator[Batch]:
         observation, _ = environment.reset(seed=seed)
         for step in range(first + blocks * block):
             if step >= first and (step - first) % block == 0:
-                np.asarray(learner.state.step)  # every update is done
+                np.asarray(learner.state.step)  # waits until every update is done
                 ends_s.append(time.perf_counter())
             key = action_key(seed, 0, step)
             if step < warmup:

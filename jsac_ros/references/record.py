@@ -1,4 +1,4 @@
-"""What the first seed of a compiled training leaves in its run folder: the tables, report and policy of a live run."""
+"""Writes the tables, report and policy of a live run for the first seed of a compiled training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ROWS = 200  # of metrics.csv, at most
 
 
 def write(reference: Reference, trained: Trained, run_s: float, folder: Path) -> None:
-    """trained: [seeds] first; run_s: seconds that all its steps took, of which each took as long as the others."""
+    """trained: with a leading axis [seeds]; run_s: duration of the training in seconds, spread evenly over its steps."""
     config, first = reference.config, one(trained)
     metrics, episodes = ({n: np.asarray(a) for n, a in part.items()} for part in (first.metrics, first.episodes._asdict()))
     ended = episodes.pop("ended")
     steps, count = ended.shape
     learning = steps - config.replay.warmup_steps // count
-    at = 0  # the step, of `steps`, that the log is at
+    at = 0  # the step that is being logged, of `steps`
     log = TrainingLog(folder, config, config.train.environment, 1, clock=lambda: round(run_s * at / steps, 2))
     rows = set(np.linspace(0, steps, ROWS + 1, dtype=int)[1:].tolist())
     number = 0

@@ -1,4 +1,4 @@
-"""SAC with prioritised replay on the phases of a rocket's return: random starts, trajectories, an animation."""
+"""SAC with prioritised replay on two phases of a rocket's return: random starts, trajectories, an animation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZE = (480, 480)  # rows, columns of the animation
 
 
 def path_of(flights: Flights, index: int) -> tuple[Rocket, np.ndarray]:
-    """States of one flight from its start, [t + 1] each, and its actions [t, 3]."""
+    """States of one flight, the initial one included, [t + 1] each, and its actions [t, 3]."""
     steps = int(np.asarray(flights.flying)[:, index].sum())
     states = Rocket(
         *(
@@ -38,7 +38,7 @@ def path_of(flights: Flights, index: int) -> tuple[Rocket, np.ndarray]:
 
 
 def plot(name: str, flights: Flights, path: Path) -> None:
-    """name: of the phase. Trajectories of all starts; and of the first one speed, attitude, controls and dynamic pressure."""
+    """Plots the trajectories of all starts, and speed, attitude, controls and pressure of the first. name: of the phase."""
     figure, axes = plt.subplots(2, 3, figsize=(14, 7), layout="constrained")
     success = np.asarray(flights.success)
     for index in range(len(success)):
@@ -69,7 +69,7 @@ def plot(name: str, flights: Flights, path: Path) -> None:
 
 
 def plot_learning(trained: Trained, path: Path) -> None:
-    """Share of successful episodes and mean return while learning, over steps of all environments; first seed."""
+    """Plots success rate and mean return over the steps of all environments, for the first seed."""
     ended = np.asarray(trained.episodes.ended)[0]
     returns, success = np.asarray(trained.episodes.episode_return)[0], np.asarray(trained.episodes.success)[0]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -83,7 +83,7 @@ def plot_learning(trained: Trained, path: Path) -> None:
 
 
 def draw(states: Rocket, actions: np.ndarray, at: int) -> np.ndarray:
-    """The rocket at one moment, uint8 [*SIZE, 3]: drawn large beside a map of the whole flight."""
+    """Draws the rocket at one step, beside a map of the flight so far, uint8 [*SIZE, 3]."""
     picture = np.full((*SIZE, 3), 255, np.uint8)
     middle, scale = np.array([SIZE[1] * 0.6, SIZE[0] * 0.5]), 4.0  # pixels per m
 
@@ -109,7 +109,7 @@ def draw(states: Rocket, actions: np.ndarray, at: int) -> np.ndarray:
 
 
 def _draw_map(picture: np.ndarray, states: Rocket, at: int) -> None:
-    """The flight so far, at the left edge, both axes to one scale."""
+    """Draws the flight so far at the left edge, with equal scales on both axes."""
     extent = max(np.ptp(states.x), np.ptp(states.z), 1.0)
     points = np.stack([states.x - states.x.min(), states.z.max() - states.z], axis=1) / extent * 150 + 20
     cv2.polylines(picture, [np.round(points[: at + 1]).astype(np.int32)], False, (29, 95, 209), 2, cv2.LINE_AA)
@@ -118,7 +118,7 @@ def _draw_map(picture: np.ndarray, states: Rocket, at: int) -> None:
 
 
 def report(reference: Reference, trained: Trained, folder: Path) -> dict:
-    """Flies every seed from STARTS random starts; draws and films the first seed."""
+    """Tests every seed from STARTS random initial states; plots and films the first seed."""
     name = reference.config.train.environment
     plot_learning(trained, folder / "learning.png")
     succeeded, pressure = [], []

@@ -1,4 +1,4 @@
-"""How fast the compiled loop runs beside a plain Python loop of the same agent, all in one run."""
+"""Compares the speed of the compiled loop with that of a plain Python loop with the same agent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import jax
 from jsac_ros.references.loop import Reference, fresh_states, make_train, one
 from jsac_ros.references.python_loop import steps_per_second
 
-DOCUMENT_RATE = 15_807.0  # steps/s of DQN on the cart-pole on one CPU, as the document reports
-REPEATS = 5  # the fastest counts: what other processes take away is no property of a loop
+DOCUMENT_RATE = 15_807.0  # steps/s of DQN on the cart-pole on one CPU, as published
+REPEATS = 5  # the fastest one counts: slower ones were delayed by other processes
 PYTHON_STEPS = 1_000
 
 
 def compare_speed(reference: Reference, seeds: int) -> dict:
-    """One run: the Python loop, the compiled loop for one seed, and for `seeds` at once; steps/s of all seeds."""
+    """Measures the Python loop, the compiled loop with one seed and with `seeds` seeds at once, in steps/s of all seeds."""
     train, started, steps = make_train(reference), fresh_states(reference, seeds), reference.config.train.steps
     python = steps_per_second(reference, REPEATS, PYTHON_STEPS)
     single = _rate(jax.jit(train), one(started), steps)
@@ -31,7 +31,7 @@ def compare_speed(reference: Reference, seeds: int) -> dict:
 
 
 def _rate(jitted, started: tuple, steps: int) -> float:
-    """Of the fastest run, compilation not counted."""
+    """Steps per second of the fastest run, without compilation."""
     compiled = jitted.lower(*started).compile()
     rates = []
     for _ in range(REPEATS):

@@ -1,1 +1,1 @@
-"""What happened in a run: tables while it lasts, and a summary, curves and a page from them afterwards."""
+"""Reports on runs: tables during the run; summary, curves and a page of them afterwards."""

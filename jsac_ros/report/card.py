@@ -1,6 +1,6 @@
-"""The card of a policy: README.md and a picture beside its files, for whoever it is given to.
+"""The model card of a policy: README.md and a picture beside its files, for the policy's users.
 
-What it sees and does with units, what it was trained on, how often it succeeds with the interval, how to use it.
+It lists observations and actions with units, the training, the success rate with its interval, and how to use the policy.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from jsac_ros.report.summary import Totals, is_complete
 from jsac_ros.report.tables import BASELINE, Row, number
 
 CARD, PICTURE = "README.md", "picture.png"
-_LAST = 50  # episodes that success is counted over
+_LAST = 50  # episodes that the success rate covers
 
 
 def write_card(folder: Path, title: str, summary: Mapping[str, Any], totals: Totals) -> list[Path]:
-    """Beside the policy of a run folder -> the paths; none where the run has left no policy."""
+    """Writes the card beside the policy of a run folder; returns the paths, or none if the run has no policy."""
     policy = folder / "policy"
     try:
         about = documents.json_of(documents.read(policy / "policy.json", documents.JSON_BYTES))
@@ -37,7 +37,7 @@ def write_card(folder: Path, title: str, summary: Mapping[str, Any], totals: Tot
 
 
 def _draw(folder: Path, out: Path, title: str, totals: Totals) -> None:
-    """What it saw beside the curve; the curve alone where there are no images."""
+    """Draws frames of episodes beside the learning curve, or the curve alone if there are no images."""
     try:
         picture.draw(folder, out)
     except (ConfigError, ValueError):
@@ -48,7 +48,7 @@ def _draw(folder: Path, out: Path, title: str, totals: Totals) -> None:
 
 
 def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], totals: Totals) -> str:
-    """README.md. about: policy.json."""
+    """The text of README.md. about: the contents of policy.json."""
     agent, card, spaces = about["agent"], about.get("card", {}), about["spaces"]
     robot = card.get("robot", {}).get("type", "")
     simulated = " (simulated)" if card.get("robot", {}).get("driver") == "sim" else ""
@@ -64,35 +64,35 @@ def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], total
     ]
     parts = [
         f"# {title}: a policy\n",
-        f"![what it saw while it learned, and its learning curve]({PICTURE})\n",
+        f"![frames of the training, and the learning curve]({PICTURE})\n",
         _table(("", ""), facts),
-        "## What it sees\n",
+        "## Observation\n",
         _table(("part", "shape", "values"), [_seen(part) for part in (*spaces["images"], *spaces["vectors"])]),
-        "## What it does\n",
+        "## Action\n",
         _table(("part", "shape", "an action of 1 is"), [_done(part) for part in spaces["actions"]]),
-        "## Use it\n",
+        "## Use\n",
         "    import jsac_ros as jr\n\n"
         '    policy = jr.load("this folder")\n'
-        "    action = policy(observation)  # {part: array} as above; it stacks images by itself\n",
-        "`jsac-ros evaluate FOLDER` counts successes, `jsac-ros deploy FOLDER CONFIG` acts with it on a robot.\n",
+        "    action = policy(observation)  # {part: array} as above; the policy stacks frames itself\n",
+        "`jsac-ros evaluate FOLDER` measures the success rate; `jsac-ros deploy FOLDER CONFIG` runs the policy on a robot.\n",
     ]
     return "\n".join(parts)
 
 
 def _chosen(chosen: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """How it did in the fresh episodes in which it was chosen."""
+    """Its success in the evaluation for which it was chosen."""
     if not chosen:
         return []
     succeeded, episodes = round(chosen["success"] * chosen["episodes"]), chosen["episodes"]
     low, high = wilson(succeeded, episodes)
     how = f"{succeeded} of {episodes} with {chosen['actions']} actions (95 %: {low:.0%} to {high:.0%})"
-    return [("success when it was chosen", f"{how}; the best of several, after {chosen['env_steps']:,} steps")]
+    return [("success when chosen", f"{how}; the best of several policies, after {chosen['env_steps']:,} steps")]
 
 
 def _successes(totals: Totals) -> list[tuple[str, str]]:
-    """Of the last episodes that acted deterministically, and of the last while it learned."""
+    """Success in the last evaluation episodes and in the last training episodes."""
     found = []
-    for what, rows in (("deterministic", totals.evaluations), ("while learning", totals.episodes)):
+    for what, rows in (("evaluation", totals.evaluations), ("training", totals.episodes)):
         if last := [row for row in rows if is_complete(row)][-_LAST:]:
             found.append((f"success, {what}", share_text(last)))
     return found

@@ -1,6 +1,6 @@
-"""`python -m jsac_ros.report.child VERB ...`: `jsac-ros VERB ...` that ends with the process that started it.
+"""`python -m jsac_ros.report.child VERB ...` runs `jsac-ros VERB ...` and dies with its parent process.
 
-The reporter measures and draws in such children: their memory goes away with them, and nothing survives a kill.
+The reporter measures and plots in such children, so that their memory is freed and none survives a kill of the reporter.
 """
 
 import ctypes

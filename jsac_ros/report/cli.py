@@ -1,14 +1,14 @@
-"""Rebuilds the report of a run folder: summary.json, learning_curve.png and report.html. Of several runs, compares them.
+"""Rebuilds the report of a run folder (summary.json, learning_curve.png and report.html), or compares several runs.
 
   jsac-ros report runs/NAME
   jsac-ros report runs/NAME --baseline baseline.json --curve-only
-  jsac-ros report runs/NAME --film                          and learning.webm, the whole learning in a minute
-  jsac-ros report runs/NAME --picture NAME.png              and what the robot saw early and late, beside the curve
+  jsac-ros report runs/NAME --film                          also learning.webm, the whole training in a minute
+  jsac-ros report runs/NAME --picture NAME.png              also what the robot saw early and late, beside the curve
   jsac-ros report runs/A runs/B runs/C --out comparison.html
 
-It reads the folder's tables and its replay store, so a run that crashed has a report too; without a store it has no films.
-Several runs come onto one page: their curves, how their configurations differ, and which reaches what sooner. Runs that differ
-by their seed alone are taken together, with an interval of 95 %.
+The report is made from the tables and the replay store in the folder, even after a crash; without a store it has no films. A
+comparison of several runs is one page with their curves, the differences of their configurations, and which of them reaches a
+level sooner. Runs that differ only in their seed form a group, with 95 % intervals.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from jsac_ros.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, nargs="+", help="one, or several to compare")
+    parser.add_argument("run_folder", type=Path, nargs="+", help="one run, or several to compare")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
-    parser.add_argument("--curve-only", action="store_true", help="only learning_curve.png")
-    parser.add_argument("--film", action="store_true", help="also learning.webm: the whole learning in a minute, for a talk")
+    parser.add_argument("--curve-only", action="store_true", help="write only learning_curve.png")
+    parser.add_argument("--film", action="store_true", help="also write learning.webm: the whole training in a minute")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="also a wide picture: what the robot saw, beside the curve"
     )
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is nothing here to multiply
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no large products here, and its threads spin
     folder, *others = arguments.run_folder
     if others:
         if arguments.curve_only or arguments.baseline or arguments.film or arguments.picture:

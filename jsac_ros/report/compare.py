@@ -1,4 +1,4 @@
-"""The page on which several runs stand beside each other."""
+"""The page that compares several runs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from jsac_ros.report.style import CYCLE, plt
 from jsac_ros.report.summary import WINDOW
 
 COMPARISON = "comparison.html"
-POINTS = 300  # of a curve
+POINTS = 300  # per curve
 MOST_SETTINGS, MOST_CHARACTERS = 60, 80
 
 
 def write_comparison(folders: Sequence[Path], out: Path | None = None) -> Path:
-    """out: default COMPARISON beside the first run. Raises ConfigError where a folder is none of a run, or one comes twice."""
+    """out: default COMPARISON beside the first run. Raises ConfigError if a folder is not of a run, or is given twice."""
     if len(folders) > MOST_RUNS:
         raise ConfigError(f"{len(folders)} run folders; expected at most {MOST_RUNS}")
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ConfigError(f"run folders {', '.join(map(str, folders))}: expected each once")
+        raise ConfigError(f"run folders {', '.join(map(str, folders))}: expected each only once")
     out = out or folders[0].resolve().parent / COMPARISON
     text = comparison_page(groups_of([read_run(folder) for folder in folders]))
     try:
@@ -41,36 +41,36 @@ def write_comparison(folders: Sequence[Path], out: Path | None = None) -> Path:
 def comparison_page(groups: Sequence[Group]) -> str:
     said = sentences(groups)
     if len(groups) == 1:
-        said = ["All runs are of one configuration: the curve shows how far its seeds lie apart."]
+        said = ["All runs have the same configuration: the curve shows the spread over its seeds."]
     settings = differing(groups)
     left_out = len(settings) - MOST_SETTINGS
     more = f"<p>and {left_out} more.</p>" if left_out > 0 else ""
     shown = [tuple(cell[:MOST_CHARACTERS] for cell in row) for row in settings[:MOST_SETTINGS]]
     sections = [
         section(
-            "What the difference is",
-            f"A level is reached when the mean of {WINDOW} episodes is first there. Intervals of 95 % are of the difference of "
-            "the means over seeds: a bootstrap over the runs, widened for their small number.",
+            "Differences",
+            f"A level is reached when the mean of {WINDOW} episodes first reaches it. The 95 % intervals are those of the "
+            "difference between means over seeds: a bootstrap over the runs, widened for their small number.",
             f"<ul>{''.join(f'<li>{words(sentence)}</li>' for sentence in said)}</ul>",
         ),
         section(
             "Curves",
-            f"The mean of {WINDOW} episodes, above of the return, below of successes. Where a configuration has several runs "
-            "the line is their mean and the band its 95 % interval (Student's t over the runs), as far as all of them went. "
-            "Bands that overlap leave open which is better.",
+            f"Means of {WINDOW} episodes: above the return, below the success rate. For a configuration with several runs the "
+            "line is their mean and the band its 95 % interval (Student's t over the runs), up to the end of the shortest. "
+            "Overlapping bands do not show which configuration is better.",
             drawn(_curves(groups), "return and success of each configuration"),
         ),
         section(
             "Runs",
-            "Runs that differ by their seed alone share a letter.",
+            "Runs that differ only in their seed share a letter.",
             table(("", "run", "task", "seed", "episodes", "minutes", "steps", *_LAST), _rows(groups)),
         ),
         section(
-            "How their configurations differ",
-            "Settings that are the same in all are left out, and those that say where a run is kept or how long it takes.",
+            "Differences between the configurations",
+            "Without the settings that are equal in all runs, or that define where a run is stored and how long it lasts.",
             table(("setting", *(group.letter for group in groups)), shown, "text") + more
             if shown
-            else "<p>They do not, or cannot be read.</p>",
+            else "<p>There are none, or the configurations cannot be read.</p>",
         ),
     ]
     names = [run.name for group in groups for run in group.runs]

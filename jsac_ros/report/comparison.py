@@ -1,8 +1,8 @@
-"""Several runs beside each other: which belong together, when each reaches a level, and how sure their difference is.
+"""Statistics for the comparison of runs: groups, when each reaches a level, and the confidence of differences.
 
-Runs of one configuration but for its seed are a group. What is said of a group holds for another seed of it only as far as
-the interval of 95 % says: it comes from a bootstrap over the runs, widened for their small number, so that it holds for three
-seeds as for thirty. A single run has none.
+Runs whose configurations differ only in the seed form a group. The 95 % interval states what can be expected of other seeds. It
+comes from a bootstrap over the runs, widened for their small number, so that its coverage holds for three seeds as for thirty.
+A single run has no interval.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jsac_ros.report.folder import title_of, tree_of
 from jsac_ros.report.summary import WINDOW, is_complete, read_totals
 from jsac_ros.report.tables import number
 
-OF_A_RUN = ("run", "dashboard", "bag")  # sections that say where and how long, not what is learned
+OF_A_RUN = ("run", "dashboard", "bag")  # sections that do not affect learning: where and how long to run
 MOST_RUNS = len(ascii_uppercase)
 DRAWS = 10_000
 SURE = 0.975
@@ -32,11 +32,11 @@ Interval = tuple[float, float]
 
 
 class Run(NamedTuple):
-    """One run; arrays [N] of the training episodes that ran their course, in order."""
+    """One run. Arrays have one value per complete training episode, [N], in order."""
 
     name: str
     title: str  # task or environment
-    settings: dict[str, str]  # "agent.discount" -> "0.97", those of OF_A_RUN left out
+    settings: dict[str, str]  # "agent.discount" -> "0.97", without the sections OF_A_RUN
     seed: str
     minutes: np.ndarray  # at the end of each episode, since the first step, resets included
     steps: np.ndarray  # of the environment, likewise
@@ -47,19 +47,19 @@ class Run(NamedTuple):
 
     @property
     def is_training(self) -> bool:
-        """Without a robot: what it costs is steps, not minutes."""
+        """Whether it was a training without a robot, whose cost is steps instead of minutes."""
         return bool(self.settings.get("train.environment"))
 
 
 class Group(NamedTuple):
-    """Runs of one configuration."""
+    """The runs of one configuration."""
 
     letter: str
     runs: list[Run]
 
 
 def read_run(folder: Path) -> Run:
-    """Raises ConfigError where it is no run folder."""
+    """Raises ConfigError if `folder` is not a run folder."""
     if not (folder / "episodes.csv").is_file():
         raise ConfigError(f"run folder {folder}: has no episodes.csv; expected the folder of a run")
     totals, tree = read_totals(folder), tree_of(folder)
@@ -88,7 +88,7 @@ def _flat(tree: dict[str, Any], before: str = "") -> dict[str, str]:
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """In the order of their first runs. A run whose configuration cannot be read belongs to no other."""
+    """Groups in the order of their first runs. A run whose configuration cannot be read is a group by itself."""
     found: dict[Any, list[Run]] = {}
     for place, run in enumerate(runs):
         found.setdefault(tuple(sorted(run.settings.items())) or place, []).append(run)
@@ -96,7 +96,7 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
 
 
 def differing(groups: Sequence[Group]) -> list[tuple[str, ...]]:
-    """(setting, its value in each group) of those that are not the same in all; "–" where a group has none."""
+    """(setting, its value in each group) for the settings that differ; "–" if a group lacks one."""
     settings = [group.runs[0].settings for group in groups]
     names = sorted({name for one in settings for name in one})
     rows = [(name, *(one.get(name, "–") for one in settings)) for name in names]
@@ -104,16 +104,16 @@ def differing(groups: Sequence[Group]) -> list[tuple[str, ...]]:
 
 
 def reached(at: np.ndarray, values: np.ndarray, level: float) -> float:
-    """When the mean of WINDOW episodes is first at or above `level`; NaN: never. at, values: [N]."""
+    """When the mean of WINDOW episodes first reaches `level`; NaN: never. at, values: [N]."""
     above = np.flatnonzero(running_mean(values)[WINDOW - 1 :] >= level)
     return float(at[WINDOW - 1 + above[0]]) if len(above) else math.nan
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval | None]:
-    """Mean of the second [M] minus that of the first [N], and its 95 % interval; None where one of them is a single run.
+    """Mean of `second` [M] minus mean of `first` [N], and its 95 % interval, which is None if one of them is a single run.
 
-    A bootstrap over the runs sees the spread of N runs as sqrt((N - 1)/N) of what it is, and takes it for known: its
-    deviations are scaled by the inverse, and by the quantile of Student's t (degrees of freedom after Welch) over the normal's.
+    A bootstrap over N runs underestimates their spread by sqrt((N - 1)/N) and treats it as known. Its deviations are therefore
+    divided by that factor, and multiplied by the quantile of Student's t (Welch's degrees of freedom) over the normal one.
     """
     value = float(second.mean() - first.mean())
     if min(len(first), len(second)) < 2:
@@ -130,14 +130,14 @@ def difference(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval |
 
 
 def _deviations(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """[DRAWS]: of the mean of as many runs, drawn from these [N], from their mean."""
+    """Deviations of the means of bootstrap samples of `values` [N] from their mean, [DRAWS]."""
     count = len(values)
     drawn = values[random.integers(0, count, (DRAWS, count))].mean(axis=1)
     return (drawn - values.mean()) * math.sqrt(count / (count - 1))
 
 
 def band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of several runs [R, T] their mean [T] and half the width of its 95 % interval [T], NaN for a single run."""
+    """Mean [T] of runs [R, T], and half the width of its 95 % interval [T], NaN for a single run."""
     count = len(curves)
     if count < 2:
         return curves.mean(axis=0), np.full(curves.shape[1], np.nan)
@@ -145,7 +145,7 @@ def band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def at_times(at: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The mean of WINDOW episodes as it was at `times` [T]; NaN before the first episode ended. at, values: [N]."""
+    """The mean of the last WINDOW episodes at `times` [T]; NaN before the first episode has ended. at, values: [N]."""
     place = np.searchsorted(at, times, side="right") - 1
     means = running_mean(values) if len(values) else np.full(1, np.nan)
     return np.where(place >= 0, means[np.maximum(place, 0)], np.nan)

@@ -1,4 +1,4 @@
-"""The learning curve: return and success of every episode over the robot's time, beside the baselines."""
+"""The learning curve: return and success of every episode over robot time, with the baselines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = {"random": "random", "still": "standing still", "servo": "visual servo"
 
 
 class Curve(NamedTuple):
-    """Episodes that ran their course, in order; arrays [N], [M] of the evaluations."""
+    """Complete episodes in order: [N] training episodes, [M] evaluations."""
 
     minutes: np.ndarray  # at their end, since the first control tick, resets included
     returns: np.ndarray
@@ -40,7 +40,7 @@ def curve_of(totals: Totals) -> Curve:
 
 
 def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """[N] -> [N]: mean of the last `window` values up to each, of fewer at the start."""
+    """[N] -> [N]: mean of the last `window` values up to each; at the start of fewer values."""
     sums = np.concatenate(([0.0], np.cumsum(values)))
     ends = np.arange(1, len(values) + 1)
     begins = np.maximum(ends - window, 0)
@@ -48,7 +48,7 @@ def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
 
 
 def read_baselines(path: Path) -> dict[str, float]:
-    """Mean return by name; empty where there is no file. Raises ConfigError where it is no baseline file."""
+    """Mean return by name; empty if there is no file. Raises ConfigError if the file is malformed."""
     try:
         document = documents.json_of(documents.read(path, documents.JSON_BYTES)) if path.exists() else {}
         return {name: float(entry["return_mean"]) for name, entry in document.items() if name in LABELS}

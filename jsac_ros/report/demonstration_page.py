@@ -1,4 +1,4 @@
-"""The episodes of a store to look through: a page with a film of each, beside what `jsac-ros demo drop` takes them out by."""
+"""A page with a film of every episode of a store, to review before `jsac-ros demo drop`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = "episodes.html"  # in the folder of the store
 
 
 def write_page(folder: str | Path) -> Path:
-    """Of every episode of a store -> its path. Raises StoreError, OSError."""
+    """Writes the page of a store; returns its path. Raises StoreError, OSError."""
     folder = Path(folder)
     store = FrameStore.read(folder)
     try:
@@ -34,15 +34,15 @@ def _page(folder: Path, episodes: list[StoredEpisode], films: str) -> str:
     steps, succeeded = sum(episode.steps for episode in episodes), sum(episode.success for episode in episodes)
     lengths = [episode.steps for episode in episodes] or [0]
     said = (
-        "Look for what the policy should not learn: a detour, a collision, a grasp that slips. "
-        f"`jsac-ros demo drop {folder} 3 7` takes two of them out."
+        "Look for behaviour that the policy should not learn: a detour, a collision, a slipping grasp. "
+        f"`jsac-ros demo drop {folder} 3 7` removes two episodes."
     )
     rows = [(str(episode.number), f"{episode.steps:,}", f"{episode.episode_return:.2f}", _end(episode)) for episode in episodes]
     sections = [
         section("Films", said, films or "<p>The observation has no images.</p>"),
         section(
             "Episodes",
-            f"Of {min(lengths)} to {max(lengths)} steps, {np.median(lengths):g} at the median.",
+            f"{min(lengths)} to {max(lengths)} steps long, median {np.median(lengths):g}.",
             table(("episode", "steps", "return", ""), rows),
         ),
     ]
@@ -67,4 +67,4 @@ def _end(episode: StoredEpisode) -> str:
 
 
 def _damage(frames: int) -> str:
-    return f"; {frames} damaged frames are left out" if frames else ""
+    return f"; {frames} damaged frames are not shown" if frames else ""

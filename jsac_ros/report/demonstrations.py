@@ -1,4 +1,4 @@
-"""Which episodes of a run are demonstrations: those in which the goal was reached and that no person discarded."""
+"""Which episodes of a run are demonstrations: successful ones that no person discarded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jsac_ros.report.tables import Row, number, read_rows
 
 
 def is_demonstration(success: bool, reason: str) -> bool:
-    """By how the episode ended."""
+    """Whether an episode that ended like this is a demonstration."""
     return success and reason not in (VERDICTS["discard"], VERDICTS["failure"])
 
 
 def identity(row: Row) -> tuple[int, int] | None:
-    """Session and episode; None where the row is damaged."""
+    """Session and episode; None if the row is damaged."""
     try:
         return int(row["session"]), int(row["episode"])
     except (ValueError, KeyError):
@@ -29,5 +29,5 @@ def demonstrations_of(folder: Path) -> set[tuple[int, int]]:
 
 
 def demonstrations_left(folder: Path, wanted: int) -> int | None:
-    """How many are still to be recorded, those of an actor that has died left out; None where none are wanted."""
+    """How many demonstrations are still to be recorded; None if none are wanted."""
     return max(wanted - len(demonstrations_of(folder)), 0) if wanted else None

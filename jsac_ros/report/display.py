@@ -1,4 +1,4 @@
-"""Puts the progress on standard output: redrawn in place on a terminal, a line now and then anywhere else."""
+"""Shows the progress on standard output: redrawn in place on a terminal, otherwise a line every LINE_PERIOD_S."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Display:
         if sys.stdout.isatty():
             from rich.live import Live
 
-            self._live = Live(auto_refresh=False)  # drawn when we say so, not by its own thread
+            self._live = Live(auto_refresh=False)  # drawn on request, not by a thread of rich
             self._live.start()
 
     def show(self, progress: Progress) -> None:
-        """Called as often as there is something new, about once a second."""
+        """Call whenever there is something new, about once a second."""
         if self._live is not None:
             self._live.update(panel(progress), refresh=True)
         elif time.monotonic() >= self._due_s:
@@ -29,7 +29,7 @@ class Display:
             print(line(progress), flush=True)
 
     def close(self, last_words: str) -> None:
-        """Leaves the last state on the terminal and says what it came to."""
+        """Leaves the last state on the terminal and prints the final line."""
         if self._live is not None:
             self._live.stop()
         print(last_words, flush=True)

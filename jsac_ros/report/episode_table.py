@@ -1,7 +1,7 @@
-"""Every episode in a line: how it went, why it ended, and what safety and the actor's holds did in it.
+"""One line per episode: its return, why it ended, and the actions of safety and the holds during it.
 
-Rules and holds come from the rows of metrics.csv that an episode touches, so those within a second of its ends (ten after the
-first hour) may be its neighbour's. By how much its commands were changed comes from the replay store, and is exact.
+Rules and holds come from the rows of metrics.csv that overlap the episode, so those within a second of its ends (ten seconds
+after the first hour) may belong to a neighbour. The change of its commands comes from the replay store and is exact.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from jsac_ros.report.summary import Totals
 from jsac_ros.report.tables import Row, number
 
 HEAD = ("episode", "minute", "steps", "return", "ended by", "safety and holds")
-MOST = 2000  # lines, the newest
-_NEWEST = 200_000  # transitions of the store that are looked at: a fifth of a second
-_MOST_RULES, _MOST_HOLDS = 4, 2  # of an episode, in words
+MOST = 2000  # newest episodes in the table
+_NEWEST = 200_000  # newest transitions of the store that are read, in a fifth of a second
+_MOST_RULES, _MOST_HOLDS = 4, 2  # shown per episode
 _RULE = "safety.rule."
 
 
 class During:
-    """What metrics.csv knows of a span of the run."""
+    """What metrics.csv contains about an interval of the run."""
 
     def __init__(self, rows: Sequence[Row]):
         self._rows = rows
@@ -34,10 +34,10 @@ class During:
         self._grown = {name.removeprefix(_RULE).replace("_", " "): _grown(rows, name) for name in names}
 
     def said(self, begin_s: float, end_s: float) -> list[str]:
-        """Rules with how often they acted, the most frequent first, then stops and holds with their reasons."""
+        """Rules with their counts, the most frequent first, then stops and holds with their reasons."""
         if not len(self._rows):
             return []
-        # A row counts what happened since the one before it.
+        # A row counts events since the previous row.
         first, last = np.searchsorted(self._times_s, (begin_s, end_s))
         last = min(int(last), len(self._rows) - 1)
         counts = {rule: int(grown[last] - grown[first - 1 if first else 0]) for rule, grown in self._grown.items()}
@@ -48,7 +48,7 @@ class During:
 
 
 def _grown(rows: Sequence[Row], column: str) -> np.ndarray:
-    """[N]: how often a rule had acted by each row, over restarts of the safety process."""
+    """[N]: how often a rule had acted up to each row, continued over restarts of the safety process."""
     total, before, totals = 0.0, 0.0, np.zeros(len(rows))
     for k, row in enumerate(rows):
         value = number(row, column)
@@ -59,7 +59,7 @@ def _grown(rows: Sequence[Row], column: str) -> np.ndarray:
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:
-    """Each kind once, with the figures that it had first."""
+    """Each kind of reason once, with the numbers of its first occurrence."""
     found: dict[str, str] = {}
     for row in rows:
         if number(row, "safety.emergency_stop", 0):
@@ -73,7 +73,7 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
 
 
 def lines_of(totals: Totals, rows: Sequence[Row], store: Path) -> tuple[list[tuple[str, ...]], int]:
-    """A line for each episode, evaluations too, in their order; and how many older ones are left out."""
+    """One line per episode, evaluations included, in order; and the number of older episodes that are not shown."""
     every = sorted([*totals.episodes, *totals.evaluations], key=lambda row: number(row, "time_s", 0.0))
     during, changed, started_s = During(rows), Changed(store), totals.started_s or 0.0
     starts = list(dict.fromkeys(row.get("session", "") for row in every))
@@ -99,7 +99,7 @@ def _help(row: Row) -> list[str]:
 
 
 class Changed:
-    """By how much safety changed the commands of an episode, by the replay store; nothing where it does not hold it."""
+    """How much safety changed the commands of an episode, from the replay store; nothing for episodes not in it."""
 
     def __init__(self, store: Path):
         self._of: dict[tuple[int, int], float] = {}  # session, episode -> mean |executed - action| over mean |action|

@@ -1,4 +1,4 @@
-"""What a run folder holds of measurements, read once for the rules of `advice.py`."""
+"""The measurements in a run folder, read once for the rules of `advice.py`."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from jsac_ros.report.folder import config_of, store_of
 from jsac_ros.report.summary import Totals, is_complete, read_totals, summary_of
 from jsac_ros.report.tables import BASELINE, Row, number, read_rows
 
-NEWEST = 2000  # transitions of the store whose actions are looked at
-FRAMES = 64  # of them, whose images are
+NEWEST = 2000  # newest transitions of the store, whose actions are evaluated
+FRAMES = 64  # of these, whose frames are evaluated
 
 
 class Evidence(NamedTuple):
-    """Of one run. What was not measured is empty, and its columns are NaN."""
+    """The measurements of one run; empty or NaN for anything not measured."""
 
-    config: SystemConfig  # the sections of plug-ins as the file has them
+    config: SystemConfig  # with the sections of plug-ins as in the file, unchecked
     summary: Mapping[str, Any]
-    episodes: list[Row]  # of training that ran their course
+    episodes: list[Row]  # complete training episodes
     rows: list[Row]  # of metrics.csv
     baselines: dict[str, float]
-    actions: dict[str, np.ndarray]  # part -> float32 [N, size], -1..1: the newest that a policy chose; continuous parts alone
-    changed: float  # mean |executed - action| of these over mean |action|; NaN: not known
+    actions: dict[str, np.ndarray]  # continuous part -> float32 [N, size], -1..1: newest actions of the policy
+    changed: float  # mean |executed - action| of these over mean |action|; NaN: unknown
     brightness: dict[str, np.ndarray]  # image -> float64 [M, 2]: mean and standard deviation of a frame, 0..255
 
     def series(self, column: str) -> np.ndarray:
-        """float64 [N]: a column of metrics.csv over the run, rows without a value left out."""
+        """float64 [N]: a column of metrics.csv, without empty cells."""
         values = np.array([number(row, column) for row in self.rows], np.float64)
         return values[np.isfinite(values)]
 
     def late(self, column: str) -> float:
-        """Median of its last third; NaN where there is nothing."""
+        """Median of the last third of a column; NaN if it is empty."""
         values = self.series(column)
         return float(np.median(values[-max(len(values) // 3, 1) :])) if len(values) else np.nan
 
     def grown(self, column: str) -> float:
-        """By how much a counter grew in the run; what it lost at the restart of a process is not subtracted."""
+        """Growth of a counter over the run, summed over restarts of its process."""
         values = self.series(column)
         return float(np.maximum(np.diff(values), 0.0).sum() + (values[0] if len(values) else 0.0))
 
     def share(self, column: str, begins: str) -> float:
-        """Of the rows with a word in `column`, those whose word begins so; 0 where there are none."""
+        """Share of the non-empty cells of `column` that start with `begins`; 0 if all are empty."""
         words = [row[column] for row in self.rows if row.get(column)]
         return sum(word.startswith(begins) for word in words) / len(words) if words else 0.0
 
     def agent(self, name: str) -> Any:
-        """A parameter of the algorithm; None where it has none of this name."""
+        """A parameter of the algorithm; None if it has none of this name."""
         return getattr(self.config.agent, name, None)
 
     @property
@@ -61,7 +61,7 @@ class Evidence(NamedTuple):
 
 
 def read_evidence(folder: Path) -> Evidence:
-    """Of a run folder, live or long ended. Raises ConfigError where it is none."""
+    """The evidence in a run folder, during or after the run. Raises ConfigError if it is not a run folder."""
     if not (folder / "episodes.csv").is_file():
         raise ConfigError(f"run folder {folder}: has no episodes.csv; expected the folder of a run")
     totals = read_totals(folder)
@@ -69,7 +69,7 @@ def read_evidence(folder: Path) -> Evidence:
 
 
 def evidence_of(folder: Path, totals: Totals, summary: Mapping[str, Any], baselines: dict[str, float]) -> Evidence:
-    """Where parts of it have been read already."""
+    """The evidence in a run folder whose tables have been read already."""
     config = config_of(folder)
     actions, changed, brightness = _newest(store_of(folder, config))
     return Evidence(
@@ -85,7 +85,7 @@ def evidence_of(folder: Path, totals: Totals, summary: Mapping[str, Any], baseli
 
 
 def _newest(store: Path) -> tuple[dict[str, np.ndarray], float, dict[str, np.ndarray]]:
-    """Actions, how much of them was changed, and brightness of the newest transitions; empty where there is no store."""
+    """Actions, their change by safety, and brightness of the newest transitions; empty if there is no store."""
     try:
         episodes = Episodes(store)
         slots = episodes.newest(NEWEST)
@@ -106,7 +106,7 @@ def _newest(store: Path) -> tuple[dict[str, np.ndarray], float, dict[str, np.nda
 
 
 def _changed(actions: dict[str, np.ndarray], executed: dict[str, np.ndarray]) -> float:
-    """Both part -> [N, size]; where safety did not say what it sent, `executed` is NaN."""
+    """actions, executed: {part: [N, size]}; `executed` is NaN where safety did not report it."""
     pairs = [
         (action[known], executed[name][known]) for name, action in actions.items() for known in [np.isfinite(executed[name])]
     ]

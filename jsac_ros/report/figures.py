@@ -1,4 +1,4 @@
-"""The figures of the report that are not the learning curve. Each returns None where nothing was measured."""
+"""The figures of the report except the learning curve. Each function returns None if nothing was measured."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from jsac_ros.report.histograms import Histogram
 from jsac_ros.report.style import BLUE, CYCLE, MUTED, ORANGE, RED, plt
 from jsac_ros.report.tables import Row, number
 
-HISTOGRAMS = {  # name in the file -> what it says
-    "lateness": "tick due to tick begun",
+HISTOGRAMS = {  # name in the file -> title
+    "lateness": "tick due to start of tick",
     "done": "tick due to command",
     "obs_to_command": "camera to command",
     "image_age": "age of the image",
     "joint_age": "age of the joint state",
-    "image_joint_skew": "image to joint state, either first",
+    "image_joint_skew": "between image and joint state",
     "inference": "inference",
     "policy_age": "age of the policy",
 }
 _COLUMNS = 3
-_SHORTEST_MS = 0.008  # where the logarithmic axis begins; what is below is drawn there
+_SHORTEST_MS = 0.008  # start of the logarithmic axis; smaller values are drawn there
 
 
 def series(rows: Sequence[Row], column: str) -> np.ndarray:
-    """float64 [N]; NaN where a row has no value."""
+    """A column as float64 [N]; NaN for empty cells."""
     return np.array([number(row, column) for row in rows], np.float64)
 
 
 def names_under(rows: Sequence[Row], prefix: str) -> list[str]:
-    """What follows `prefix` in the columns that have at least one value."""
+    """Names, without `prefix`, of the columns that start with it and have at least one value."""
     if not rows:
         return []
     return [c.removeprefix(prefix) for c in rows[0] if c.startswith(prefix) and any(row[c] for row in rows)]
@@ -49,7 +49,7 @@ def _grid(count: int, height: float = 2.5) -> tuple[Figure, list[Axes]]:
 
 
 def timing(histograms: Mapping[str, Histogram]) -> Figure | None:
-    """Distributions of the control loop's durations; both axes logarithmic, so that one late tick is seen."""
+    """Distributions of the control loop's durations; both axes are logarithmic, so that a single late tick is visible."""
     known = {name: histograms[name] for name in HISTOGRAMS if name in histograms and histograms[name].counts.any()}
     if not known:
         return None
@@ -99,7 +99,7 @@ def losses(rows: Sequence[Row]) -> Figure | None:
 
 
 def smooth(values: np.ndarray, share: float = 0.03) -> np.ndarray:
-    """Centred mean over a share of the series; NaN is left out of it."""
+    """Centred moving mean over a share of the series, ignoring NaN."""
     half = max(int(len(values) * share / 2), 1)
     known = np.isfinite(values)
     sums = np.concatenate(([0.0], np.cumsum(np.where(known, values, 0.0))))
@@ -111,7 +111,7 @@ def smooth(values: np.ndarray, share: float = 0.03) -> np.ndarray:
 
 
 def health(rows: Sequence[Row]) -> Figure | None:
-    """The pace of the run: ticks, missed ticks, updates, age of the policy over time."""
+    """Ticks, missed ticks, updates and age of the policy over time."""
     panels = (
         ("control.lateness_ms.p99", "lateness of the ticks, p99, ms"),
         ("control.rate_hz", "ticks per second"),
@@ -169,13 +169,13 @@ def interventions(counts: Mapping[str, int]) -> Figure | None:
 
 
 def help_of_a_person(episodes: Sequence[Row]) -> Figure | None:
-    """Which share of the steps a person chose, and for how many at a time, over the run; None where no person did."""
+    """Share of steps that a person chose, and length of the interventions, over the run; None without interventions."""
     steps, chosen, times = (series(episodes, name) for name in ("steps", "intervened_steps", "interventions"))
     if not np.nansum(chosen):
         return None
     minutes = series(episodes, "time_s") / 60
     with np.errstate(divide="ignore", invalid="ignore"):
-        panels = ((100 * chosen / steps, "steps that a person chose, %"), (chosen / times, "steps of an intervention"))
+        panels = ((100 * chosen / steps, "steps that a person chose, %"), (chosen / times, "steps per intervention"))
     figure, grid = _grid(len(panels), height=1.9)
     for axes, (values, title) in zip(grid, panels):
         axes.plot(minutes, values, ".", ms=4, color=BLUE, alpha=0.35)

@@ -1,6 +1,6 @@
-"""Pictures to a video file that a browser plays: VP9 in MP4, or VP8 in WebM.
+"""Writes frames to a video file that browsers play: VP9 in MP4, or VP8 in WebM.
 
-With the settings of OpenCV's encoders images of a camera, which hold noise, take seven times as long in VP9.
+With OpenCV's settings of the encoders, noisy camera images take seven times as long in VP9 as in VP8.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CODES = {".mp4": "vp09", ".webm": "VP80"}
 
 
 def write(path: Path, frames: Iterable[np.ndarray], rate_hz: float) -> None:
-    """A film of RGB frames, uint8 [H, W, 3], all of one size. Raises OSError where it cannot be written."""
+    """Writes RGB frames, uint8 [H, W, 3], all of one size. Raises OSError if the file cannot be written."""
     if path.suffix not in _CODES:
         raise OSError(f"{path}: {path.suffix or 'no suffix'}; expected {' or '.join(_CODES)}")
     writer = None
@@ -40,7 +40,7 @@ def write(path: Path, frames: Iterable[np.ndarray], rate_hz: float) -> None:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """OpenCV writes to standard error that WebM has no tag for VP8, and needs none."""
+    """Mutes standard error: OpenCV complains there that WebM has no tag for VP8, which WebM does not need."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

@@ -1,4 +1,4 @@
-"""What a camera saw in an episode, as one picture: a few frames side by side, from the run's replay store."""
+"""Filmstrips of episodes: a few frames of a camera side by side, from the run's replay store."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 from jsac_ros.replay.episodes import Episodes, Key, to_rgb
 from jsac_ros.replay.format import StoreError
 
-FRAMES = 6  # of an episode, evenly from its first to its last
-HEIGHT, WIDTH = 96, 160  # pixels of a frame at most: a picture of 4 to 70 KB
-LATER, FIRST_HOUR_S = 10, 3600.0  # the period is so many times as long after the first hour
+FRAMES = 6  # per episode, evenly spaced from its first to its last
+HEIGHT, WIDTH = 96, 160  # largest size of a frame in pixels, for an image of 4 to 70 KB
+LATER, FIRST_HOUR_S = 10, 3600.0  # after the first hour the period is LATER times as long
 
 
 class Filmstrips:
-    """One of an episode now and then, each as it has been stored."""
+    """Makes a filmstrip of a stored episode from time to time."""
 
     def __init__(self, store: Path, period_s: float):
-        """period_s: between two of them at least, in the first hour; 0: none."""
+        """period_s: minimum time between filmstrips in the first hour; 0: no filmstrips."""
         self._store, self._period_s = store, period_s
         self._began_s, self._due_s = time.monotonic(), 0.0 if period_s else math.inf
 
@@ -30,10 +30,10 @@ class Filmstrips:
         return time.monotonic() >= self._due_s
 
     def take(self, key: Key) -> dict[str, np.ndarray]:
-        """Image name -> RGB, uint8 [H, FRAMES*W, 3]; empty where the store does not hold the episode (yet)."""
+        """{image: RGB, uint8 [H, FRAMES*W, 3]}; empty if the episode is not in the store (yet)."""
         try:
-            episodes = Episodes(self._store)  # opened for this alone: what it maps of the store is let go
-        except (StoreError, OSError):  # not made yet
+            episodes = Episodes(self._store)  # opened anew each time, so that its mapping of the store is released
+        except (StoreError, OSError):  # there is no store yet
             return {}
         slots = episodes.slots(key)
         if not len(slots):
@@ -45,7 +45,7 @@ class Filmstrips:
 
 
 def strip_of(frames: np.ndarray) -> np.ndarray:
-    """frames: uint8 [T, H, W, C], colour or grey -> RGB, uint8 [h, T*w, 3], smaller where they are large."""
+    """frames: uint8 [T, H, W, C], colour or grey -> RGB, uint8 [h, T*w, 3]; large frames are scaled down."""
     height, width = frames.shape[1:3]
     scale = min(1.0, HEIGHT / height, WIDTH / width)
     size = max(1, round(scale * width)), max(1, round(scale * height))

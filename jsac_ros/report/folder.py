@@ -1,4 +1,4 @@
-"""Configuration and store of a run folder, whatever has become of it."""
+"""Configuration and store of a run folder, even if it is incomplete or damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.parameters import load
 
 
 def config_of(folder: Path) -> SystemConfig:
-    """No plug-in is imported. The defaults where there is no configuration that can be read."""
+    """The configuration, without importing plug-ins; the defaults if it cannot be read."""
     try:
         return load(folder / "config.yaml", kinds=())
     except ConfigError:
@@ -19,12 +19,12 @@ def config_of(folder: Path) -> SystemConfig:
 
 
 def store_of(folder: Path, config: SystemConfig) -> Path:
-    """Where its replay store is, or was."""
+    """The folder of the run's replay store, which may no longer exist."""
     return Path(config.replay.folder).expanduser() if config.replay.folder else folder / "replay"
 
 
 def tree_of(folder: Path) -> dict[str, Any]:
-    """The configuration as its file has it, {section: {field: value}}; {} where there is none that can be read."""
+    """The configuration as in its file, {section: {field: value}}; {} if it cannot be read."""
     try:
         (node,) = documents.yaml_of(documents.read(folder / "config.yaml", documents.YAML_BYTES)).values()
         tree = node["ros__parameters"]
@@ -34,7 +34,7 @@ def tree_of(folder: Path) -> dict[str, Any]:
 
 
 def title_of(folder: Path) -> str:
-    """The name of the environment or of the task, or the folder's where there is no configuration."""
+    """The name of the environment or task; the folder's name if there is no configuration."""
     tree = tree_of(folder)
     try:
         return str(tree.get("train", {}).get("environment") or tree["task"]["type"])

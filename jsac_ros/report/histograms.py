@@ -12,7 +12,7 @@ from jsac_ros.control.timing import FILE
 
 
 class Histogram(NamedTuple):
-    """Counts of durations: bin i holds edges[i] <= ms < edges[i + 1]; the last bin what was longer, to `max`."""
+    """Counts of durations: bin i counts edges[i] <= ms < edges[i + 1]; the last bin counts longer ones, up to `max`."""
 
     edges: np.ndarray  # float64 [n], ms
     counts: np.ndarray  # int64 [n]
@@ -20,11 +20,11 @@ class Histogram(NamedTuple):
 
     @property
     def bounds(self) -> np.ndarray:
-        """float64 [n + 1], ms: the edges, closed by the largest value."""
+        """float64 [n + 1], ms: the edges and the largest value."""
         return np.append(self.edges, max(self.max, self.edges[-1]))
 
     def quantile(self, q: float) -> float:
-        """ms; linear inside a bin, never above the largest value. NaN where nothing was counted."""
+        """The quantile in ms, interpolated linearly within a bin, at most `max`; NaN if all counts are 0."""
         if not self.counts.sum():
             return float("nan")
         cumulative = np.concatenate(([0], np.cumsum(self.counts)))
@@ -32,7 +32,7 @@ class Histogram(NamedTuple):
 
 
 def read_histograms(folder: Path, file: str = FILE) -> dict[str, Histogram]:
-    """Name -> Histogram; empty where the control loop has written none, or where the file is not what it should be."""
+    """{name: Histogram}; empty if the file is missing or malformed."""
     try:
         document = documents.json_of(documents.read(folder / file, documents.JSON_BYTES))
         return {name: _histogram(entry) for name, entry in document.items()}

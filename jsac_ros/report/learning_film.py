@@ -1,7 +1,7 @@
-"""The whole learning as a film of a minute, for a talk: episodes as the policy saw them, beside the curve as it grew.
+"""A film of the whole training in one minute, for a talk: episodes as the policy saw them, and the growing learning curve.
 
-Episodes are the first, the best, the last and others evenly between them, each played at its own speed or, where the minute
-is too short for that, faster. Frames come from the replay store; those that are damaged are left out.
+It shows the first, the best and the last episode and others evenly between them, each at its original speed or, if a minute
+is too short, faster. Frames come from the replay store; damaged ones are skipped.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from jsac_ros.report.tables import BASELINE, number
 FILE = "learning.webm"
 SECONDS, RATE_HZ = 60.0, 25.0
 HEIGHT, WIDTH = 720, 1280  # pixels
-_CAPTION, _CURVE, _MARGIN, _DPI = 104, 592, 24, 100  # height of the caption, width of the curve, round the images, pixels
-_HELD_S = 0.6  # that the last frame of an episode stays
+_CAPTION, _CURVE, _MARGIN, _DPI = 104, 592, 24, 100  # pixels: height of the caption, width of the curve, margin of the images
+_HELD_S = 0.6  # for which the last frame of an episode stays
 _FEWEST, _MOST = 8, 40  # episodes
 
 
@@ -41,12 +41,12 @@ class Shot(NamedTuple):
 
     why: str  # "first", "best", "last", several of them, or ""
     held: Held
-    speed: float  # 2: twice as fast as it was
-    frames: int  # of the film, the held ones included
+    speed: float  # 2: twice the original speed
+    frames: int  # of the film, including the repeated last frame
 
 
 class Drawn(NamedTuple):
-    """The learning curve as pixels, uint8 [H, W, 3], with and without what was learned."""
+    """The learning curve as pixels, uint8 [H, W, 3], with and without its data."""
 
     whole: np.ndarray
     empty: np.ndarray
@@ -59,7 +59,7 @@ class Drawn(NamedTuple):
 
 
 def write_film(folder: Path, baseline: Path | None = None) -> Path:
-    """Writes `learning.webm` into the run folder. Raises ConfigError where there is nothing to film."""
+    """Writes `learning.webm` into the run folder. Raises ConfigError if there is nothing to show."""
     totals, path = read_totals(folder), folder / FILE
     try:
         store = FrameStore.read(store_of(folder, config_of(folder)))
@@ -67,7 +67,7 @@ def write_film(folder: Path, baseline: Path | None = None) -> Path:
         held = held_episodes(totals, store) if images else []
         shots = shots_of(held, [float(seconds_of(store, episode.slots)[-1]) for episode in held])
         if not shots:
-            what = "the store holds no episode that ran its course" if images else "the observation has no images"
+            what = "the store contains no complete episode" if images else "the observation has no images"
             raise ConfigError(f"run folder {folder}: no film: {what}; expected the replay store of a run with cameras")
         curve = _drawn(learning_curve(totals, read_baselines(baseline or folder / BASELINE), title_of(folder)))
         film.write(path, _frames(store, images, shots, curve, totals), RATE_HZ)
@@ -77,7 +77,7 @@ def write_film(folder: Path, baseline: Path | None = None) -> Path:
 
 
 def shots_of(held: Sequence[Held], lasted_s: Sequence[float]) -> list[Shot]:
-    """Episodes and how fast each is played, together SECONDS at most. lasted_s: each of them, first to last observation."""
+    """The episodes to show and their speeds, at most SECONDS together. lasted_s: duration of each episode."""
     if not held:
         return []
     most = int(np.clip(SECONDS / (np.median(lasted_s) + _HELD_S), _FEWEST, _MOST))
@@ -94,9 +94,9 @@ def shots_of(held: Sequence[Held], lasted_s: Sequence[float]) -> list[Shot]:
 def _frames(
     store: FrameStore, images: Sequence[str], shots: Sequence[Shot], curve: Drawn, totals: Totals
 ) -> Iterator[np.ndarray]:
-    """uint8 [HEIGHT, WIDTH, 3]."""
+    """Yields the frames of the film, uint8 [HEIGHT, WIDTH, 3]."""
     room = HEIGHT - _CAPTION - 2 * _MARGIN, WIDTH - _CURVE - 2 * _MARGIN
-    minute = 0.0  # until which the curve has grown
+    minute = 0.0  # end of the curve drawn so far
     for shot in shots:
         ends = max(number(shot.held.row, "time_s", 0.0) - (totals.started_s or 0.0), 0.0) / 60
         caption = _caption(shot, ends)
@@ -111,7 +111,7 @@ def _frames(
 
 
 def _pictures(store: FrameStore, images: Sequence[str], shot: Shot) -> Iterator[list[np.ndarray]]:
-    """For every frame of the film, what each camera saw then; of a camera whose frames are all damaged, nothing."""
+    """For every frame of the film, one frame per camera; cameras with only damaged frames are skipped."""
     slots, seen = shot.held.slots, []
     seconds = seconds_of(store, slots)
     for image in images:
@@ -125,7 +125,7 @@ def _pictures(store: FrameStore, images: Sequence[str], shot: Shot) -> Iterator[
 
 
 def _side_by_side(pictures: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
-    """In the rows and columns in which they are largest: uint8 [height, width, 3], white where there is none."""
+    """Arranges pictures in the grid in which they are largest: uint8 [height, width, 3] on white."""
     sheet = np.full((height, width, 3), 255, np.uint8)
     columns = max(
         range(1, len(pictures) + 1), key=lambda n: _area(pictures, *_cell(len(pictures), n, height, width)), default=1
@@ -149,7 +149,7 @@ def _scale(picture: np.ndarray, height: int, width: int) -> float:
 
 
 def _area(pictures: Sequence[np.ndarray], height: int, width: int) -> float:
-    """Pixels of all of them, each as large as a cell of this size takes it."""
+    """Total pixels of the pictures, each scaled to fit a cell of this size."""
     return sum(_scale(picture, height, width) ** 2 * picture.shape[0] * picture.shape[1] for picture in pictures)
 
 
@@ -159,7 +159,7 @@ def _drawn(figure: Figure) -> Drawn:
     whole = _rendered(figure)
     axes = figure.axes[-1]
     (at_zero, _), (at_one, _) = axes.transData.transform([(0.0, 0.0), (1.0, 0.0)])
-    for axes in figure.axes:  # lines across the whole figure, the baselines, are not in the data's coordinates
+    for axes in figure.axes:  # the baselines are not in data coordinates, so that they stay visible
         for artist in (*(line for line in axes.lines if line.get_transform() == axes.transData), *axes.collections):
             artist.set_visible(False)
     figure.set_layout_engine("none")
@@ -167,7 +167,7 @@ def _drawn(figure: Figure) -> Drawn:
 
 
 def _caption(shot: Shot, minute: float) -> np.ndarray:
-    """uint8 [_CAPTION, WIDTH, 3]."""
+    """The caption of an episode, uint8 [_CAPTION, WIDTH, 3]."""
     row = shot.held.row
     success = bool(number(row, "success", 0))
     end = "success" if success else row["reason"]
@@ -175,13 +175,13 @@ def _caption(shot: Shot, minute: float) -> np.ndarray:
     said = f"minute {minute:.1f}      episode {row['episode']}      return {number(row, 'episode_return'):.1f}"
     figure.text(_MARGIN / WIDTH, 0.55, said, color=INK, fontsize=22, va="center")
     figure.text(1 - _MARGIN / WIDTH, 0.55, end, color=GREEN if success else MUTED, fontsize=22, va="center", ha="right")
-    speed = f"{shot.speed:.1f} times as fast" if shot.speed > 1.05 else "as fast as it was"
+    speed = f"{shot.speed:.1f} times as fast" if shot.speed > 1.05 else "at its original speed"
     figure.text(_MARGIN / WIDTH, 0.14, ", ".join(filter(None, (shot.why, speed))), color=BLUE, fontsize=13, va="center")
     return _rendered(figure)
 
 
 def _rendered(figure: Figure) -> np.ndarray:
-    """uint8 [H, W, 3]; closes a figure of pyplot."""
+    """Renders a figure to uint8 [H, W, 3] and closes it."""
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

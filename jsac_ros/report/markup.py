@@ -1,4 +1,4 @@
-"""What the pages of a report are made of: one style for light and dark, sections, tables, figures whose text is text."""
+"""Building blocks of the report pages: a style for light and dark mode, sections, tables, figures with selectable text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from jsac_ros.report.seen import Film
 from jsac_ros.report.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, PALE_BLUE, PURPLE, RED, TEAL, plt
 
-_COLOURS = {  # of a figure -> variable of the page
+_COLOURS = {  # colour in a figure -> CSS variable of the page
     INK: "ink", MUTED: "muted", GRID: "line", "#ffffff": "card", BLUE: "blue", PALE_BLUE: "pale-blue", GREEN: "green",
     ORANGE: "orange", RED: "red", PURPLE: "purple", TEAL: "teal",
 }  # fmt: skip
-_MOST_POINTS = 600  # of a line in a figure
-_STRIP = 5  # frames of a film that are seen at once
+_MOST_POINTS = 600  # per line of a figure
+_STRIP = 5  # frames of a film shown side by side
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --muted: #5b6878; --line: #e4e7eb; --card: #fff; --page: #f5f7fa;
   --blue: #1d5fd1; --pale-blue: #a9c4f5; --green: #1a8f5a; --orange: #d9730d; --red: #cf3a3a;
@@ -71,7 +71,7 @@ _drawings = count()
 
 
 def document(title: str, below: str, body: str) -> str:
-    """A whole page that needs nothing beside it. title, below: plain text; body: HTML."""
+    """A self-contained page. title, below: plain text; body: HTML."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -87,19 +87,19 @@ def section(title: str, said: str, body: str) -> str:
 
 
 def words(text: str) -> str:
-    """A sentence as HTML, what stands in backticks as code."""
+    """Plain text as HTML, with text in backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Of plain text. kind: "text" where the cells are words."""
+    """A table of plain text. kind: "text" to align cells to the left."""
     cells = lambda name, values: "<tr>" + "".join(f"<{name}>{words(value)}</{name}>" for value in values) + "</tr>"
     body = "".join(cells("td", row) for row in rows)
     return f'<div class=wide><table class="{kind}">{cells("th", head)}{body}</table></div>'
 
 
 def drawn(figure: Figure | None, said: str) -> str:
-    """A figure as part of the page, in its colours, its text selectable; closes it. said: what it shows, in a few words."""
+    """A figure as inline SVG in the page's colours, with selectable text; closes it. said: a short description."""
     if figure is None:
         return ""
     _bound(figure)
@@ -109,7 +109,7 @@ def drawn(figure: Figure | None, said: str) -> str:
     plt.close(figure)
     svg, own = picture.getvalue(), f"f{next(_drawings)}-"
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda found: found[0] + own, svg)  # many drawings, one document
+    svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda found: found[0] + own, svg)  # unique ids, as a page has many drawings
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: f"var(--{_COLOURS[found[0]]})" if found[0] in _COLOURS else found[0], svg)
     tag = f'<svg class=drawn style="max-width: {width}px" role=img aria-label="{html.escape(said)}"'
     svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf"{tag} \1>", svg, count=1)
@@ -117,8 +117,8 @@ def drawn(figure: Figure | None, said: str) -> str:
 
 
 def _bound(figure: Figure) -> None:
-    """So that the drawing of a long run is not larger than that of a short one: lines keep the extremes of their parts,
-    points and areas become an image."""
+    """Bounds the size of a drawing for long runs: lines are reduced to the extremes of their parts, and points and areas are
+    rasterized."""
     for axes in figure.axes:
         for line in axes.lines:
             x, y = np.asarray(line.get_xdata(orig=False)), np.asarray(line.get_ydata(orig=False))
@@ -141,7 +141,7 @@ def _extremes(values: np.ndarray, parts: int) -> np.ndarray:
 
 
 def playable(film: Film, caption: str) -> str:
-    """A film as a strip of some of its frames, to be opened and played. caption: HTML."""
+    """A film as a strip of some frames that can be opened and played. caption: HTML."""
     count, (last, *_) = len(film.seconds), film.seconds[::-1]
     at = lambda k: f"{100 * k / max(count - 1, 1):.2f}%"
     shown = dict.fromkeys(round(k * (count - 1) / (_STRIP - 1)) for k in range(_STRIP))

@@ -1,4 +1,4 @@
-"""`report.html`: one file that needs nothing beside it."""
+"""`report.html`: the report of a run as one self-contained file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from jsac_ros.report.tables import Row, number, read_rows, without_figures
 from jsac_ros.report.timeline import drawn_timeline, lines_of
 
 _MOST_REASONS = 6
-_MOST_OPEN = 60  # episodes that are listed without being asked for
+_MOST_OPEN = 60  # episodes up to which the list is unfolded
 _REPRODUCE = (
-    "The same command with the same version begins with the same parameters and draws the same explorations. A live run has "
-    "timing of its own, so its curve will differ; `jsac-ros report RUN RUN ...` says by how much several seeds do. A "
-    "recording can be computed again to the same actions (`jsac-ros replay BAG`)."
+    "The same command with the same version starts with the same parameters and the same random numbers. The timing of a live "
+    "run varies, so its curve will differ; `jsac-ros report RUN RUN ...` shows by how much for several seeds. From a "
+    "recording the same actions can be recomputed (`jsac-ros replay BAG`)."
 )
 
 
@@ -40,42 +40,42 @@ def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: di
         _learning(folder, totals, baselines),
         section(
             "What limits this run",
-            "From what was measured, most important first; `jsac-ros why` says the same.",
+            "Derived from measurements, most important first; `jsac-ros why` prints the same.",
             _advice(advise(evidence_of(folder, totals, summary, baselines))),
         ),
         _what_happened(folder, rows, totals),
         _episodes(folder, rows, totals),
         section(
             "Control timing",
-            "How often each duration occurred, over all ticks of the run. Both axes are logarithmic: what is far to the right "
-            "happened, however rarely. A tick that is late by a control period is skipped. The lines are the median (p50), "
-            "what one tick in a hundred exceeds (p99) and the largest.",
+            "How often each duration occurred, over all ticks of the run. Both axes are logarithmic, so that rare long ones "
+            "are visible. A tick that is late by a control period is skipped. The lines are the median (p50), the value that "
+            "one tick in a hundred exceeds (p99) and the maximum.",
             _timing_table(summary) + drawn(figures.timing(histograms), "distributions of the durations of control"),
         ),
         section(
             "Pace",
-            "Flat lines are good. Ticks missed should not rise; a policy whose age rises is not replaced: the learner is slow "
-            "or dead.",
+            "Flat lines are good. The number of missed ticks should not rise. If the age of the policy rises, no new policy "
+            "arrives: the learner is slow or dead.",
             drawn(figures.health(rows), "pace of control and learning over the run"),
         ),
         section("Safety", _safety_words(rows, rules), drawn(figures.interventions(rules), "how often each rule acted")),
         *_person(totals),
         section(
             "Learner",
-            "What the learner reports of its updates, pale, and its mean over 3 % of the run. The critic's loss has no scale "
-            "of its own: it should not grow without end. Q should approach the returns to come; entropy falls from uniform "
-            "actions to its target.",
+            "Metrics of the updates (pale) and their mean over 3 % of the run. The scale of the critic loss means little, but "
+            "it should not grow without bound. Q should approach the returns; the entropy falls from that of uniform actions "
+            "to its target.",
             drawn(figures.losses(rows), "losses and other scalars over the updates"),
         ),
         section(
             "Processes",
-            "Memory that rises to the end of a long run is a leak. A process at 100 % of a core may be what limits the run. "
+            "Memory that still rises at the end of a long run is a leak. A process at 100 % of a core may limit the run. "
             "Peak resident memory: "
             + (", ".join(f"{name} {mb:,.0f} MB" for name, mb in summary["peak_rss_mb"].items()) or "not measured")
             + ".",
             drawn(figures.processes(rows), "memory and CPU of every process over the run"),
         ),
-        section("How to reproduce it", _REPRODUCE, _reproduce(folder)),
+        section("How to reproduce this run", _REPRODUCE, _reproduce(folder)),
     ]
     name = folder.resolve().name
     return document(name, _when(rows, summary), f"<div class=tiles>{_tiles(summary)}</div>{''.join(sections)}")
@@ -87,11 +87,11 @@ def _learning(folder: Path, totals: Totals, baselines: dict[str, float]) -> str:
     films = "".join(_film_of(episode, totals) for episode in seen) or f"<p>No images: {words(missing)}</p>"
     return section(
         "Learning",
-        f"Every point is an episode that ran its course, the line the mean of {WINDOW}; dashed lines are what others earn; "
-        f"below, the share of successes in {WINDOW} episodes. {_ends(totals)}. Beside it, what the robot saw in the first, "
-        f"every {EVERY}th, the best and the last episode that the store holds, as the policy sees it. "
-        f"`jsac-ros report {folder} --film` makes a film of it all, of a minute.",
-        f'<div class=beside>{curve}<div class=films tabindex=0 role=region aria-label="what it saw">{films}</div></div>',
+        f"Every point is a complete episode, the line is the mean of {WINDOW}, and dashed lines are the baselines. Below: the "
+        f"success rate over {WINDOW} episodes. {_ends(totals)}. Beside it: the frames that the policy saw in the first, every "
+        f"{EVERY}th, the best and the last episode in the store. `jsac-ros report {folder} --film` makes a film of the whole "
+        "training, one minute long.",
+        f'<div class=beside>{curve}<div class=films tabindex=0 role=region aria-label="frames">{films}</div></div>',
     )
 
 
@@ -100,12 +100,12 @@ def _what_happened(folder: Path, rows: list[Row], totals: Totals) -> str:
     end_s = max([started_s + totals.duration_s, *(event.end_s for event in events)])
     lines, left_out = lines_of(events, started_s)
     listed = table(("minute", "for", "what", ""), lines, "text") if lines else "<p>Nothing happened.</p>"
-    more = f"<p>{left_out:,} more, of less weight, are in metrics.csv and episodes.csv.</p>" if left_out else ""
+    more = f"<p>{left_out:,} less important ones are in metrics.csv and episodes.csv.</p>" if left_out else ""
     return section(
         "What happened",
-        "A line for each kind of event, under the minutes of the learning curve. Holds and cut episodes are time from which "
-        "little is learned; a rule of safety that acts without a break changes what the policy asked for all the time; a fall "
-        "of the curve behind a restart is explained by it. Events of one kind that lie close together are one.",
+        "One line per kind of event, over the same minutes as the learning curve. Little is learned during holds and in cut "
+        "episodes. A safety rule that acts continuously changes the policy's commands all the time. A restart explains a drop "
+        "of the curve after it. Events of one kind that are close together are merged.",
         drawn(drawn_timeline(events, started_s, end_s), "events of each kind over the run")
         + f"<details><summary>{len(lines)} events as text</summary>{listed}{more}</details>",
     )
@@ -114,13 +114,13 @@ def _what_happened(folder: Path, rows: list[Row], totals: Totals) -> str:
 def _episodes(folder: Path, rows: list[Row], totals: Totals) -> str:
     lines, left_out = episode_table.lines_of(totals, rows, store_of(folder, config_of(folder)))
     listed = table(episode_table.HEAD, lines, "text") if lines else "<p>No episode has ended.</p>"
-    older = f"<p>{left_out:,} older ones are in episodes.csv.</p>" if left_out else ""
+    older = f"<p>{left_out:,} older episodes are in episodes.csv.</p>" if left_out else ""
     opened = " open" if len(lines) <= _MOST_OPEN else ""
     return section(
         "Episodes",
-        "Why each ended, and what safety did in it: by how much it changed the commands, which rules acted how often, what "
-        "held the robot. Search this page for `episode 37`. Rules count the ticks of the gate in which they acted, in whole "
-        "seconds, so those at the ends of an episode may be its neighbour's.",
+        "Why each episode ended, how much safety changed its commands, how often each rule acted, and why the robot was held. "
+        "Search this page for `episode 37`. The numbers are ticks of the safety gate in which a rule acted. They are counted "
+        "per second, so those at the ends of an episode may belong to a neighbour.",
         f"<details{opened}><summary>{len(lines):,} episodes</summary>{listed}{older}</details>",
     )
 
@@ -132,7 +132,7 @@ def _film_of(episode: Seen, totals: Totals) -> str:
     why = f", {episode.why}" if episode.why else ""
     earned = number(row, "episode_return")
     said = f"<b>Episode {html.escape(row['episode'])}{why}</b>: minute {minute:.1f}, return {earned:.1f}, {end}"
-    notes = {film.image: f"; {film.damaged} damaged frames are left out" if film.damaged else "" for film in episode.films}
+    notes = {film.image: f"; {film.damaged} damaged frames are not shown" if film.damaged else "" for film in episode.films}
     several = len(episode.films) > 1
     return "".join(
         playable(film, said + (f", {html.escape(film.image)}" if several else "") + notes[film.image]) for film in episode.films
@@ -140,7 +140,7 @@ def _film_of(episode: Seen, totals: Totals) -> str:
 
 
 def _person(totals: Totals) -> list[str]:
-    """Nothing where no person took over."""
+    """The section about interventions; none without interventions."""
     times, chosen, steps = (
         sum(int(number(row, name, 0)) for row in totals.episodes) for name in ("interventions", "intervened_steps", "steps")
     )
@@ -148,16 +148,16 @@ def _person(totals: Totals) -> list[str]:
         return []
     share = chosen / max(steps, 1)
     said = (
-        f"A person took over {times:,} times, for {chosen / times:.1f} steps each: {share:.0%} of the steps. Where the policy "
-        "learns from it, help falls to nothing."
+        f"A person took over {times:,} times, for {chosen / times:.1f} steps each: {share:.0%} of the steps. As the policy "
+        "learns, interventions should become rare."
     )
     figure = figures.help_of_a_person(totals.episodes)
-    return [section("A person's help", said, drawn(figure, "share and length of a person's help over the run"))]
+    return [section("Interventions", said, drawn(figure, "share and length of interventions over the run"))]
 
 
 def _advice(found: list[Advice]) -> str:
     if not found:
-        return "<p>No rule finds anything that limits it.</p>"
+        return "<p>No rule found a limit.</p>"
     items = (f"<li><b>{words(advice.finding)}</b><br>{words(advice.cure)}</li>" for advice in found)
     return f"<ol>{''.join(items)}</ol>"
 
@@ -192,13 +192,13 @@ def _rule_counts(rows: list[Row]) -> dict[str, int]:
 def _safety_words(rows: list[Row], rules: Mapping[str, int]) -> str:
     ticks = max((number(row, "safety.ticks", 0) for row in rows), default=0)
     if not ticks:
-        return "No safety process was heard."
+        return "No status of a safety process was received."
     latched = ["0", *(stop for row in rows if (stop := row.get("safety.emergency_stop")))]
     stops = sum(after > before for before, after in zip(latched, latched[1:]))
     changed = "How often each rule changed a command" if rules else "No rule changed a command"
     return (
-        f"{changed}, in {ticks:,.0f} ticks of the gate; {stops} emergency stops. A rule that acts often is a limit or a scale "
-        "of the action that does not fit."
+        f"{changed}, in {ticks:,.0f} ticks of the gate; {stops} emergency stops. If a rule acts often, its limit or the scale "
+        "of the action is unsuitable."
     )
 
 
@@ -223,7 +223,7 @@ def _reproduce(folder: Path) -> str:
     rows.append(("seed", str(config.run.seed)))
     rows += [(name, made[name]) for name in ("version", "python", "system", "machine", "gpu") if name in made]
     if not made:
-        rows.append(("version, machine", f"not recorded; this page was made with version {provenance.installed()}"))
+        rows.append(("version, machine", f"not recorded; this page was written by version {provenance.installed()}"))
     return table(("", ""), rows, "text") + _configuration(folder)
 
 

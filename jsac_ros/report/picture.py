@@ -1,4 +1,4 @@
-"""One wide picture of a run: what the robot saw early and late, beside the learning curve."""
+"""One wide picture of a run: frames of an early and a late episode, and the learning curve."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jsac_ros.report.style import GRID, INK, MUTED, plt
 from jsac_ros.report.summary import WINDOW, Totals, read_totals
 from jsac_ros.report.tables import BASELINE, Row, number
 
-FRAMES = 5  # of an episode
+FRAMES = 5  # per episode
 
 
 class Strip(NamedTuple):
@@ -26,11 +26,11 @@ class Strip(NamedTuple):
 
     row: Row  # of episodes.csv
     frames: np.ndarray  # uint8 [FRAMES, H, W, C]
-    seconds: np.ndarray  # [FRAMES], since its first
+    seconds: np.ndarray  # [FRAMES], since the first frame
 
 
 def strips_of(totals: Totals, store: FrameStore, image: str) -> list[Strip]:
-    """What one camera saw in a typical one of the first episodes and one of the last that the store still holds whole."""
+    """Frames of a typical early episode and a typical late one, among those that are still complete in the store."""
     held = held_episodes(totals, store)
     groups = [held] if len(held) < 2 else [held[:WINDOW], held[-WINDOW:]]
     return [_strip(store, image, _typical(group)) for group in groups if group]
@@ -48,7 +48,7 @@ def _strip(store: FrameStore, image: str, held: Held) -> Strip:
 
 
 def picture(totals: Totals, strips: list[Strip], baselines: dict[str, float]) -> Figure:
-    """Film strips left, curve right."""
+    """Filmstrips on the left, the curve on the right."""
     figure = plt.figure(figsize=(15, 3.7), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.3, 1), wspace=0.02)
     _draw_strips(left, totals, strips)
@@ -78,9 +78,9 @@ def _draw_strips(figure, totals: Totals, strips: list[Strip]) -> None:
 
 
 def draw(folder: Path, out: Path, baseline: Path | None = None, image: str = "") -> None:
-    """image: of which camera; "": the first.
+    """image: name of the camera's image; "": the first.
 
-    Raises ConfigError where the run folder holds no store, the store no such image, or no whole episode.
+    Raises ConfigError if the run folder has no store, or the store lacks the image or a complete episode.
     """
     totals, store = read_totals(folder), FrameStore.read(store_of(folder, config_of(folder)))
     images = list(store.frames)
@@ -88,7 +88,7 @@ def draw(folder: Path, out: Path, baseline: Path | None = None, image: str = "")
         raise ConfigError(f"image is {image!r}; expected one of the store's: {', '.join(images) or 'it has none'}")
     strips = strips_of(totals, store, image or images[0])
     if not strips:
-        raise ConfigError(f"run folder {folder}: the store holds no whole episode; expected one at least")
+        raise ConfigError(f"run folder {folder}: the store contains no complete episode; expected at least one")
     figure = picture(totals, strips, read_baselines(baseline or folder / BASELINE))
     with replaced(out) as beside:
         figure.savefig(beside, dpi=120, format=out.suffix[1:] or "png")

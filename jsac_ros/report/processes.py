@@ -1,4 +1,4 @@
-"""What the processes of a run take from the machine, read from /proc."""
+"""Memory and CPU of the processes of a run, from /proc."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Processes:
             return {}
 
     def alive(self) -> set[str]:
-        """Names of those that have not ended."""
+        """Names of the processes that have not exited."""
         return {name for name, pid in self.pids().items() if _cpu_seconds(pid) is not None}
 
     def sample(self) -> dict[str, float]:
@@ -35,10 +35,10 @@ class Processes:
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
             except OSError:
-                continue  # between a death and the restart
+                continue  # it has exited and is not restarted yet
             for field, column in (("VmRSS", "rss_mb"), ("VmHWM", "peak_rss_mb")):
                 _, found, rest = status.partition(f"\n{field}:")
-                if found:  # a process that has just ended has none
+                if found:  # a process that has just exited has none
                     columns[f"process.{name}.{column}"] = int(rest.split(None, 1)[0]) * 1024 / 1e6
             share = self._cpu_share(pid)
             if share is not None:
@@ -56,7 +56,7 @@ class Processes:
 
 
 def _cpu_seconds(pid: int) -> float | None:
-    """User and system time; None where the process has ended (a zombie has, too)."""
+    """User and system time; None if the process has exited (or is a zombie)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -12,14 +12,14 @@ from jsac_ros.report.tables import Row, number
 
 
 class Progress(NamedTuple):
-    """What is shown. `latest` is the newest row of metrics.csv; NaN or "" where nothing was heard."""
+    """The values to show. `latest` is the newest row of metrics.csv; values not received yet are NaN or ""."""
 
     elapsed_s: float
     duration_s: float  # 0: until stopped
     episodes: int
     last_return: float
     mean_return: float  # of the last ten
-    success: float  # share of the last ten
+    success: float  # success rate of the last ten
     latest: Row
 
     @classmethod
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
     @property
     def waits(self) -> list[str]:
-        """Who waits or holds, and for what: "replay: warm-up 120/500"."""
+        """Which process waits or holds, and why: "replay: warm-up 120/500"."""
         waits = [
             ("actor", self.text("control.reason")),
             ("safety", self.text("safety.reason")),
@@ -68,7 +68,7 @@ class Progress(NamedTuple):
 
 
 def line(p: Progress) -> str:
-    """One line for a log; parts that nothing is known about yet are left out."""
+    """One line for a log; unknown parts are omitted."""
     parts = [f"{p.clock:>5}  {p.state}"]
     if p.episodes:
         parts.append(f"episode {p.episodes}")

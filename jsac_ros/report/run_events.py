@@ -1,6 +1,6 @@
-"""What happened when: holds, rules of safety, a person's help, checkpoints and restarts, from the tables of a run folder.
+"""Events of a run (holds, safety rules, interventions, checkpoints, restarts), from the tables of its folder.
 
-What of one kind lies close together is one event with a count, so that a day has as many as an hour.
+Events of one kind that are close together are merged into one with a count, so that a day has as many as an hour.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jsac_ros.report.summary import Totals, is_complete
 from jsac_ros.report.tables import Row, number, without_figures
 
 HELD = ("holding", "paused", "stopped")
-_PARTS = {"actor": "control.session", "learner": "learner.session"}  # process -> drawn at each of its starts
-_COUNTED = {"replay": "replay.batches", "safety": "safety.ticks"}  # process -> grows until it ends
-_APART = 200  # events of one kind that are told apart over a run, at most
-LEAST_S = 3.0  # two events of one kind that are nearer are one
+_PARTS = {"actor": "control.session", "learner": "learner.session"}  # process -> column with a new value at each start
+_COUNTED = {"replay": "replay.batches", "safety": "safety.ticks"}  # process -> column that grows until it exits
+_APART = 200  # events of one kind in a run that stay separate, at most
+LEAST_S = 3.0  # events of one kind that are closer are merged
 
 
 class Event(NamedTuple):
@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 def events_of(folder: Path, rows: Sequence[Row], totals: Totals) -> list[Event]:
-    """In the order of their begin. rows: of metrics.csv."""
+    """The events in the order of their start. rows: of metrics.csv."""
     found = [*_holds(rows), *_stops(rows), *_rules(rows), *_restarts(rows), *_episodes(totals)]
     found += list(_checkpoints(rows)) or list(_checkpoint_folders(folder, rows))
     return _merged(sorted(found), _span_s(rows) / _APART)
@@ -55,7 +55,7 @@ def _stops(rows: Sequence[Row]) -> Iterator[Event]:
 
 
 def _rules(rows: Sequence[Row]) -> Iterator[Event]:
-    """How much the counter of each rule grew from row to row; a safety process that was started again counts from 0."""
+    """The growth of each rule's counter from row to row; a restarted safety process counts from 0."""
     before: dict[str, float] = {}
     for row in rows:
         for column in row:
@@ -67,7 +67,7 @@ def _rules(rows: Sequence[Row]) -> Iterator[Event]:
 
 
 def _restarts(rows: Sequence[Row]) -> Iterator[Event]:
-    """The learner and each robot's actor by their sessions, replay and safety by counters that begin again."""
+    """Restarts: of the learner and each robot's actor by their sessions, of replay and safety by counters that start again."""
     sessions: dict[tuple[str, str], set[str]] = defaultdict(set)
     before: dict[str, float] = {}
     for row in rows:
@@ -75,12 +75,12 @@ def _restarts(rows: Sequence[Row]) -> Iterator[Event]:
             seen = sessions[process, row.get("control.robot", "") if process == "actor" else ""]
             if (session := row.get(column, "")) and session not in seen:
                 if seen:
-                    yield _at(row, "restart", f"{process} started again")
+                    yield _at(row, "restart", f"{process} restarted")
                 seen.add(session)
         for process, column in _COUNTED.items():
             value = number(row, column)
             if value < before.get(column, 0.0):
-                yield _at(row, "restart", f"{process} started again")
+                yield _at(row, "restart", f"{process} restarted")
             if value >= 0:
                 before[column] = value
 
@@ -103,12 +103,12 @@ def _checkpoints(rows: Sequence[Row]) -> Iterator[Event]:
 
 
 def _checkpoint_folders(folder: Path, rows: Sequence[Row]) -> Iterator[Event]:
-    """Those that are left of a training without a learner's process."""
+    """The remaining checkpoints of a training without a learner process."""
     if rows:
         began_s, last_s = number(rows[0], "unix_s", 0.0) - number(rows[0], "time_s", 0.0), number(rows[-1], "time_s", 0.0)
         for path in (folder / "checkpoints").glob("*"):
             time_s = path.stat().st_mtime - began_s
-            if path.name.isdigit() and 0 <= time_s <= last_s + 60:  # else the folder was copied
+            if path.name.isdigit() and 0 <= time_s <= last_s + 60:  # otherwise the folder was copied
                 yield Event(time_s, time_s, "checkpoint", "checkpoint written")
 
 
@@ -118,7 +118,7 @@ def _at(row: Row, kind: str, text: str, count: int = 1) -> Event:
 
 
 def _merged(events: Sequence[Event], apart_s: float) -> list[Event]:
-    """Events of one kind and text that are nearer than that, or than LEAST_S, are one."""
+    """Merges events of one kind and text that are closer than `apart_s` or LEAST_S."""
     last: dict[tuple[str, str], Event] = {}
     done: list[Event] = []
     for event in events:

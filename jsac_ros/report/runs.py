@@ -1,10 +1,10 @@
-"""The runs of a folder, a line each.
+"""Lists the runs in a folder, one per line.
 
   jsac-ros runs
   jsac-ros runs /data/runs --json
 
-Of every run: when it began, how long it controlled or trained, its task, episodes, the mean return and the share of successes
-of its last ten episodes, and whether it runs, has ended or was cut off.
+Each line has the run's start, its duration, task and number of episodes, mean return and success rate of the last ten
+episodes, and whether it is running, ended or cut off.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from jsac_ros.report.processes import Processes
 from jsac_ros.report.progress import clock
 from jsac_ros.report.write import PAGE
 
-_SAME_S = 2.0  # a process that began later after its id was written down is another one with the same id
+_SAME_S = 2.0  # a process that started longer than this after its id was written is another one with the same id
 
 
 class Run(NamedTuple):
-    """One run folder; None where nothing is known yet."""
+    """One run folder; unknown values are None."""
 
     name: str
     started_unix_s: float
@@ -43,11 +43,11 @@ class Run(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = RunConfig().folder
     parser.add_argument("folder", nargs="?", type=Path, default=Path(default), help=f"of the run folders (default: {default})")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Raises ConfigError where there is no such folder."""
+    """Raises ConfigError if there is no such folder."""
     if not arguments.folder.is_dir():
         raise ConfigError(f"folder is {arguments.folder}; expected one with run folders in it")
     found = runs(arguments.folder)
@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def runs(folder: Path) -> list[Run]:
-    """Every run folder in `folder`, or it alone where it is one; oldest first."""
+    """Every run folder in `folder`, or `folder` itself if it is one; oldest first."""
     inside = [folder] if (folder / "config.yaml").is_file() else [path.parent for path in folder.glob("*/config.yaml")]
     return sorted(map(run_of, inside), key=lambda run: run.started_unix_s)
 
@@ -81,7 +81,7 @@ def run_of(folder: Path) -> Run:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process of the run is alive: one that began before its id was written down."""
+    """Whether a process of the run is alive: one that started before its id was written."""
     processes = Processes(folder)
     pids, alive = processes.pids(), processes.alive()
     if not alive:

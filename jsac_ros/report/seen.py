@@ -1,8 +1,8 @@
-"""What the robot saw: the first, every tenth, the best and the last episode of a run, each as a small film.
+"""Small films of the first, every tenth, the best and the last episode of a run.
 
-Films come from the replay store, whose frames are checked: those that are damaged are left out. A film is one JPEG, frame
-below frame, which a page plays without any decoder of videos. There are at most MOST_EPISODES films of each of MOST_IMAGES
-images, of at most MOST_BYTES, however long the run was.
+Frames come from the replay store; damaged ones are skipped. A film is one JPEG with its frames below each other, which a page
+plays without a video decoder. There are at most MOST_EPISODES films of each of MOST_IMAGES images, each of at most MOST_BYTES,
+however long the run was.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from jsac_ros.report.demonstrations import identity
 from jsac_ros.report.summary import Totals, is_complete
 from jsac_ros.report.tables import Row, number
 
-EVERY = 10  # episodes from one that is shown to the next
+EVERY = 10  # every EVERY-th episode is shown
 MOST_EPISODES, MOST_IMAGES, MOST_FRAMES = 10, 3, 30
 MOST_PIXELS = 160  # of the longer side of a frame
-MOST_BYTES = 100_000  # of a film
-_QUALITIES = (80, 50, 25)  # of the JPEG, the first that fits
+MOST_BYTES = 100_000  # per film
+_QUALITIES = (80, 50, 25)  # of the JPEG; the first that fits is used
 
 
 class Held(NamedTuple):
-    """An episode that ran its course and that the store still holds whole."""
+    """A complete episode of which the store still has every transition."""
 
-    place: int  # among the training episodes of the run, from 0
+    place: int  # index among the training episodes of the run
     row: Row  # of episodes.csv
     slots: np.ndarray  # int64 [T], of the store, in the order of the steps
 
 
 class Film(NamedTuple):
-    """What one camera saw in one episode."""
+    """The frames of one camera in one episode."""
 
     image: str  # name of the camera's image
-    jpeg: bytes  # frame below frame
+    jpeg: bytes  # frames below each other
     height: int  # pixels of a frame
     width: int
-    seconds: np.ndarray  # [N], of each frame since the first of the episode
-    damaged: int  # frames that were left out
+    seconds: np.ndarray  # [N], time of each frame since the first of the episode
+    damaged: int  # frames skipped
 
 
 class Seen(NamedTuple):
     """An episode with its films."""
 
-    why: str  # it is shown: "first, best"; "" for one of every tenth
+    why: str  # reason for which it is shown: "first, best"; "" for every tenth
     row: Row  # of episodes.csv
     films: list[Film]
 
 
 def what_it_saw(totals: Totals, store: Path) -> tuple[list[Seen], str]:
-    """Episodes in their order, and in words why there are none: no store, a damaged one, one without images."""
+    """The episodes in order, and if there are none, the reason: no store, a damaged store, no images."""
     try:
         opened = FrameStore.read(store)
     except (ConfigError, OSError) as error:
@@ -68,11 +68,11 @@ def what_it_saw(totals: Totals, store: Path) -> tuple[list[Seen], str]:
     shown = chosen(held_episodes(totals, opened))
     seen = [Seen(why, held.row, [f for image in images if (f := film(opened, image, held.slots))]) for why, held in shown]
     seen = [episode for episode in seen if episode.films]
-    return seen, "" if seen else "The store holds no episode that ran its course (any more)."
+    return seen, "" if seen else "The store contains no complete episode (any more)."
 
 
 def held_episodes(totals: Totals, store: FrameStore) -> list[Held]:
-    """In the order of the table."""
+    """The held episodes in the order of the table."""
     slots = store.live_slots()
     keys = np.stack([store.rows["session"][slots].astype(np.uint64), store.rows["episode"][slots].astype(np.uint64)], axis=1)
     names, of_episode = np.unique(keys, axis=0, return_inverse=True)
@@ -88,7 +88,7 @@ def held_episodes(totals: Totals, store: FrameStore) -> list[Held]:
 
 
 def chosen(held: Sequence[Held], every: int = EVERY, most: int = MOST_EPISODES) -> list[tuple[str, Held]]:
-    """The first, one in `every`, the best and the last with the reason, at most `most` (3 or more), evenly over the run."""
+    """(reason, episode) for the first, every `every`-th, the best and the last; at most `most` (>= 3), evenly over the run."""
     if not held:
         return []
     best = max(range(len(held)), key=lambda k: number(held[k].row, "episode_return"))
@@ -102,7 +102,7 @@ def chosen(held: Sequence[Held], every: int = EVERY, most: int = MOST_EPISODES) 
 
 
 def film(store: FrameStore, image: str, slots: np.ndarray) -> Film | None:
-    """Of the episode in these slots; None where no frame of it is whole."""
+    """The film of the episode in these slots; None if all of its frames are damaged."""
     slots = evenly(slots, MOST_FRAMES)
     frames, crcs = store.frames[image][slots], store.rows[f"frame_crc/{image}"][slots]
     whole = np.array([frame_crc(frame) == crc for frame, crc in zip(frames, crcs)])
@@ -132,13 +132,13 @@ def _small(frame: np.ndarray) -> np.ndarray:
 
 
 def evenly(values: np.ndarray, most: int) -> np.ndarray:
-    """[N] -> [at most `most`], the first and the last among them."""
+    """At most `most` of the values [N], evenly spaced, including the first and the last."""
     if len(values) <= most:
         return values
     return values[np.linspace(0, len(values) - 1, most).round().astype(int)]
 
 
 def seconds_of(store: FrameStore, slots: np.ndarray) -> np.ndarray:
-    """Float64 [N]: when each of these transitions of an episode was observed, since the first of them."""
+    """float64 [N]: times of these transitions of an episode since the first of them, s."""
     stamps = store.rows["stamp_ns"][slots].astype(np.float64) * 1e-9
     return stamps - stamps[0]

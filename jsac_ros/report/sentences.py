@@ -1,4 +1,4 @@
-"""What a comparison of runs comes to, in sentences that say how sure they are."""
+"""The results of a comparison of runs as sentences with confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jsac_ros.report.comparison import Group, Interval, Run, difference, reached
 from jsac_ros.report.summary import WINDOW
 
 SUCCESSES = (0.5, 0.9)  # levels
-_OF_THE_WAY = 0.9  # from the first return to the best, where no run has a success
+_OF_THE_WAY = 0.9  # level between the first and the best return, if no run has a success
 
 
 def by_steps(groups: Sequence[Group]) -> bool:
-    """Whether all are trainings without a robot."""
+    """Whether all runs are trainings without a robot."""
     return all(run.is_training for group in groups for run in group.runs)
 
 
 def sentences(groups: Sequence[Group]) -> list[str]:
-    """Of every group beside the first."""
+    """Compares every group with the first."""
     steps = by_steps(groups)
     said = []
     for group in groups[1:]:
@@ -29,13 +29,13 @@ def sentences(groups: Sequence[Group]) -> list[str]:
         said.append(_more(groups[0], group))
     if any(len(group.runs) == 1 for group in groups):
         said.append(
-            "An interval needs two runs of each configuration at least: where it is missing, another seed may say otherwise."
+            "An interval needs at least two runs of each configuration; without one, another seed may give another result."
         )
     return said
 
 
 def levels(groups: Sequence[Group]) -> list[tuple[str, float, bool]]:
-    """(name, level, whether it is a share of successes): of successes, or of the return where there are none."""
+    """(name, level, whether it is a success rate): of the success rate, or of the return if there are no successes."""
     runs = [run for group in groups for run in group.runs if len(run.returns) >= WINDOW]
     if any(run.successes.any() for run in runs):
         return [(f"{level:.0%} success", level, True) for level in SUCCESSES]
@@ -47,13 +47,13 @@ def levels(groups: Sequence[Group]) -> list[tuple[str, float, bool]]:
 
 
 def _means(runs: Sequence[Run], first: bool) -> list[float]:
-    """Of the first or the last WINDOW episodes of each."""
+    """Mean return of the first or the last WINDOW episodes of each run."""
     return [float((run.returns[:WINDOW] if first else run.returns[-WINDOW:]).mean()) for run in runs]
 
 
 def _sooner(a: Group, b: Group, name: str, level: float, of_success: bool, steps: bool) -> str:
     first, second = (_times(group, level, of_success, steps) for group in (a, b))
-    if np.isnan([*first, *second]).any():  # what some never reach has no mean
+    if np.isnan([*first, *second]).any():  # no mean if some runs never reach it
         return f"{_told(b, second, name, steps)}; {_told(a, first, name, steps)}."
     value, interval = difference(first, second)
     said = f"{b.letter} reaches {name} {_amount(abs(value), steps)} {'sooner' if value < 0 else 'later'} than {a.letter}"
@@ -61,14 +61,14 @@ def _sooner(a: Group, b: Group, name: str, level: float, of_success: bool, steps
 
 
 def _times(group: Group, level: float, of_success: bool, steps: bool) -> np.ndarray:
-    """[R]; NaN for a run that never reaches it."""
+    """[R]: when each run reaches the level; NaN for a run that never does."""
     return np.array([
         reached(run.steps if steps else run.minutes, run.successes if of_success else run.returns, level) for run in group.runs
     ])  # fmt: skip
 
 
 def _told(group: Group, times: np.ndarray, name: str, steps: bool) -> str:
-    """When a group reaches a level, if it does."""
+    """A clause about when a group reaches a level."""
     found, count = times[np.isfinite(times)], len(times)
     longest = max(run.end_steps if steps else run.end_minutes for run in group.runs)
     if not len(found):
@@ -80,7 +80,7 @@ def _told(group: Group, times: np.ndarray, name: str, steps: bool) -> str:
 
 def _more(a: Group, b: Group) -> str:
     if not all(len(run.returns) for group in (a, b) for run in group.runs):
-        return f"The returns of {a.letter} and {b.letter} cannot be compared: a run has no episode that ran its course."
+        return f"The returns of {a.letter} and {b.letter} cannot be compared: a run has no complete episode."
     value, interval = difference(np.array(_means(a.runs, False)), np.array(_means(b.runs, False)))
     said = (
         f"The last {WINDOW} episodes of {b.letter} return {abs(value):,.1f} {'more' if value >= 0 else 'less'} than those of "
@@ -89,14 +89,14 @@ def _more(a: Group, b: Group) -> str:
 
 
 def _sure(value: float, interval: Interval | None, sides: tuple[str, str], steps: bool | None) -> str:
-    """sides: of a positive and of a negative difference; steps: None for a return."""
+    """sides: words for a positive and a negative difference; steps: None for a return."""
     if interval is None:
         return " (no interval)"
     low, high = interval
     shown = lambda bound: f"{abs(bound):,.0f}" if steps else f"{abs(bound):,.1f}"
     if low <= 0 <= high and not math.isclose(low, high):
         side = lambda bound: sides[0] if bound >= 0 else sides[1]
-        return f" (95 %: {shown(low)} {side(low)} to {shown(high)} {side(high)}: no difference that these runs can show)"
+        return f" (95 %: {shown(low)} {side(low)} to {shown(high)} {side(high)}: not significant with these runs)"
     near, far = sorted((low, high), key=abs)
     return f" (95 %: {shown(near)} to {shown(far)})"
 

@@ -1,9 +1,9 @@
-"""What runs now on this computer: every system, its processes, what it does and why it holds.
+"""Shows the systems running on this computer: their processes, their progress and why they hold.
 
   jsac-ros status
   jsac-ros status --namespace left
 
-Asks the kernel and reads the run folder, not DDS, so that it disturbs nothing. Exit status 1: nothing runs.
+It reads kernel state and the run folder, not DDS, so that it disturbs nothing. The exit status is 1 if nothing is running.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jsac_ros.report.progress import Progress, line
 from jsac_ros.report.summary import read_totals
 from jsac_ros.report.tables import number, read_rows
 
-OLD_S = 15.0  # of the newest row of metrics.csv, which comes every second and later every ten
-CPU_S = 0.3  # that the share of a core is measured over
+OLD_S = 15.0  # age limit of the newest row of metrics.csv, which gets a row every second, later every ten
+CPU_S = 0.3  # duration of the CPU measurement
 
 
 class Status(NamedTuple):
@@ -31,16 +31,18 @@ class Status(NamedTuple):
 
     domain_id: int
     namespace: str
-    processes: dict[str, dict[str, float]]  # name -> {"rss_mb", "cpu"}; {} where it cannot be read
-    run_folder: str  # "": not known, as of a system of another user
+    processes: dict[str, dict[str, float]]  # name -> {"rss_mb", "cpu"}; {} if they cannot be read
+    run_folder: str  # "": unknown, for example if another user runs the system
     since_unix_s: float
-    progress: str  # what it does, in one line; "": not known
-    age_s: float | None  # of that
+    progress: str  # in one line; "": unknown
+    age_s: float | None  # of `progress`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--namespace", default=None, metavar="NAME", help="only of this one; / for none (default: all)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--namespace", default=None, metavar="NAME", help="only this one; / for systems without one (default: all)"
+    )
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -49,14 +51,14 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([status._asdict() for status in found], indent=1))
     elif not found:
-        print(f"nothing of jsac_ros runs {'here' if wanted is None else f'in namespace {wanted}'}")
+        print(f"no jsac_ros system is running {'here' if wanted is None else f'in namespace {wanted}'}")
     for status in found if not arguments.json else ():
         print("\n".join(_told(status)))
     return 0 if found else 1
 
 
 def running(namespace: str | None = None) -> list[Status]:
-    """Every system on this computer, in whatever domain; in one namespace, or in all of them."""
+    """Every system on this computer, in all ROS domains, in one namespace or in all."""
     systems: dict[tuple[int, str], list[str]] = {}
     for claim in claims.held():
         if namespace in (None, claim.namespace):
@@ -93,7 +95,7 @@ def _measured(folder: Path | None, names: list[str]) -> dict[str, dict[str, floa
 
 
 def _progress(folder: Path) -> tuple[str, float | None]:
-    """What the reporter wrote down last, and how long ago; "" where there is no row yet."""
+    """The newest progress that the reporter wrote, and its age; "" if there is no row yet."""
     rows = read_rows(folder / "metrics.csv")
     if not rows:
         return "", None
@@ -108,11 +110,9 @@ def _progress(folder: Path) -> tuple[str, float | None]:
 
 
 def _told(status: Status) -> list[str]:
-    """Lines for a person."""
+    """The status as lines of text."""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.since_unix_s))
-    lines = [
-        f"{status.namespace} on ROS domain {status.domain_id}, since {since}: {status.run_folder or 'run folder not known'}"
-    ]
+    lines = [f"{status.namespace} on ROS domain {status.domain_id}, since {since}: {status.run_folder or 'run folder unknown'}"]
     if status.age_s is not None and status.age_s > OLD_S:
         lines.append(f"  no status for {status.age_s:.0f} s; the last: {status.progress}")
     else:

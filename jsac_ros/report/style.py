@@ -1,10 +1,10 @@
-"""How our figures look: one palette, thin axes, no frame."""
+"""The style of all figures: one palette, thin axes, no frame."""
 
 from __future__ import annotations
 
 import matplotlib
 
-matplotlib.use("Agg")  # no display is needed or looked for
+matplotlib.use("Agg")  # never looks for a display
 import matplotlib.pyplot as plt
 
 INK, MUTED, GRID = "#1f2933", "#697586", "#e4e7eb"

@@ -1,7 +1,7 @@
-"""`summary.json`: the whole run in one small document (keys: docs/summary.md).
+"""`summary.json`: a whole run in one small document (docs/summary.md lists the keys).
 
-`Totals` takes the rows of `episodes.csv` and `metrics.csv` in order, live or read back: both give the same summary.
-Counters of a process start at zero again when it is restarted; they are summed over its sessions.
+`Totals` takes the rows of `episodes.csv` and `metrics.csv` in order, live or from the files, with the same result. The counters
+of a process restart at zero with the process; they are summed over its sessions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jsac_ros.report.histograms import Histogram, read_histograms
 from jsac_ros.report.tables import PERCENTILES, Row, number, read_rows
 
 WINDOW = 10  # episodes in "first" and "last"
-ENDS = (TIME_LIMIT, GOAL, FALSE_GOAL, MISSED_GOAL)  # reasons of episodes that ran their course
+ENDS = (TIME_LIMIT, GOAL, FALSE_GOAL, MISSED_GOAL)  # reasons with which a complete episode ends
 _CONTROL = ("lateness_ms", "obs_to_command_ms", "image_age_ms")
 _SERIES = (
     "control.rate_hz",
@@ -34,12 +34,12 @@ _SERIES = (
 
 
 def is_complete(episode: Row) -> bool:
-    """Ended by its task, not by a fault, an operator or the end of the run: its return can be compared."""
+    """Whether the task ended it, not a fault, an operator or the end of the run; only then is its return comparable."""
     return number(episode, "terminated", 0) == 1 or episode.get("reason") in ENDS
 
 
 class Series:
-    """A value a second of a run of any length: exact mean and largest, quantiles of at most `most` values evenly in time."""
+    """A time series of any length in bounded memory: mean and maximum are exact, quantiles use at most `most` values."""
 
     def __init__(self, most: int = 8192):
         self._most, self._every, self._count, self._sum, self._largest = most, 1, 0, 0.0, -math.inf
@@ -65,25 +65,25 @@ class Series:
 
 
 class Totals:
-    """What the rows add up to. Add rows in the order they were written."""
+    """Totals of the rows. Add rows in the order in which they were written."""
 
     def __init__(self, most_episodes: int | None = None):
-        """most_episodes: of `episodes` and of `evaluations` that are kept, the first ones and the last; None: all."""
+        """most_episodes: that `episodes` and `evaluations` keep, the first and the last ones; None: all."""
         self.episodes: list[Row] = []  # of training
-        self.evaluations: list[Row] = []  # episodes that acted deterministically and were not stored
+        self.evaluations: list[Row] = []  # deterministic episodes that are not stored
         self.episode_count = 0  # of training
         self._most_episodes = most_episodes
-        self.finished_steps = 0  # in them
+        self.finished_steps = 0  # in finished training episodes
         self.started_s: float | None = None  # `time_s` of the first control tick
-        self.duration_s = 0.0  # from the first control tick to the last one that was heard of
+        self.duration_s = 0.0  # from the first control tick to the last one known
         self.updates = 0
         self.peak_rss_mb: dict[str, float] = {}
-        self._learned = False  # in the row before
+        self._learned = False  # whether the learner was learning in the previous row
         self._series = {name: Series() for name in _SERIES}
         self._of_session: dict[str, dict[str, float]] = {"ticks": {}, "missed": {}, "sent": {}}
         self._replay: dict[str, float] = {"received": 0.0, "lost": 0.0}
-        self._replay_before: dict[str, float] = {}  # what a resumed store held when the run began
-        self._open_steps: tuple[str, str, float] = ("", "", 0.0)  # session, episode, steps of the open one
+        self._replay_before: dict[str, float] = {}  # counters of a resumed store at the start of the run
+        self._open_steps: tuple[str, str, float] = ("", "", 0.0)  # session, episode and steps of the open episode
 
     def add_episode(self, row: Row) -> None:
         if number(row, "evaluation", 0):
@@ -131,7 +131,7 @@ class Totals:
     def _add_learner(self, row: Row) -> None:
         self.updates = int(number(row, "learner.updates", self.updates))
         learned, self._learned = self._learned, row.get("learner.state") == "learning"
-        if learned and self._learned:  # a whole second of it
+        if learned and self._learned:  # learning for the whole second
             self._extend(row, "learner.updates_per_s", "learner.update_ms", "learner.batch_wait_share")
 
     def _extend(self, row: Row, *columns: str) -> None:
@@ -140,18 +140,18 @@ class Totals:
             if np.isfinite(value):
                 self._series[column].add(value)
 
-    # -- what is asked of it ---------------------------------------------------------------------------------------
+    # -- results ---------------------------------------------------------------------------------------------------
 
     @property
     def env_steps(self) -> int:
-        """Actions taken in training episodes, the open one included."""
+        """Actions taken in training episodes, including the open episode."""
         session, episode, open_steps = self._open_steps
         last = self.episodes[-1] if self.episodes else {}
         is_open = (last.get("session"), last.get("episode")) != (session, episode)
         return self.finished_steps + (int(open_steps) if is_open else 0)
 
     def total(self, name: str) -> int:
-        """`ticks`, `missed` or `sent` over all sessions of the actors."""
+        """`ticks`, `missed` or `sent`, summed over all sessions of the actors."""
         return int(sum(self._of_session[name].values()))
 
     def of_replay(self, name: str) -> int:
@@ -167,10 +167,10 @@ class Totals:
         return _rounded(values.quantile(q)) if values else None
 
     def control_quantile(self, name: str, q: float) -> float | None:
-        """An estimate from the percentiles of every second, for a run without `control_histograms.json`.
+        """Estimates a quantile from the percentiles of every second, for a run without `control_histograms.json`.
 
-        Of r ticks a second, r(1 - q) lie above the quantile. Where that is less than one, the quantile of the ticks
-        is about the 1 - r(1 - q) quantile of each second's largest; else each second knows it well enough itself.
+        At r ticks per second, r(1 - q) ticks exceed the quantile each second. If that is less than one, the quantile is
+        about the 1 - r(1 - q) quantile of the maxima of the seconds; otherwise the percentile of each second is used.
         """
         above = (self.mean("control.rate_hz") or 0.0) * (1 - q)
         if q > 0.5 and above < 1:
@@ -179,7 +179,7 @@ class Totals:
 
 
 def summarise(totals: Totals, histograms: Mapping[str, Histogram]) -> dict[str, Any]:
-    """The document; null where nothing was measured."""
+    """The document; values not measured are null."""
     complete = [row for row in totals.episodes if is_complete(row)]
 
     def mean(column: str, rows: list[Row]) -> float | None:
@@ -226,7 +226,7 @@ def summarise(totals: Totals, histograms: Mapping[str, Histogram]) -> dict[str, 
 
 
 def read_totals(folder: Path, most_episodes: int | None = None) -> Totals:
-    """The totals of a run folder, live or long ended."""
+    """The totals of a run folder, during or after the run."""
     totals = Totals(most_episodes)
     for row in read_rows(folder / "episodes.csv"):
         totals.add_episode(row)
@@ -236,12 +236,12 @@ def read_totals(folder: Path, most_episodes: int | None = None) -> Totals:
 
 
 def summary_of(folder: Path, totals: Totals) -> dict[str, Any]:
-    """What `summary.json` of the run folder says."""
+    """The contents of `summary.json` for a run folder."""
     return summarise(totals, read_histograms(folder))
 
 
 def write_summary(folder: Path, totals: Totals) -> dict[str, Any]:
-    """Writes `summary.json` in one step and returns what is in it."""
+    """Writes `summary.json` atomically and returns its contents."""
     summary = summary_of(folder, totals)
     write_text(folder / "summary.json", as_text(summary))
     return summary
@@ -252,6 +252,6 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """Four significant digits, or whole numbers above."""
+    """Four significant digits below 1000, one decimal above."""
     value = float(value)
     return float(f"{value:.4g}") if abs(value) < 1000 else round(value, 1)

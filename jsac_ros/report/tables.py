@@ -1,7 +1,7 @@
-"""The CSV tables of a run folder: one row at a time, on disk at once, readable while they grow.
+"""The CSV tables of a run folder: each row is written to disk at once, and the file can be read while it grows.
 
-A column may appear late (a loss that the learner reports only once it learns): the file is then written again with
-the wider header, in one step, and earlier rows are empty there.
+A column may appear late, such as a loss that the learner reports only once it learns. The file is then rewritten atomically
+with the wider header, and the cell is empty in earlier rows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 
 from jsac_ros.files import is_full, replaced
 
-BASELINE = "baseline.json"  # in the run folder: what random actions, standing still and a servo earn
+BASELINE = "baseline.json"  # in the run folder: returns of random actions, standing still and a servo
 PERCENTILES = ("p50", "p99", "p999", "max")  # of every float32[4] in the status messages
 
-MOST = 1 << 48  # of anything that is counted; the sum over many sessions is still an int64
+MOST = 1 << 48  # largest accepted count, so that the sum over many sessions fits an int64
 MOST_NAMES, MOST_CHARACTERS = 64, 500
-MOST_OWED = 1 << 22  # bytes of rows that wait for room on the disk: about half an hour of a run
-_IDENTITIES = ("session",)  # drawn, not counted
+MOST_OWED = 1 << 22  # bytes of rows that wait for free disk space, about half an hour of a run
+_IDENTITIES = ("session",)  # random numbers, not counts
 _NAME = re.compile(r"[A-Za-z][\w .]{0,63}")
 
 Row = dict[str, str]
@@ -33,8 +33,8 @@ def flatten(prefix: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """One status message as columns `prefix.field`.
 
     A `float32[4]` becomes `prefix.field.p50` and so on; a pair `<kind>_names`, `<kind>_values` (or `_counts`)
-    becomes `prefix.kind.<name>`; the header is left out, long text is cut.
-    Raises ValueError where no node of ours counts so far or names so much.
+    becomes `prefix.kind.<name>`. The header is omitted, and long text is truncated.
+    Raises ValueError for counts, names or numbers of names beyond those of a jsac_ros node.
     """
     columns: dict[str, Any] = {}
     for field, value in fields.items():
@@ -64,7 +64,7 @@ def _bounded(field: str, value: int | float) -> int | float:
 
 
 def number(row: Mapping[str, str], column: str, default: float = math.nan) -> float:
-    """The value of a cell; `default` where it is empty, missing or no number."""
+    """The value of a cell; `default` if it is empty, missing or not a number."""
     try:
         return float(row.get(column) or default)
     except ValueError:
@@ -72,13 +72,13 @@ def number(row: Mapping[str, str], column: str, default: float = math.nan) -> fl
 
 
 def without_figures(reason: str) -> str:
-    """A reason whose figures are left out, so that an age that grows is one reason."""
+    """A reason with its numbers replaced, so that a growing age counts as one reason."""
     return re.sub(r"[\d.]*\d", "…", reason)
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All complete rows of a table; none where there is no file. A last line cut short by a crash is left out, and so are
-    lines that a damaged disk or another program made unreadable."""
+    """All complete rows of a table; none if there is no file. Lines that a crash has truncated, or that are otherwise
+    damaged, are skipped."""
     try:
         with open(path, newline="", errors="replace") as file:
             text = file.read()
@@ -91,7 +91,7 @@ def read_rows(path: Path) -> list[Row]:
 def _parsed(lines: list[str]) -> Iterator[dict[str | None, Any]]:
     reader = csv.DictReader(lines)
     try:
-        reader.fieldnames  # noqa: B018  read now: without a header there are no rows
+        reader.fieldnames  # noqa: B018  reads the header now: without one there are no rows
     except csv.Error:
         return
     while True:
@@ -99,36 +99,36 @@ def _parsed(lines: list[str]) -> Iterator[dict[str | None, Any]]:
             yield next(reader)
         except StopIteration:
             return
-        except csv.Error:  # a field over csv's limit, a zero byte
+        except csv.Error:  # a field longer than csv's limit, or a zero byte
             continue
 
 
 class Table:
-    """A CSV file that is appended to. What the disk does not take now is written when it has room.
+    """A CSV file to append to. Rows that do not fit on a full disk are written when it has room again.
 
-    `rows` holds what an earlier process wrote into it, until the first `append`.
+    `rows` contains the rows of an earlier process, until the first `append`.
     """
 
     def __init__(self, path: Path, columns: Iterable[str] = ()):
-        """Raises OSError where the file cannot be made, for another reason than a full disk."""
+        """Raises OSError if the file cannot be created for a reason other than a full disk."""
         self.path = path
         self.rows = read_rows(path)
         self.columns = list(dict.fromkeys([*(self.rows[0] if self.rows else ()), *columns]))
-        self.problem = ""  # why rows are not in the file yet
+        self.problem = ""  # why some rows are not in the file yet
         self._owed = bytearray()
         self._file: FileIO | None = None
         try:
-            self._file = self._rewritten()  # a line that a crash cut short goes, new columns come
+            self._file = self._rewritten()  # drops a truncated last line and adds columns
         except OSError as error:
             if not is_full(error):
                 raise
             self.problem = f"{path}: {error.strerror}"
 
     def append(self, values: Mapping[str, Any]) -> Row:
-        """Writes one row through to the file and returns it as it will be read back."""
+        """Writes one row to the file and returns it as it will be read back."""
         if not set(values) <= set(self.columns):
             self._add_columns(values)
-        self.rows = []  # only the file keeps them
+        self.rows = []  # from now on only the file has them
         row = {column: _cell(values.get(column)) for column in self.columns}
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(row.values())
@@ -153,7 +153,7 @@ class Table:
             self.problem = f"{self.path}: {error.strerror}"
 
     def _add_columns(self, values: Iterable[str]) -> None:
-        """Where the disk does not take it the new columns are left out, until a later row brings them again."""
+        """Adds columns. If the disk is full they are omitted, until a later row has them again."""
         self._write()
         if self._owed:
             return
@@ -166,7 +166,7 @@ class Table:
             self.columns, self.problem = before, f"{self.path}: {error.strerror}"
 
     def _rewritten(self) -> FileIO:
-        """The file with the present columns and rows, put in place in one step, open for more."""
+        """Rewrites the file atomically with the present columns and rows, and opens it for appending."""
         rows = read_rows(self.path)
         with replaced(self.path) as beside:
             with open(beside, "w", newline="") as file:
@@ -177,7 +177,7 @@ class Table:
 
 
 def _cell(value: Any) -> str:
-    """Six significant digits are more than any of these was measured with; NaN is an empty cell."""
+    """The text of a cell. Six significant digits exceed the precision of all measurements; NaN is an empty cell."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The events of a run, drawn on a line each and listed: the section of its page that says what happened when."""
+"""The events of a run as a timeline and as a list, for its page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsac_ros.report.progress import clock
 from jsac_ros.report.run_events import Event
 from jsac_ros.report.style import BLUE, GREEN, MUTED, ORANGE, PURPLE, RED, TEAL, plt
 
-LANES = {  # kind of event -> its colour, what matters most first
+LANES = {  # kind of event -> colour, most important first
     "emergency stop": RED,
     "restart": PURPLE,
     "hold": ORANGE,
@@ -20,12 +20,12 @@ LANES = {  # kind of event -> its colour, what matters most first
     "rule": MUTED,
     "checkpoint": BLUE,
 }
-MOST_RULES = 12  # that have a line each, those that acted most
+MOST_RULES = 12  # rules with a line, those that acted most often
 MOST_LISTED = 150
 
 
 def lines_of(events: Sequence[Event], started_s: float) -> tuple[list[tuple[str, str, str, str]], int]:
-    """(when, how long, what, text) of the events that matter most, in their order; and how many are left out."""
+    """(time, duration, kind, text) of the most important events, in order; and the number of events not listed."""
     rank = list(LANES)
     kept = sorted(events, key=lambda event: (rank.index(event.kind), event.begin_s))[:MOST_LISTED]
     lines = []
@@ -37,7 +37,7 @@ def lines_of(events: Sequence[Event], started_s: float) -> tuple[list[tuple[str,
 
 
 def drawn_timeline(events: Sequence[Event], started_s: float, end_s: float) -> Figure | None:
-    """A line for each kind, for each of the rules that acted most; minutes as in the learning curve."""
+    """One line per kind and per rule that acted most often, over the same minutes as the learning curve."""
     lanes = _lanes(events)
     if not lanes:
         return None
@@ -57,7 +57,7 @@ def drawn_timeline(events: Sequence[Event], started_s: float, end_s: float) -> F
 
 
 def _lanes(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """(kind, its name) of those that occurred."""
+    """(kind, name) of each line: the kinds and rules that occurred."""
     counts: dict[str, int] = defaultdict(int)
     for event in events:
         if event.kind == "rule":

@@ -1,9 +1,9 @@
-"""What limits a run, from what is measured in its folder, and the setting or command that changes it.
+"""Shows what limits a run, derived from the measurements in its folder, and the setting or command that changes it.
 
   jsac-ros why runs/NAME
   jsac-ros why runs/NAME --json
 
-Most important first. It may be asked while the run continues.
+The most important limit comes first. The command also works during the run.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ WIDTH = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, help="of a run that has ended or still runs")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("run_folder", type=Path, help="folder of a finished or running run")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     for place, advice in enumerate(found, 1):
         print(f"\n{place}. {_told(advice)}")
     if not found:
-        print(f"\nNone of the {len(RULES)} rules finds anything that limits this run.")
+        print(f"\nNone of the {len(RULES)} rules found a limit of this run.")
     return 0
 
 

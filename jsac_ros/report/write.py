@@ -1,4 +1,4 @@
-"""`write(run_folder)`: everything that is made from a run's tables, made again."""
+"""Writes everything that is derived from a run's tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(folder: Path, baseline: Path | None = None) -> list[Path]:
     """Writes summary.json, learning_curve.png and report.html into the run folder, and a card beside its policy; returns
     their paths.
 
-    Raises ConfigError where the baseline file is none.
+    Raises ConfigError if the baseline file is malformed.
     """
     totals = read_totals(folder)
     baselines = read_baselines(baseline or folder / BASELINE)
@@ -36,7 +36,7 @@ def write(folder: Path, baseline: Path | None = None) -> list[Path]:
 
 
 def write_curve(folder: Path, baseline: Path | None = None) -> Path:
-    """Only learning_curve.png."""
+    """Writes only learning_curve.png."""
     totals, baselines = read_totals(folder), read_baselines(baseline or folder / BASELINE)
     with replaced(folder / CURVE) as curve:
         _draw(learning_curve(totals, baselines, f"{title_of(folder)}: learning curve"), curve)

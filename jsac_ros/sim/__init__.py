@@ -1,1 +1,1 @@
-"""Simulators in the place of a robot's driver, its cameras and its sensors."""
+"""Simulators that replace a robot's driver, cameras and sensors."""

@@ -1,8 +1,8 @@
-"""The controllers of ros2_control in front of a simulated arm's servos: from commands to desired joint positions.
+"""The ros2_control controllers of a simulated arm: from commands to desired joint positions.
 
-Semantics of the joint trajectory controller (scaled, as UR's driver has it) and of the forward velocity controller, ROS 2
-Jazzy: a trajectory replaces the one before and begins where that one wants the joints to be; its time passes as fast as
-the robot's speed is scaled, not at all in a protective stop, after which it continues. A velocity is kept until another comes.
+Semantics of ROS 2 Jazzy's joint trajectory controller (UR's speed-scaled variant) and forward velocity controller. A new
+trajectory replaces the previous one and starts at its current desired positions. Trajectory time advances at the speed
+scaling of the robot; it stands still during a protective stop and continues afterwards. A velocity is kept until the next one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from jsac_ros.robots.robot import Robot
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory, check
 
-_MOMENT_S = 1e-4  # of the differences that give a desired velocity and acceleration
+_MOMENT_S = 1e-4  # step of the finite differences for desired velocity and acceleration
 
 
 class JointController:
@@ -24,18 +24,18 @@ class JointController:
 
     def __init__(self, robot: Robot, interface: Literal["trajectory", "velocity"], max_acceleration: float):
         self._robot, self._interface, self._max_acceleration = robot, interface, max_acceleration
-        self._time_s = 0.0  # of the trajectories, which speed scaling slows
+        self._time_s = 0.0  # trajectory time, slowed by speed scaling
         self.restart(robot.home)
 
     def restart(self, q: np.ndarray) -> None:
-        """The driver starts again where the robot is; no command is remembered."""
+        """Restarts the driver at the robot's current position; earlier commands are forgotten."""
         self.failed = False
         self._trajectory = Trajectory(np.zeros(1), np.array([q], np.float64))
         self._velocity, self._wanted = np.zeros(len(q)), np.zeros(len(q))
-        self._place = np.array(q, np.float64)  # of the velocity controller
+        self._place = np.array(q, np.float64)  # desired position of the velocity controller
 
     def command_trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float = 0.0) -> None:
-        """Raises CommandRefused where the real controller would not take it."""
+        """Raises CommandRefused if the real controller would reject the trajectory."""
         if self._interface != "trajectory":
             raise CommandRefused("the trajectory controller is not active")
         if sorted(names) != sorted(self._robot.names):
@@ -48,8 +48,8 @@ class JointController:
         self._trajectory = self._from_here(trajectory, order, self._time_s + starts_in_s)
 
     def command_velocity(self, velocity: Sequence[float]) -> None:
-        """Raises CommandRefused: a wrong length fails the controller until a restart; a value that is not finite is
-        dropped, and the command before it is kept."""
+        """Raises CommandRefused. A wrong length puts the controller into failure until a restart; a command with a
+        non-finite value is dropped and the previous one is kept."""
         if self._interface != "velocity":
             raise CommandRefused("the velocity controller is not active")
         if self.failed:
@@ -62,7 +62,7 @@ class JointController:
         self._wanted = np.array(velocity, np.float64)
 
     def desired(self, steps: int, dt: float, share: float) -> np.ndarray:
-        """The next `steps` desired positions, dt seconds apart, [steps, N]. share: of the commanded speed; 0: stopped."""
+        """The next `steps` desired positions, dt seconds apart, [steps, N]. share: speed scaling, 0..1; 0: stopped."""
         if self._interface == "velocity":
             return np.array([self._next_by_velocity(dt, share) for _ in range(steps)])
         times = self._time_s + share * dt * np.arange(1, steps + 1)
@@ -77,7 +77,7 @@ class JointController:
         return self._place
 
     def _from_here(self, trajectory: Trajectory, order: list[int], start_s: float) -> Trajectory:
-        """In the robot's order, with what is desired now before the points that are still to come."""
+        """The trajectory in the robot's joint order: the current desired state, then the points in the future."""
         times = np.asarray(trajectory.times, np.float64) + start_s
         ahead = times > self._time_s
         if not ahead.any():

@@ -1,29 +1,29 @@
-"""Faults that the simulators make on request, for trying what the rest of the system does about them."""
+"""Faults that the simulators inject on request, to test how the rest of the system reacts."""
 
 from __future__ import annotations
 
 import math
 
 FAULTS = {
-    "camera_freeze": "the same image again and again, with new stamps",
+    "camera_freeze": "the camera repeats one image, with new stamps",
     "camera_late": "images arrive 0.4 s after their stamp",
     "camera_missing": "no images",
     "joints_late": "joint states arrive 0.2 s after their stamp",
     "joints_missing": "no joint states",
-    "joint_lost": "the last joint is missing in every joint state",
-    "joint_jump": "the first joint reads 0.5 rad more",
+    "joint_lost": "every joint state lacks the last joint",
+    "joint_jump": "the first joint reads 0.5 rad too much",
     "nan_joints": "the first joint reads NaN",
-    "contact": "the force that safety judges is 100 N more along z",
-    "wrench_missing": "nothing of the force that safety judges",
+    "contact": "the wrench that safety checks reads 100 N more along z",
+    "wrench_missing": "no wrench for safety to check",
     "slider": "the speed slider is at 50 %",
-    "protective_stop": "the robot brakes and ignores commands; afterwards the old command continues",
-    "restart": "the driver is gone for a second and comes back with another order of joints",
+    "protective_stop": "the robot brakes and ignores commands; afterwards the previous command continues",
+    "restart": "the driver is away for a second and comes back with another joint order",
 }
 _DEFAULT_S = {"restart": 1.0}
 
 
 def parse_fault(text: str) -> tuple[str, float]:
-    """'camera_freeze 2.5' -> ("camera_freeze", 2.5 s); without a number it lasts until 'none'. Raises ValueError."""
+    """'camera_freeze 2.5' -> ("camera_freeze", 2.5 s); without a number the fault lasts until 'none'. Raises ValueError."""
     name, *rest = text.split() or ("none",)
     if name != "none" and name not in FAULTS:
         raise ValueError(f"fault {name!r}; expected none, {', '.join(FAULTS)}")
@@ -37,13 +37,13 @@ def parse_fault(text: str) -> tuple[str, float]:
 
 
 class Faults:
-    """Which faults are active; times are of the steady clock, s."""
+    """The active faults. Times are in seconds on the steady clock."""
 
     def __init__(self):
         self._until_s: dict[str, float] = {}
 
     def request(self, text: str, now_s: float) -> None:
-        """Adds a fault; 'none' ends them all. Raises ValueError with one line."""
+        """Starts a fault; 'none' ends all faults. Raises ValueError with one line."""
         name, duration_s = parse_fault(text)
         if name == "none":
             self._until_s.clear()

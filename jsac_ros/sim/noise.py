@@ -9,17 +9,17 @@ _STARTS = 65_536
 
 
 class Noise:
-    """Gaussian noise of a camera. Drawing it costs ten times as much as a image: one long strip is made and cut at
-    random places."""
+    """Gaussian noise. Drawing it for each image would cost ten times as much as the image: a long strip is drawn once, and
+    each image gets a section of it that starts at a random place."""
 
     def __init__(self, deviation: float, shape: tuple[int, int], seed: int):
-        """`deviation`: of 255."""
+        """deviation: standard deviation, on a scale of 0..255."""
         self._random = np.random.default_rng(seed)
         size = shape[0] * shape[1] * 3 + _STARTS
         self._strip = self._random.normal(0.0, deviation, size).round().astype(np.int16) if deviation else None
 
     def on(self, image: np.ndarray) -> np.ndarray:
-        """RGB uint8 [H, W, 3] -> the same with noise."""
+        """Adds noise to an image, RGB uint8 [H, W, 3]."""
         if self._strip is None:
             return image
         start = int(self._random.integers(_STARTS))

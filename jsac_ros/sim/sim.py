@@ -1,7 +1,7 @@
-"""What a simulator is: what `nodes/sim_robot.py` runs in real time and `sim/world.py` runs as fast as it can.
+"""The interface of a simulator. `nodes/sim_robot.py` runs one in real time, `sim/world.py` as fast as possible.
 
-A simulator is a plug-in (entry points of group `jsac_ros.sims`): its `Parameters` extend `config.SimParameters`, its
-constructor takes them, the rig and a seed.
+Simulators are plug-ins (entry points of group `jsac_ros.sims`): their `Parameters` extend `config.SimParameters`, and the
+constructor takes the parameters, the rig and a seed.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 
 class Sim(ABC):
-    """A robot with controllers, cameras and sensors. Not thread-safe, but for `render`, which one other thread may call.
+    """A robot with controllers, cameras and sensors. Not thread-safe, except that one other thread may call `render`.
 
-    Commands have the semantics of the drivers (ros2_control, UR): what they refuse raises CommandRefused with one line.
+    Commands have the semantics of the drivers (ros2_control, UR): a command that they reject raises CommandRefused.
     """
 
     Parameters: type[SimParameters] = SimParameters
-    is_light = False  # baselines are measured beside a run; True where that takes seconds of one core
+    is_light = False  # True if measuring the baselines takes only seconds of one core; then each run measures them
 
     def __init__(self, parameters: SimParameters, rig: Rig, seed: int):
         self.parameters, self.rig = parameters, rig
-        self.names: tuple[str, ...] = rig.robot.names  # of the joints in `q`; a gripper's behind the robot's
+        self.names: tuple[str, ...] = rig.robot.names  # of the joints in `q`: the robot's, then the gripper's
         self.protective_stop = False
-        self.speed_slider = 1.0  # share of full speed, on the pendant
+        self.speed_slider = 1.0  # of the pendant, as a share of full speed
 
-    faults: dict[str, str] = {}  # {name: what happens} of those that this simulation can make beside the drivers'
+    faults: dict[str, str] = {}  # {name: description}: faults of this simulator, in addition to those of sim/faults.py
 
     q: np.ndarray  # [N] rad (m where prismatic)
     qd: np.ndarray  # [N] per second
-    effort: np.ndarray  # [N] as the driver has it
+    effort: np.ndarray  # [N], in the driver's unit
 
     @property
     def program_running(self) -> bool:
-        """Of the robot's program, which stands in a protective stop."""
+        """Whether the robot's program runs; a protective stop pauses it."""
         return not self.protective_stop
 
     @property
@@ -55,83 +55,83 @@ class Sim(ABC):
 
     @abstractmethod
     def reset(self, q: np.ndarray | None = None) -> None:
-        """At once, at rest at `robot.home` or at q [N], with a new scene; only where there is no clock."""
+        """Places the robot at rest at q [N], or at `robot.home`, in a new scene. Not for a simulation in real time."""
 
     @abstractmethod
     def step(self, dt: float) -> None:
-        """Moves on by dt seconds."""
+        """Advances the simulation by dt seconds."""
 
     @abstractmethod
     def restart(self) -> None:
-        """The driver starts again: no command is remembered, the robot comes to rest."""
+        """Restarts the driver: earlier commands are forgotten, and the robot comes to rest."""
 
     @abstractmethod
     def new_target(self) -> str:
-        """A new scene while the robot stays where it is; says what it is now. The service `new_target`."""
+        """The service `new_target`: makes a new scene and leaves the robot where it is. Returns a description of the scene."""
 
     def command_trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float = 0.0) -> None:
         raise CommandRefused("this robot takes no trajectories")
 
     def command_velocity(self, velocity: Sequence[float]) -> None:
-        """rad/s [N], kept until another comes: there is no time-out."""
+        """rad/s [N], kept until the next command: there is no time-out."""
         raise CommandRefused("this robot takes no joint velocities")
 
     def command_twist(self, forward: float, turn: float) -> None:
-        """m/s and rad/s to the left, of a base."""
+        """Twist of a base, m/s and rad/s (to the left)."""
         raise CommandRefused("this robot takes no twist")
 
     def command_output(self, device: str, values: Sequence[float]) -> None:
-        """Of a gripper or another device."""
+        """Command of a gripper or another device."""
         raise CommandRefused(f"there is no device {device!r}")
 
     @abstractmethod
     def snapshot(self) -> Any:
-        """What the next images depend on, immutable."""
+        """An immutable copy of all state that `render` depends on."""
 
     @abstractmethod
     def render(self, camera: str, snapshot: Any) -> np.ndarray:
-        """RGB uint8 [H, W, 3] of the source's size."""
+        """RGB uint8 [H, W, 3], in the size of the camera's source."""
 
     def camera_matrix(self, camera: str) -> np.ndarray | None:
-        """K [3, 3] of what `render` draws, in pixels whose centres have whole numbers, as OpenCV and ROS count them; None
-        where it is not known."""
+        """Intrinsic matrix K [3, 3] of the images of `render`, with pixel centres at integer coordinates as in OpenCV and
+        ROS; None if it is not known."""
         return None
 
     @property
     def outputs(self) -> Arrays:
-        """{device: float64 [n]} as measured, in the units of `command_output`."""
+        """{device: measured float64 [n]}, in the units of `command_output`."""
         return {}
 
     @property
     def sensors(self) -> Arrays:
-        """{sensor: float64 [n]} before the scale of its configuration, of all that this simulation can measure."""
+        """{sensor: float64 [n]}, every quantity that this simulation can measure, before the scale of the configuration."""
         return {}
 
     @property
     def success(self) -> bool | None:
-        """Whether the goal is reached, seen from outside; None where only the images show it."""
+        """Whether the goal is reached, from ground truth; None if the simulation does not know."""
         return None
 
     @property
     def truth(self) -> Arrays:
-        """{name: float64 [n]}: poses and what else a scripted expert is told; a policy is not."""
+        """{name: float64 [n]}: ground truth such as poses, for scripted experts; no policy sees it."""
         return {}
 
     def fault(self, name: str, active: bool) -> None:
-        """Begins or ends one of `faults`."""
+        """Starts or ends one of `faults`."""
 
     def baselines(self) -> dict[str, Callable[[], Command]]:
-        """Name -> what a policy that sees all of the simulation commands now."""
+        """{name: function that returns the command of a policy with access to the whole state of the simulation}."""
         return {}
 
     def close(self) -> None:
-        """Lets go of what renders."""
+        """Releases the renderers."""
 
 
 def check_sensors(sim: Sim, sensors: Mapping[str, Sensor], expected: Collection[str] = ()) -> None:
-    """Raises ConfigError if the simulation measures one of `sensors` in another size, or does not measure one `expected`.
+    """Raises ConfigError if the simulation measures one of `sensors` in another size, or does not measure one of `expected`.
 
-    The others may have another source.
+    Sensors that are not `expected` may have another source.
     """
     measured, found = sim.sensors, []
     for name, sensor in sensors.items():

@@ -1,4 +1,4 @@
-"""A joint trajectory as its controller executes it."""
+"""A joint trajectory, interpolated as the joint trajectory controller does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 
 class CommandRefused(ValueError):
-    """The controller does not take this message; one line that says why."""
+    """The controller rejects the command; the message is one line with the reason."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Points in the order of time, on the arm's own clock; the first is where the arm was when it came in.
+    """Points in the order of time, on the controller's clock.
 
-    Between points: straight lines, cubics where velocities are given, quintics where accelerations are too.
+    Interpolation is linear; cubic with velocities, quintic with velocities and accelerations.
     """
 
     times: np.ndarray  # s [K]
@@ -24,11 +24,11 @@ class Trajectory:
     accelerations: np.ndarray | None = None  # rad/s^2 [K, N]
 
     def at(self, time: float) -> np.ndarray:
-        """Desired positions [N]; the first point's before the begin, the last point's after the end."""
+        """Desired positions [N]; before the first point those of the first, after the last point those of the last."""
         return self.along(np.array([time]))[0]
 
     def along(self, times: np.ndarray) -> np.ndarray:
-        """[M, N] at times [M]."""
+        """Desired positions [M, N] at times [M]."""
         if len(self.times) == 1:
             return np.broadcast_to(self.positions, (len(times), self.positions.shape[1])).copy()
         k = np.clip(np.searchsorted(self.times, times, side="right"), 1, len(self.times) - 1)
@@ -48,7 +48,7 @@ class Trajectory:
 
 
 def check(trajectory: Trajectory, joints: int, starts_in_s: float) -> None:
-    """Raises CommandRefused where a controller cannot execute the points, or the last one is over."""
+    """Raises CommandRefused if a controller cannot execute the points, or if the last one is over."""
     shape = (len(trajectory.times), joints)
     for what in (trajectory.positions, trajectory.velocities, trajectory.accelerations):
         if what is not None and np.shape(what) != shape:

@@ -1,6 +1,6 @@
-"""A simulated robot behind the safety gate, in one process and without a clock: for baselines, tests and fast training.
+"""A simulated robot behind the safety gate, in one process and faster than real time: for baselines, tests and training.
 
-The actor's session sees what it would see live: images and commands are late by as much as they are there.
+Images and commands are delayed as in a live system, so that the actor's session sees the same.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from jsac_ros.sim.sim import Sim, check_sensors
 from jsac_ros.sim.trajectory import Trajectory
 from jsac_ros.types import Arrays, Command, Sensed
 
-_STREAM_S = 0.008  # between two commands of interfaces that are told velocities, and between two looks at the wrench
+_STREAM_S = 0.008  # period of velocity commands, and of the check of the wrench
 
 
 class Delays(NamedTuple):
-    """As the processes have them, s."""
+    """The delays of a live system, s."""
 
-    image_s: float = 0.03  # from the exposure to the tick: half a camera's period, its delay, the way
+    image_s: float = 0.03  # from the exposure to the tick: half a camera period, the camera's delay and the transport
     command_s: float = 0.004  # from the tick to the robot
 
 
 class World:
-    """Stepped by control periods."""
+    """Advances by whole control periods."""
 
     def __init__(self, rig: Rig, seed: int, delays: Delays | None = None):
-        """Raises ConfigError where the rig cannot be simulated, or the gate cannot keep its limits."""
+        """Raises ConfigError if the rig cannot be simulated, or if the gate cannot keep its limits."""
         rig.check_devices()
         self.rig, self.delays = rig, delays or Delays()
         self.sim: Sim = plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, seed)
@@ -46,23 +46,23 @@ class World:
         self._arrive()
 
     def _arrive(self) -> None:
-        """Everything starts here, at rest."""
+        """Starts gate, measurements and images anew, with the robot at rest."""
         self._gate = gate_of(self.rig.config, self.rig.robot, at_once=True)
         self._gate.program_running(True)
         self._measure()
         self._gate.begin_episode()
         self._events: tuple[str, ...] = ()
-        # The exposures of the last ticks, oldest first: the next tick sees the oldest.
+        # Snapshots of the last ticks, oldest first: the next tick sees the oldest.
         ticks = int(self.delays.image_s / self.rig.config.control.period_s)
         self._snapshots = deque([self.sim.snapshot()] * (ticks + 1), maxlen=ticks + 1)
 
     def reset(self, q: np.ndarray | None = None) -> None:
-        """At once: at rest at `robot.home` or at q, rad [N], before a new scene."""
+        """Places the robot at rest at q, rad [N], or at `robot.home`, in a new scene."""
         self.sim.reset(q)
         self._arrive()
 
     def call(self, service: str) -> tuple[bool, str]:
-        """A std_srvs/Trigger service of the simulated robot -> success and message."""
+        """Calls a std_srvs/Trigger service of the simulated robot. Returns success and message."""
         if service != "new_target":
             return False, f"the simulation has no service {service!r}; it has new_target"
         return True, self.sim.new_target()
@@ -72,7 +72,7 @@ class World:
         return self._now_s
 
     def view(self) -> View:
-        """What the actor knows at this tick."""
+        """The view of the actor at this tick."""
         robot, sim, stamp_ns = self.rig.robot, self.sim, round(self._now_s * 1e9)
         n, measured = len(robot), self.sim.sensors
         sensed = Sensed(
@@ -89,14 +89,14 @@ class World:
         return View(self._now_s, stamp_ns, 0.0, sensed, dict.fromkeys(sources, stamp_ns), dict.fromkeys(sources, 0.0), "")
 
     def _measure(self) -> None:
-        """What the safety node hears."""
+        """Passes to the gate what the safety node would receive."""
         self._gate.joints(self.sim.q[: len(self.rig.robot)], self._now_s)
         self._gate.grippers.heard(self.sim.names, self.sim.q)
         if self._gate.judges_wrench:
             self._gate.wrench(self.sim.sensors["wrench"], "", self._now_s)
 
     def step(self, command: Command) -> Command:
-        """One control period under a command as the gate lets it; -> what left the gate."""
+        """Advances by one control period under a command, limited by the gate. Returns the command as the gate passed it."""
         config, sim = self.rig.config, self.sim
         end_s, contacts = self._now_s + config.control.period_s, self._gate.counts[CONTACT]
         self._run(self._now_s + self.delays.command_s)
@@ -136,7 +136,7 @@ class World:
                 self._send(self._gate.watch(self._now_s).motion)
 
     def _send_velocity(self) -> None:
-        """To an interface that takes them."""
+        """Sends the gate's velocity, if the robot's interface takes velocities."""
         velocity = self._gate.velocity(self._now_s)
         if self.rig.robot.is_base:
             self.sim.command_twist(*velocity)
@@ -148,7 +148,7 @@ class World:
 
 
 class _Frames(Mapping):
-    """{camera: uint8 [H, W, C]}, rendered when they are first asked for: during a reset nothing looks at them."""
+    """{camera: uint8 [H, W, C]}, rendered at first access, because no image is needed during a reset."""
 
     def __init__(self, makers: dict[str, FrameMaker], render: Callable[[str, Any], np.ndarray], snapshot: Any):
         self._makers, self._render, self._snapshot = makers, render, snapshot
@@ -167,6 +167,6 @@ class _Frames(Mapping):
 
 
 def _trajectory(motion: Motion, smooth: bool) -> Trajectory:
-    """As the safety node sends it; with accelerations where the motion is smooth in them."""
+    """The trajectory that the safety node would send; smooth: with accelerations."""
     times, positions, velocities, accelerations = (np.array(column) for column in zip(*motion.points()))
     return Trajectory(times, positions, velocities, accelerations if smooth else None)

@@ -1,4 +1,4 @@
-// The page: keeps what the socket says in `run`, draws what has changed, and asks for what a person presses.
+// The page: keeps the data from the web socket in `run`, draws changes, and sends the commands of the buttons.
 
 import { drawBox, drawCameras, drawLooks, takeImage, wantedImages } from "/static/cameras.js";
 import { lines, shown } from "/static/charts.js";
@@ -8,7 +8,7 @@ import { drawStrip, forgetTicks, takeTicks } from "/static/strip.js";
 import { Timeline, takeEvents } from "/static/timeline.js";
 
 const run = { episodes: [], events: [] };
-const seconds = [];  // what the control status said, one a second
+const seconds = [];  // control status, one entry per second
 const KEPT_SECONDS = 600;
 const token = takeToken();
 const player = new Player(run), timeline = new Timeline(run, (index) => player.open(index));
@@ -20,14 +20,14 @@ const VERBS = {
 };
 const MOODS = { acting: "good", resetting: "good", shadow: "good", waiting: "wait", holding: "wait", paused: "wait", stopped: "bad" };
 
-// From the address, where it is not left to be seen or copied, else as this tab kept it.
+// From the address, which is then cleared so that nobody sees or copies it; otherwise from this tab's storage.
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) history.replaceState(null, "", location.pathname);
   try {
     if (given) sessionStorage.setItem("token", given);
     return given || (sessionStorage.getItem("token") ?? "");
-  } catch {  // a browser that keeps nothing for pages: the token is lost with a reload
+  } catch {  // the browser has no storage for pages: a reload loses the token
     return given ?? "";
   }
 }
@@ -41,7 +41,7 @@ function connect() {
   socket.binaryType = "arraybuffer";
   socket.onopen = () => { run.episodes.splice(0); run.events.splice(0); forgetTicks(); askForImages(); };
   socket.onmessage = (message) => typeof message.data === "string" ? take(JSON.parse(message.data)) : takeBytes(message.data);
-  socket.onclose = () => { setState("no connection", "bad", "the page tries again every second"); setTimeout(connect, 1000); };
+  socket.onclose = () => { setState("no connection", "bad", "retrying every second"); setTimeout(connect, 1000); };
 }
 
 function askForImages() {
@@ -104,7 +104,7 @@ function setState(text, mood, reason = "") {
 function drawState() {
   const { control, safety, ages = {} } = run;
   if (safety?.emergency_stop) setState("stopped", "bad", safety.reason);
-  else if (!control || ages.control > 3) setState("no actor", "bad", "its process is gone or starting");
+  else if (!control || ages.control > 3) setState("no actor", "bad", "its process is not running or still starting");
   else setState(control.state, MOODS[control.state] ?? "wait", control.reason || (safety?.state === "holding" ? safety.reason : ""));
 }
 
@@ -141,8 +141,8 @@ function drawFigures() {
     "Episodes": run.episodes.length,
     "Transitions stored": shown(replay.stored ?? null),
     "Updates": shown(training.updates ?? null),
-    "Updates a second": shown(training.updates_per_s ?? null),
-    "Updates a step": steps ? shown((training.updates ?? 0) / steps) : "–",
+    "Updates per second": shown(training.updates_per_s ?? null),
+    "Updates per step": steps ? shown((training.updates ?? 0) / steps) : "–",
     "Policy age": control.policy_age_s === undefined ? "–" : `${shown(control.policy_age_s)} s`,
     "Learner": training.problem || (training.state ?? "–"),
     "Replay": replay.problem || replay.waiting_for || "ready",
@@ -184,7 +184,7 @@ function drawProcesses() {
 
 function drawAdvice() {
   byId("advice-words").hidden = run.advice.length > 0;
-  byId("advice-words").textContent = "Nothing that is measured limits it.";
+  byId("advice-words").textContent = "No measurement indicates a limit.";
   byId("advice").replaceChildren(...run.advice.map(({ finding, cure }) => {
     return make("li", {}, make("b", { textContent: finding }), ` ${cure.replaceAll("`", "")}`);
   }));
@@ -195,7 +195,7 @@ function row(...cells) {
   return make("tr", {}, make("th", { scope: "row", textContent: name }), ...rest.map((cell) => make("td", { textContent: cell })));
 }
 
-// -- what a person presses -------------------------------------------------------------------------------------------
+// -- buttons ---------------------------------------------------------------------------------------------------------
 
 async function checkAccess() {
   const answer = await fetch("/token", { headers: { "x-jsac-token": token } });

@@ -1,10 +1,10 @@
-// Live images, and what is laid over them: where the critic looks, the safety box and the tool.
+// Live images with overlays: the critic's saliency, the safety box and the tool.
 
 import { element } from "/static/charts.js";
 import { byId, make, write } from "/static/dom.js";
 
-const HEAT = ":heat";  // of the name of an image
-const HEAT_LASTS_MS = 4000;  // then the image has moved on
+const HEAT = ":heat";  // suffix of an image name
+const HEAT_LASTS_MS = 4000;  // an older overlay no longer fits the live image
 const cleared = {};  // camera -> timer
 
 export const looksWanted = () => byId("looks").checked;
@@ -34,7 +34,7 @@ export function takeImage(name, bytes, sources = {}) {
   if (name !== camera) placeHeat(image, camera, sources[camera]);
 }
 
-// Over the part of the image that the policy sees.
+// Places the overlay over the crop that the policy sees.
 function placeHeat(heat, camera, source) {
   heat.hidden = !source || !looksWanted();
   if (!source) return;

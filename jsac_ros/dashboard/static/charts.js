@@ -1,4 +1,4 @@
-// Small line and bar charts as SVG: text stays text, colours follow the theme.
+// Small line and bar charts as SVG, with selectable text and the colours of the theme.
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 44, right: 10, top: 8, bottom: 18 };

@@ -1,8 +1,8 @@
-// The page of `jsac-ros crop`: draws the crop over the image, and asks for what the policy will see with it.
+// The page of `jsac-ros crop`: draws the crop over the image, and requests the frame that results from it.
 
 const byId = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-history.replaceState(null, "", location.pathname);  // not left to be seen or copied
+history.replaceState(null, "", location.pathname);  // so that nobody sees or copies the token
 const SIDES = ["top", "left", "height", "width"];
 const image = new Image();
 let about = null, crop = [], from = null, asked = 0;
@@ -28,7 +28,7 @@ const isWhole = () => whole().every((value, i) => value === crop[i]);
 const isOfFrame = ([, , height, width]) => Math.abs(width / height - about.frame[1] / about.frame[0]) < 0.02;
 const clamp = (value, low, high) => Math.min(Math.max(Math.round(value), low), high);
 
-// Inside the image; the shape of the frame is kept by the smaller of two sides.
+// Keeps the crop inside the image; to keep the aspect ratio, the smaller of the two sides decides.
 function set([top, left, height, width]) {
   const [rows, columns] = about.source;
   top = clamp(top, 0, rows - 1);
@@ -63,7 +63,7 @@ function draw() {
 
 const words = () => isWhole() ? "" : crop.join(",");
 
-// The newest crop's alone: answers may come in another order.
+// Shows only the answer for the newest crop, as answers may arrive out of order.
 async function show() {
   const number = ++asked, answer = await fetch(`/frame.png?crop=${words()}`);
   if (number !== asked) return;
@@ -112,7 +112,7 @@ for (const [i, side] of SIDES.entries()) {
 }
 byId("whole").addEventListener("click", () => set(whole()));
 
-// -- what is asked for ----------------------------------------------------------------------------------------------
+// -- requests -------------------------------------------------------------------------------------------------------
 
 async function ask(what) {
   const answer = await fetch(what, { method: "POST", headers: { "x-jsac-token": token } }).catch(() => null);

@@ -1,4 +1,4 @@
-// Elements of the page, short.
+// Short functions for elements of the page.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -8,7 +8,7 @@ export function make(name, properties = {}, ...children) {
   return made;
 }
 
-// So that an unchanged text is not read out again.
+// Changes a text only if it differs, so that screen readers do not repeat it.
 export function write(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }

@@ -1,9 +1,9 @@
-// An episode of before, played from the store: its frames as the policy saw them, and the reward of every step.
+// Plays a past episode from the store: its frames as the policy saw them, and the reward of every step.
 
 import { lines, shown } from "/static/charts.js";
 import { byId, make } from "/static/dom.js";
 
-const WAITS_MS = 120;  // for the next episode of a drag, before anything is loaded
+const WAITS_MS = 120;  // without a new selection during a drag, before an episode is loaded
 
 export const outcome = (episode) => `${episode.success ? "success" : episode.reason}, return ${shown(episode.episode_return)}, ` +
   `${shown(episode.steps)} steps, policy ${shown(episode.policy_version)}${episode.evaluation ? ", evaluation" : ""}`;
@@ -32,7 +32,7 @@ export class Player {
     if (this.index !== index) return;
     byId("player-images").replaceChildren();
     byId("playing").hidden = !answer.ok;
-    byId("player-title").textContent = answer.ok ? title : `${title} The store does not hold it (any more).`;
+    byId("player-title").textContent = answer.ok ? title : `${title} The store does not have it (any more).`;
     if (!answer.ok) return;
     const showing = { ...(await answer.json()), place, sheets: {}, step: 0, playing: false };
     await Promise.all(Object.keys(showing.images).map((name) => loadSheet(showing, name)));

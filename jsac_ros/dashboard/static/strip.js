@@ -1,10 +1,10 @@
-// The latency strip: a column a control period, newest at the right; a period without a command is red from top to bottom.
+// The latency strip: one column per control period, newest on the right; a period without a command is red over its full height.
 
 import { element, shown } from "/static/charts.js";
 import { byId, write } from "/static/dom.js";
 
 const KEPT = 1500, COLUMN = 3, HEIGHT = 90, ROOM = 44;
-const columns = [];  // [ms published, ms sent] after the period began; null: no command
+const columns = [];  // [ms published, ms sent] after the start of the period; null: no command
 
 export function takeTicks(ticks) {
   columns.push(...ticks);

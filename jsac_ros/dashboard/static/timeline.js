@@ -1,4 +1,4 @@
-// The whole run on one line: a bar an episode, a lane a kind of event. A slider: drag, or the arrow keys.
+// The whole run on a timeline: one bar per episode, one lane per kind of event. It is a slider: drag it or use the arrow keys.
 
 import { element, extent, padded, shown, ticks } from "/static/charts.js";
 import { byId, make } from "/static/dom.js";
@@ -48,7 +48,7 @@ export class Timeline {
     if (index !== this.chosen) this.choose(index);
   }
 
-  // The episode that runs at a time, or else the nearest one.
+  // The episode at a time, or the nearest one.
   at(unix_s) {
     let best = 0, least = Infinity;
     this.run.episodes.forEach(({ unix_s: end, duration = 0 }, i) => {
@@ -95,7 +95,7 @@ export class Timeline {
     this.describe();
   }
 
-  // One path a colour: a day has thousands of episodes.
+  // One path per colour, as a day has thousands of episodes.
   drawBars(svg, episodes) {
     const [low, high] = padded(extent([...episodes.map((episode) => episode.episode_return), 0], [0, 1]));
     const y = (value) => TOP + BARS - (value - low) / (high - low || 1) * BARS, zero = y(0);
@@ -131,7 +131,7 @@ export class Timeline {
     byId("now").hidden = here < 0;
   }
 
-  // Newest first; each leads to the episode of its time.
+  // Newest first; a click selects the episode of that time.
   list() {
     byId("events").replaceChildren(...this.run.events.slice(-LISTED).reverse().map((event) => {
       const when = new Date(1000 * event.begin_s), long = (event.end_s ?? Date.now() / 1000) - event.begin_s;
@@ -144,7 +144,7 @@ export class Timeline {
   }
 }
 
-// An event that has ended comes again, with its end.
+// An event is received again, with its end, when it has ended.
 export function takeEvents(events, told) {
   for (const event of told) {
     const same = event.end_s === null ? -1 : events.findLastIndex(({ begin_s, kind, text }) =>

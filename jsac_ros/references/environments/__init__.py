@@ -1,4 +1,4 @@
-"""Environments as pure functions of JAX: they compile into a training loop and run many at once under `vmap`."""
+"""Environments as pure JAX functions: they compile into a training loop, and `vmap` runs many at once."""
 
 from jsac_ros.references.environments.cartpole import cartpole
 from jsac_ros.references.environments.environment import Environment, Outcome

@@ -41,7 +41,7 @@ def observe(state: CartPole) -> jax.Array:
 
 
 def step(state: CartPole, action: jax.Array) -> Outcome:
-    """action: [1], 1 pushes right and 0 left. The reward is 1 for every step, the falling one included."""
+    """action: [1], 1 pushes right and 0 left. The reward is 1 for every step, including the one in which the pole falls."""
     total_mass = CART_MASS + POLE_MASS
     moment = POLE_MASS * HALF_LENGTH
     force = jnp.where(action[0] == 1, FORCE, -FORCE)

@@ -1,4 +1,4 @@
-"""What an environment is: its spaces and three pure functions."""
+"""The interface of an environment: its spaces and three pure functions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import jax
 from jsac_ros.spaces import ActionSpace, Spaces, VectorSpace
 from jsac_ros.training.spaces import ACTION, STATE
 
-State = Any  # a NamedTuple of float32 scalars, each environment's own
+State = Any  # a NamedTuple of float32 scalars, defined by each environment
 
 
 class Outcome(NamedTuple):
-    """What one step leads to."""
+    """The result of one step."""
 
     state: State
     reward: jax.Array  # float32 []
-    terminated: jax.Array  # bool []: nothing follows; a time-out is not a terminal state
-    success: jax.Array  # bool []: ended as it should; only where the task has such an end
+    terminated: jax.Array  # bool []: a terminal state; a time-out is none
+    success: jax.Array  # bool []: the episode ended in success; always False if the task has no goal
 
 
 class Environment(NamedTuple):
-    """A task without images. All functions are pure and take one environment; `jax.vmap` makes many."""
+    """A task without images. All functions are pure and act on one environment; `jax.vmap` runs many."""
 
-    spaces: Spaces  # one vector and one part of an action, named as the same environment of Gymnasium has them
+    spaces: Spaces  # one vector and one action part, with the names that a Gymnasium environment gets
     time_limit: int  # steps
     reset: Callable[[jax.Array], State]  # random key -> state
     observe: Callable[[State], jax.Array]  # state -> float32 [V]
@@ -33,5 +33,5 @@ class Environment(NamedTuple):
 
 
 def state_spaces(observation: int, action: int = 1, choices: int = 0) -> Spaces:
-    """Of an environment that is observed as one vector of `observation` values."""
+    """Spaces of an environment whose observation is one vector of `observation` values."""
     return Spaces.of(vectors=[VectorSpace(STATE, observation)], actions=[ActionSpace(ACTION, action, choices=choices)])

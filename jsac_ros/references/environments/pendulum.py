@@ -34,7 +34,7 @@ def observe(state: Pendulum) -> jax.Array:
 
 
 def step(state: Pendulum, action: jax.Array) -> Outcome:
-    """action: [1] in [-1, 1], of MAX_TORQUE. The reward is minus the squared distance from standing upright at rest."""
+    """action: [1] in [-1, 1], times MAX_TORQUE. The reward is minus a quadratic cost of angle, rate and torque."""
     torque = MAX_TORQUE * jnp.clip(action[0], -1.0, 1.0)
     wrapped = jnp.mod(state.angle + math.pi, 2 * math.pi) - math.pi
     cost = jnp.square(wrapped) + 0.1 * jnp.square(state.rate) + 0.001 * jnp.square(torque)

@@ -1,7 +1,7 @@
-"""Two phases of a rocket's return, each an environment: flip-over with boostback, and the landing burn.
+"""Two phases of a rocket's return, one environment each: flip-over with boostback, and the landing burn.
 
-Rewards are differences of a potential (Ng, Harada and Russell, 1999), so that shaping does not change what is best,
-plus what the end is worth, less penalties for the constraints: dynamic pressure, propellant, touchdown speed and tilt.
+The reward is the difference of a potential (Ng, Harada and Russell, 1999: shaping that leaves the optimal policy
+unchanged), plus a terminal reward, minus penalties for dynamic pressure, propellant, touchdown speed and tilt.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jsac_ros.references.environments.rocket import Rocket
 SUCCESS_REWARD = 10.0
 FAILURE_REWARD = -10.0
 PRESSURE_PENALTY = 1.0  # per step and unit of q / limit - 1
-PROPELLANT_PENALTY = 2.0  # for burning all of it, in equal parts as it burns
+PROPELLANT_PENALTY = 2.0  # in total, for burning all of it
 TIME_PENALTY = 0.02  # per step
-MAX_RATE = 1.5  # rad/s: tumbling, the structure fails
+MAX_RATE = 1.5  # rad/s; beyond it the rocket tumbles and the episode fails
 
 # Landing burn
 LANDING_THRUST = 845_000.0  # N, one engine
@@ -31,8 +31,8 @@ LANDING_MAX_PRESSURE = 12_000.0  # Pa
 MAX_TOUCHDOWN_SPEED = 2.0  # m/s
 MAX_TOUCHDOWN_TILT = math.radians(5.0)
 PAD_HALF_WIDTH = 10.0  # m
-CORRIDOR = 600.0  # m to either side: farther away, the flight is ended
-APPROACH_DECELERATION = 5.0  # m/s^2, of the braking that the potential asks for
+CORRIDOR = 600.0  # m to either side; beyond it the episode fails
+APPROACH_DECELERATION = 5.0  # m/s^2, of the reference approach in the potential
 
 # Flip-over and boostback
 FLIP_THRUST = 2_535_000.0  # N, three engines
@@ -40,7 +40,7 @@ FLIP_PERIOD_S = 0.5
 FLIP_STEPS = 120
 FLIP_PROPELLANT = 25_000.0  # kg
 FLIP_MAX_PRESSURE = 3_000.0  # Pa
-BOOSTBACK_SPEED = -60.0  # m/s: the horizontal speed back towards the pad that is asked for
+BOOSTBACK_SPEED = -60.0  # m/s, target horizontal speed, back towards the pad
 MAX_SPEED_ERROR = 10.0  # m/s
 MAX_ATTITUDE_ERROR = math.radians(10.0)
 MAX_END_RATE = math.radians(5.0)  # per s
@@ -52,7 +52,7 @@ def _uniform(key: jax.Array, lower: tuple[float, ...], upper: tuple[float, ...])
 
 
 def _constraint_penalty(before: Rocket, after: Rocket, max_pressure: float, propellant: float) -> jax.Array:
-    """>= 0: for too much dynamic pressure, for what was burned and for the time."""
+    """>= 0: for excess dynamic pressure, burned propellant and time."""
     excess = jnp.maximum(rocket.dynamic_pressure(after) / max_pressure - 1.0, 0.0)
     burned = (before.propellant - after.propellant) / propellant
     return PRESSURE_PENALTY * excess + PROPELLANT_PENALTY * burned + TIME_PENALTY
@@ -89,14 +89,14 @@ def landing_observe(state: Rocket) -> jax.Array:
 
 
 def approach_speed(z: jax.Array) -> jax.Array:
-    """m/s downwards at height z that an even braking would have left: 1 m/s at touchdown."""
+    """Downward speed in m/s at height z under constant braking that ends with 1 m/s at touchdown."""
     return jnp.sqrt(1.0 + 2.0 * APPROACH_DECELERATION * jnp.maximum(z, 0.0))
 
 
 def landing_potential(state: Rocket) -> jax.Array:
-    """<= 0: how far from a good approach. Sideways, the speed that is asked for leads to the pad in time."""
+    """<= 0: minus the distance from a good approach. The reference horizontal speed reaches the pad in time."""
     sideways = -state.x / jnp.maximum(0.03 * state.z, 4.0)
-    lean = jnp.clip(0.02 * (sideways - state.vx), -0.25, 0.25)  # the attitude that would bring it about
+    lean = jnp.clip(0.02 * (sideways - state.vx), -0.25, 0.25)  # the attitude that corrects the horizontal speed
     return -(
         jnp.abs(state.vz + approach_speed(state.z)) / 10.0
         + jnp.abs(state.vx - sideways) / 10.0
@@ -131,7 +131,7 @@ def landing_step(state: Rocket, action: jax.Array) -> Outcome:
 
 
 def flip_over_reset(key: jax.Array) -> Rocket:
-    """After separation: climbing away from the pad, nose along the flight."""
+    """After separation: the rocket climbs away from the pad with its nose along the flight path."""
     degree = math.radians(1.0)
     return _uniform(
         key,
@@ -158,7 +158,7 @@ def flip_over_observe(state: Rocket) -> jax.Array:
 
 
 def flip_over_potential(state: Rocket) -> jax.Array:
-    """<= 0: speed to be lost, and the attitude that loses it: across to the left while there is much, then upright."""
+    """<= 0: minus the speed error, and minus the distance from the attitude that reduces it (to the left, then upright)."""
     error = jnp.abs(state.vx - BOOSTBACK_SPEED)
     wanted = -0.5 * math.pi * jnp.clip((state.vx - BOOSTBACK_SPEED) / 40.0, -1.0, 1.0)
     return -(error / 50.0 + jnp.abs(state.attitude - wanted) + jnp.abs(state.rate) * jnp.where(error < 40.0, 4.0, 0.5))

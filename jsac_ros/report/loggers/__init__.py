@@ -1,7 +1,7 @@
-"""Where numbers, settings and pictures of a run go beside its tables: TensorBoard, Weights & Biases, MLflow.
+"""Loggers of scalars, settings and images: TensorBoard, Weights & Biases, MLflow.
 
-`report.loggers` says which. All are the same few calls; what goes over a network has a thread of its own
-(`background.py`), so that nothing waits for it. Packages that are not the base's are imported when they are used.
+`report.loggers` selects them. All have the same few methods. Loggers that use a network run in a separate thread
+(`background.py`), so that nothing waits for them. Optional packages are imported when they are used.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from jsac_ros.config import ConfigError, ReportConfig, SystemConfig
 
 Value = bool | int | float | str
 
-REMOTE = {"wandb": "wandb", "mlflow": "mlflow"}  # module -> what is installed for it
+REMOTE = {"wandb": "wandb", "mlflow": "mlflow"}  # module -> package to install
 
 
 class Logger(Protocol):
-    """One place where values go. `problem`: why the newest are not there, in one line; "": they are."""
+    """One logger. `problem`: why the newest values are not logged, in one line; "" if they are."""
 
     problem: str
 
     def hparams(self, values: Mapping[str, Value]) -> None:
-        """What the run was configured with, by dotted names; once, before anything else."""
+        """Logs the configuration of the run, by dotted names. Called once, first."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Finite numbers by names such as `episode/return`, at a step of the environment."""
+        """Logs finite numbers by names such as `episode/return`, at an environment step."""
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
-        """RGB, uint8 [H, W, 3]."""
+        """Logs an RGB image, uint8 [H, W, 3]."""
 
     def close(self) -> None:
-        """Within seconds, whatever waits."""
+        """Returns within seconds, even if calls are still waiting."""
 
 
 def problems(config: ReportConfig) -> list[str]:
-    """A line for each logger whose package is not installed."""
+    """One line per logger whose package is not installed."""
     missing = [name for name in dict.fromkeys(config.loggers) if name in REMOTE and not _is_installed(name)]
-    return [f"report.loggers holds {n!r}, which is not installed; expected `pip install {REMOTE[n]}`" for n in missing]
+    return [f"report.loggers contains {n!r}, which is not installed; expected `pip install {REMOTE[n]}`" for n in missing]
 
 
 def check(config: ReportConfig) -> None:
@@ -53,13 +53,13 @@ def check(config: ReportConfig) -> None:
 
 
 def _is_installed(module: str) -> bool:
-    """A folder of that name in the working folder, where such a package keeps its files, is none."""
+    """Whether a module is installed. A folder of its name in the working folder, such as `wandb/`, does not count."""
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.origin is not None
 
 
 def loggers_of(config: SystemConfig, folder: Path) -> list[Logger]:
-    """Those of the configuration, for the run in `folder`, told what it was configured with. Raises ConfigError."""
+    """The configured loggers of the run in `folder`, after `hparams`. Raises ConfigError if one is not installed."""
     from jsac_ros.parameters import to_parameters
     from jsac_ros.report.loggers.background import Background
     from jsac_ros.report.loggers.tensorboard import TensorBoard
@@ -74,7 +74,7 @@ def loggers_of(config: SystemConfig, folder: Path) -> list[Logger]:
     return made
 
 
-_IMPORTING = threading.Lock()  # of large packages, each by its own thread: one after the other
+_IMPORTING = threading.Lock()  # large packages are imported one after the other, though each by its own thread
 
 
 def _remote(name: str, folder: Path, project: str) -> Logger:

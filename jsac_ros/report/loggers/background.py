@@ -1,4 +1,4 @@
-"""A logger in a thread of its own: whoever logs waits for no network, and no error of it reaches them."""
+"""A logger in a background thread: callers never wait for the network and never see its errors."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from jsac_ros import documents
 from jsac_ros.report.loggers import Logger, Value
 
-MOST_WAITING = 500  # calls: some twenty minutes of a run
+MOST_WAITING = 500  # calls, about twenty minutes of a run
 RETRY_S = 60.0  # after an error
-LAST_S = 8.0  # at the end, for what waits
+LAST_S = 8.0  # at the end, for waiting calls
 
 
 class Background:
-    """Opens the logger with the first call. A call that fails is dropped and the next one made `retry_s` later; while too
-    many wait, new ones are dropped. `problem` is what went wrong first, until a call succeeds."""
+    """Opens the logger with the first call. A failed call is dropped and the next one made `retry_s` later; if too many are
+    waiting, new calls are dropped. `problem` is the first error since the last successful call."""
 
     def __init__(self, name: str, make: Callable[[], Logger], retry_s: float = RETRY_S, most_waiting: int = MOST_WAITING):
-        """make: opens the logger; may take long and raise anything."""
+        """make: opens the logger; may take long and may raise any exception."""
         self.problem = ""
         self._name, self._make, self._retry_s = name, make, retry_s
         self._settings: dict[str, Value] = {}
@@ -41,10 +41,10 @@ class Background:
         self._put("image", step, name, image)
 
     def close(self) -> None:
-        """What is not away after LAST_S is left."""
+        """Waits up to LAST_S for the remaining calls."""
         self._ending.set()
         with contextlib.suppress(Empty):
-            while self._calls.full():  # what waits longest makes room for the end
+            while self._calls.full():  # drop the oldest calls to make room for the end marker
                 self._calls.get_nowait()
         self._calls.put_nowait(None)
         self._thread.join(LAST_S)
@@ -53,7 +53,7 @@ class Background:
         try:
             self._calls.put_nowait(call)
         except Full:
-            self.problem = self.problem or f"{self._name}: {self._calls.maxsize} calls wait; new ones are dropped"
+            self.problem = self.problem or f"{self._name}: {self._calls.maxsize} calls are waiting; new ones are dropped"
 
     def _work(self) -> None:
         logger: Logger | None = None

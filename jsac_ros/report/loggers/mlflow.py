@@ -1,4 +1,4 @@
-"""MLflow. Where it writes is its own environment variable's, MLFLOW_TRACKING_URI, or its default."""
+"""MLflow. It writes to MLFLOW_TRACKING_URI, or to its default."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mlflow.entities import Metric, Param
 
 from jsac_ros.report.loggers import Value
 
-RUN = "mlflow_run_id"  # in the run folder: a reporter that is started again continues the same one
-MOST_PARAMS, MOST_METRICS, MOST_CHARACTERS = 100, 1000, 500  # of one call, of a value
+RUN = "mlflow_run_id"  # file in the run folder: a restarted reporter continues the same MLflow run
+MOST_PARAMS, MOST_METRICS, MOST_CHARACTERS = 100, 1000, 500  # MLflow's limits per call and per value
 
 
 class Mlflow:
-    """Raises what the package raises."""
+    """Raises any exception of the mlflow package."""
 
     problem = ""
 

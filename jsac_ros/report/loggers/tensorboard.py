@@ -1,4 +1,4 @@
-"""TensorBoard's event files, in the run folder."""
+"""TensorBoard event files in the run folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import numpy as np
 from jsac_ros.replay.episodes import to_jpeg
 from jsac_ros.report.loggers import Value
 
-COMPARED = {"episode/return": 0.0, "episode/success": 0.0, "evaluation/return": 0.0}  # columns beside the settings
+COMPARED = {"episode/return": 0.0, "episode/success": 0.0, "evaluation/return": 0.0}  # metrics of the HParams tab
 
 
 class TensorBoard:
-    """A file that could not be written to is left, since what follows a cut record in it is lost; the next one is new.
+    """After a failed write a new file is started, because readers ignore everything after a truncated record.
 
-    Every file begins with the settings, so that no lost file takes them away.
+    Every file starts with the settings, so that they survive the loss of a file.
     """
 
     def __init__(self, folder: Path):
         self.problem = ""
         self._folder, self._file, self._files = folder, None, 0
-        self._begin: tuple[Any, ...] = ()  # summaries that a file begins with
+        self._begin: tuple[Any, ...] = ()  # summaries at the start of every file
 
     def hparams(self, values: Mapping[str, Value]) -> None:
         self._begin = _tensorboard().hparams(dict(values), COMPARED)[:2]
@@ -76,7 +76,7 @@ class _Tensorboard(NamedTuple):
 
 @cache
 def _tensorboard() -> _Tensorboard:
-    """tensorboardX, which imports torch where there is one: three seconds and 190 MB for nothing that is used here."""
+    """tensorboardX, imported without torch, which would cost three seconds and 190 MB and is not used."""
     hidden = "torch" not in sys.modules
     if hidden:
         sys.modules["torch"] = None

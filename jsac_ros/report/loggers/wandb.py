@@ -1,7 +1,7 @@
-"""Weights & Biases. Where it is told no key the run is recorded in the run folder, for `wandb sync`.
+"""Weights & Biases. Without an API key the run is recorded in the run folder, for `wandb sync`.
 
-Account, server and mode are its own environment variables' (WANDB_API_KEY, WANDB_BASE_URL, WANDB_MODE, ...). Its axis is
-`env_steps`, its calls come back at once: a process of its own sends.
+Account, server and mode come from its environment variables (WANDB_API_KEY, WANDB_BASE_URL, WANDB_MODE, ...). Metrics are
+over `env_steps`. Calls return at once, as wandb sends from a separate process.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import wandb
 from jsac_ros.report.loggers import Value
 
 STEP = "env_steps"
-ID = "wandb_id"  # in the run folder: a reporter that is started again continues the same run
+ID = "wandb_id"  # file in the run folder: a restarted reporter continues the same run
 
 
 class Wandb:
-    """Raises what the package raises."""
+    """Raises any exception of the wandb package."""
 
     problem = ""
 
     def __init__(self, folder: Path, project: str):
-        mode = None if os.environ.get("WANDB_MODE") or wandb.login(prompt=False) else "offline"  # without a key it would ask
+        mode = None if os.environ.get("WANDB_MODE") or wandb.login(prompt=False) else "offline"  # without a key it would prompt
         self._run = wandb.init(
             project=project, name=folder.name, id=_id(folder / ID), resume="allow", dir=str(folder), mode=mode,
             settings=wandb.Settings(console="off", silent=True),

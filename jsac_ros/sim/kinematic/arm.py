@@ -1,6 +1,6 @@
-"""An arm and its ros2_control controllers, as the safety node meets them: pure, stepped by its caller.
+"""A kinematic arm with its ros2_control controllers, as the safety node sees them. Pure: the caller steps it.
 
-Semantics of the joint trajectory controller, the forward velocity controller and the UR driver (ROS 2 Jazzy sources).
+Semantics of the joint trajectory controller, the forward velocity controller and the UR driver, from their Jazzy sources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jsac_ros.robots.robot import Robot
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory, check
 
-_RAMP_UP = 0.01  # of the speed share, a cycle, after the robot was stopped
+_RAMP_UP = 0.01  # increase of the speed share per cycle after a stop
 
 
 class SimArm:
@@ -28,16 +28,16 @@ class SimArm:
         self.qd = np.zeros(len(arm))
         self.acceleration = np.zeros(len(arm))
         self.protective_stop = False
-        self.speed_slider = 1.0  # share of full speed, on the pendant
+        self.speed_slider = 1.0  # of the pendant, as a share of full speed
         self._speed_share, self._ramps_up = 1.0, False
         self._start = self.q
         self._max_acceleration = max_acceleration_rad_s2
-        self._time = 0.0  # of the controller, slowed as the robot is
-        self._sampled = 0.0  # the controller's time of the angles that it has asked for last
+        self._time = 0.0  # controller time, slowed by speed scaling
+        self._sampled = 0.0  # controller time of the last sampled desired positions
         self.restart()
 
     def restart(self) -> None:
-        """The driver starts again: no command is remembered; the arm brakes to rest and stays."""
+        """Restarts the driver: earlier commands are forgotten, and the arm brakes and stays at rest."""
         self.controller_failed = False
         self._trajectory: Trajectory | None = None
         self._next: tuple[Trajectory, list[int], float] | None = None
@@ -45,31 +45,31 @@ class SimArm:
         self._braking = True
 
     def reset(self, q: np.ndarray | None = None) -> None:
-        """At once, at rest where it began or at q."""
+        """Places the arm at rest at q, or at its initial position."""
         self.q = np.array(self._start if q is None else q, np.float64)
         self.qd, self.acceleration = np.zeros(len(self.arm)), np.zeros(len(self.arm))
         self.restart()
 
     @property
     def effort(self) -> np.ndarray:
-        """[N]: the UR driver's effort is motor current, A: some for holding, some for accelerating."""
+        """[N], motor current in A, as the UR driver reports it: a holding part and an accelerating part."""
         return 0.4 * np.cos(self.q) + 0.2 * self.acceleration
 
     @property
     def pose(self) -> tuple[float, float, float]:
-        """Of its foot."""
+        """Position (m, m) and heading (rad) of the base."""
         return 0.0, 0.0, 0.0
 
     @property
     def speed_scaling(self) -> float:
-        """Percent, as the driver's speed_scaling_state_broadcaster says it: the robot's 0..1 times 100."""
+        """Percent, as the driver's speed_scaling_state_broadcaster publishes it: the robot's 0..1 times 100."""
         return FULL_SPEED_PERCENT * self._speed_share
 
     def command_trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float = 0.0) -> None:
-        """Replaces what is being executed, from the next step on. Points in the order of `names`; their times count
-        from the begin of that step, or from `starts_in_s` after it.
+        """Replaces the trajectory being executed, from the next step on. Points are in the order of `names`; their
+        times count from `starts_in_s` after the start of that step.
 
-        Raises CommandRefused where the real controller would not take it.
+        Raises CommandRefused if the real controller would reject the trajectory.
         """
         if self.interface != "trajectory":
             raise CommandRefused("the trajectory controller is not active")
@@ -82,8 +82,8 @@ class SimArm:
         self._next = trajectory, [names.index(name) for name in self.arm.names], starts_in_s
 
     def _from_here(self, trajectory: Trajectory, order: list[int], starts_in_s: float) -> Trajectory:
-        """In our order. Before a first point that is still to come is the arm's present state, whatever it was told before; a
-        first point that is due counts itself."""
+        """The trajectory in the arm's joint order. If its first point is in the future, the arm's present state (not the
+        previous command) is prepended; otherwise the trajectory starts with its first point."""
 
         def points(here: np.ndarray, there: np.ndarray | None) -> np.ndarray | None:
             if there is None:
@@ -102,10 +102,10 @@ class SimArm:
         )
 
     def command_velocity(self, velocity: Sequence[float]) -> None:
-        """rad/s [N] in the controller's order, kept until another comes: there is no time-out.
+        """rad/s [N] in the controller's order, kept until the next command: there is no time-out.
 
-        Raises CommandRefused: a wrong length fails the controller until a restart; a value that is not finite is
-        dropped and the command before it continues.
+        Raises CommandRefused. A wrong length puts the controller into failure until a restart; a command with a
+        non-finite value is dropped and the previous one continues.
         """
         if self.interface != "velocity":
             raise CommandRefused("the velocity controller is not active")
@@ -120,7 +120,7 @@ class SimArm:
         self._braking = False
 
     def step(self, dt: float) -> None:
-        """Moves the arm on by `dt` seconds; then its controller takes what has come since the step before."""
+        """Advances the arm by `dt` seconds; then its controller takes the newest command since the previous step."""
         self._scale()
         self._move(dt)
         self._time += self._speed_share * dt
@@ -128,7 +128,7 @@ class SimArm:
             self._trajectory, self._next, self._braking = self._from_here(*self._next), None, False
 
     def _move(self, dt: float) -> None:
-        """Within the acceleration and speed that the arm is able to do."""
+        """Moves the joints within the arm's maximum speed and acceleration."""
         stopping = self._braking or self.protective_stop or self.controller_failed
         wanted = np.zeros_like(self.qd) if stopping else self._wanted(dt)
         fastest, change = self.arm.max_velocity, self._max_acceleration * dt
@@ -140,7 +140,7 @@ class SimArm:
         self.qd = qd
 
     def _scale(self) -> None:
-        """0 while the robot is stopped; afterwards the driver goes up by a hundredth a cycle to what the slider says."""
+        """Sets the speed share: 0 while the robot is stopped, then up by a hundredth per cycle to the slider."""
         if self.protective_stop:
             self._speed_share = 0.0
         else:
@@ -148,18 +148,18 @@ class SimArm:
         self._ramps_up = self._speed_share < self.speed_slider
 
     def _wanted(self, dt: float) -> np.ndarray:
-        """rad/s [N] that the robot is to reach over the next `dt`: what the controller asks for, slowed."""
+        """Target velocity over the next `dt`, rad/s [N]: the controller's command times the speed share."""
         share = self._speed_share
         if self._trajectory is None:
             return share * self._velocity
-        # The speed that is due at the end of the step: with the mean over the step the arm would lag and then catch
-        # up, at more than the acceleration that was asked for.
-        # Of its own, slowed clock: a whole period ahead of it the arm would be asked for steps wherever our periods differ.
+        # The velocity at the end of the step, not its mean: with the mean the arm would lag and then catch up with more
+        # than the commanded acceleration. `end` is on the slowed clock: one whole period ahead would make the velocity
+        # step wherever the periods differ.
         end, moment = self._time + share * dt, dt / 64
         progress = (end - self._sampled) / dt
         speed = progress * (self._trajectory.at(end) - self._trajectory.at(end - moment)) / moment
         error = self._trajectory.at(self._sampled) - self.q
         self._sampled = end
-        # Half of the error a step (all of it would swing), and never faster than it can brake again.
+        # Corrects half of the error per step (all of it would oscillate), never faster than the arm can brake again.
         pull = np.minimum(np.abs(error) / (2 * dt), np.sqrt(2 * self._max_acceleration * np.abs(error)))
         return speed + np.sign(error) * pull

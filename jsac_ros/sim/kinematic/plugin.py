@@ -1,4 +1,4 @@
-"""The light simulator: joints that follow their controllers without mass or contact, in the scene of the task."""
+"""The light simulator: joints follow their controllers without mass or contact, in the scene of the task."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Kinematic(Sim):
     is_light = True
 
     class Parameters(SimParameters):
-        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # what the controller itself would execute
+        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # that the simulated joints can reach
 
     def __init__(self, parameters: Kinematic.Parameters, rig: Rig, seed: int):
-        """Raises ConfigError where the task has no scene or the robot cannot be simulated in it."""
+        """Raises ConfigError if the task has no scene, or if the robot cannot be simulated in it."""
         super().__init__(parameters, rig, seed)
         self.scene = rig.task.scene(seed)
         if self.scene is None:
@@ -69,7 +69,7 @@ class Kinematic(Sim):
         measured = self.scene.sensors(self.body)
         if isinstance(self.body, SimBase):
             return measured | {"bumper": np.array([float(self.body.contact)]), "battery": np.array([self.body.battery])}
-        return measured | {"wrench": _WRENCH_NOISE * self._random.normal(size=6)}  # nothing is ever touched
+        return measured | {"wrench": _WRENCH_NOISE * self._random.normal(size=6)}  # no contact is simulated
 
     def reset(self, q: np.ndarray | None = None) -> None:
         self.body.reset(q)

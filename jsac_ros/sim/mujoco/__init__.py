@@ -3,6 +3,6 @@
 import ctypes.util
 import os
 
-# Before MuJoCo is imported: without a display, and with one thread of a software renderer, which would take every core.
+# Set before MuJoCo is imported: render without a display, and with one thread, as a software renderer would take every core.
 os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
 os.environ.setdefault("LP_NUM_THREADS", "1")

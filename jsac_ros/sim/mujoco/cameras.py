@@ -1,6 +1,6 @@
-"""Images of a scene from its cameras, rendered at a multiple of their size and averaged.
+"""Renders the cameras of a scene, at a multiple of the image size and then averaged (supersampling).
 
-One thread renders, another may step: this has an MjData of its own, into which a snapshot is copied.
+One thread may render while another steps the simulation: rendering has a separate MjData, into which a snapshot is copied.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Snapshot(NamedTuple):
     qpos: np.ndarray
     mocap_pos: np.ndarray
     mocap_quat: np.ndarray
-    exposure: float  # what brightness is multiplied with
+    exposure: float  # factor of the brightness
 
 
 class Cameras:
     def __init__(self, model: mujoco.MjModel, rig: Rig, supersampling: int, noise: float, seed: int):
-        """Raises ConfigError where the scene has no camera of a configured name."""
+        """Raises ConfigError if the scene lacks a configured camera."""
         self._model, self._data = model, mujoco.MjData(model)
         self._sizes = {name: source_size(camera) for name, camera in rig.config.cameras.items()}
         scene = [model.camera(c).name for c in range(model.ncam)]
@@ -37,10 +37,10 @@ class Cameras:
                 raise ConfigError(f"cameras.{name}: the scene of task {rig.config.task.type!r} has {', '.join(scene)}")
         self._supersampling = supersampling
         self._noise = {name: Noise(noise, size, seed + place) for place, (name, size) in enumerate(sorted(self._sizes.items()))}
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}  # by size, made by the thread that renders
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}  # by image size; created in the rendering thread
 
     def render(self, camera: str, snapshot: Snapshot) -> np.ndarray:
-        """RGB uint8 [H, W, 3]. Raises ConfigError where there is nothing to render with."""
+        """RGB uint8 [H, W, 3]. Raises ConfigError if OpenGL is not available."""
         data, (height, width) = self._data, self._sizes[camera]
         data.qpos[:], data.mocap_pos[:], data.mocap_quat[:] = snapshot.qpos, snapshot.mocap_pos, snapshot.mocap_quat
         mujoco.mj_kinematics(self._model, data)
@@ -55,7 +55,7 @@ class Cameras:
         return self._noise[camera].on(image)
 
     def matrix(self, camera: str) -> np.ndarray | None:
-        """K [3, 3] as `Sim.camera_matrix` has it; None of an MJCF camera with a sensor of its own or without perspective."""
+        """K [3, 3] as in `Sim.camera_matrix`; None for an MJCF camera with a sensor size or without perspective."""
         seen, (height, width) = self._model.camera(camera), self._sizes[camera]
         if (
             self._model.cam_sensorsize[seen.id].any()
@@ -69,7 +69,7 @@ class Cameras:
         if (height, width) not in self._renderers:
             try:
                 renderer = mujoco.Renderer(self._model, height, width)
-            except Exception as error:  # a missing library shows as anything
+            except Exception as error:  # a missing library raises various types
                 raise ConfigError(_NO_DRIVER.format(" ".join(str(error).split())[:120])) from None
             for flag in ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE"):  # shadows alone take ten times as long
                 renderer.scene.flags[getattr(mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
@@ -77,7 +77,7 @@ class Cameras:
         return self._renderers[height, width]
 
     def close(self) -> None:
-        """By the thread that rendered, before the process ends."""
+        """Call from the rendering thread, before the process exits."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()

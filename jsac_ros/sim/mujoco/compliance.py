@@ -1,5 +1,6 @@
-"""A Cartesian impedance at the fingertips, in the place of stiff joint servos: what a compliance controller or UR's force mode
-does with the same trajectory. It follows the reference as a spring and a damper, and never pulls harder than at its reach.
+"""A Cartesian impedance controller at the fingertips instead of stiff joint servos, like a compliance controller or UR's
+force mode that follows the same trajectory. A spring and a damper pull the tip to the reference; `reach_m` and `reach_rad`
+limit the spring's force and torque.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class ComplianceParameters(Section):
     damping_ns_m: Positive = 160.0
     turn_stiffness_nm_rad: Positive = 200.0
     turn_damping_nms_rad: Positive = 10.0
-    reach_m: Positive = 0.008  # of the reference before the tip: 16 N at most
+    reach_m: Positive = 0.008  # largest deflection that the spring pulls with: 16 N at most
     reach_rad: Positive = 0.05
 
 
@@ -30,14 +31,14 @@ class Compliance:
         data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, data)
         flange = data.site_xmat[places.flange].reshape(3, 3)
-        self._tip = (data.site_xpos[places.tip] - data.site_xpos[places.flange]) @ flange  # m, in the tool's frame
+        self._tip = (data.site_xpos[places.tip] - data.site_xpos[places.flange]) @ flange  # m, in the tool frame
         self._move, self._turn = np.zeros((3, model.nv)), np.zeros((3, model.nv))
         # From here on the actuators take torques.
         model.actuator_gainprm[places.ctrl, 0], model.actuator_biasprm[places.ctrl, :3] = 1.0, 0.0
         model.actuator_ctrllimited[places.ctrl] = 0
 
     def torque(self, data: mujoco.MjData, desired: np.ndarray) -> np.ndarray:
-        """Nm [N] towards where the joint positions `desired`, rad [N], have the tip."""
+        """Joint torques, Nm [N], that pull the tip to its pose at the joint positions `desired`, rad [N]."""
         p, places = self._p, self._places
         flange, rotation = self._robot.forward(desired, "base_link")
         tip, axes = data.site_xpos[places.tip], data.site_xmat[places.tip].reshape(3, 3)

@@ -1,4 +1,4 @@
-"""From a scene's MJCF to a compiled model, and where in it the robot's parts are."""
+"""Compiles a scene's MJCF to a MuJoCo model, and finds the robot's parts in it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from jsac_ros.tasks.mujoco_scene import MujocoScene
 FOLDER = Path(__file__).parent
 ROBOT = FOLDER / "ur5e_2f85.xml"
 _TABLE = FOLDER / "table.xml"
-_TOLERANCE_M = 1e-4  # between the model's tool and the robot's own kinematics
+_TOLERANCE_M = 1e-4  # between the tool pose of the model and that of the robot's kinematics
 
 
 class Places(NamedTuple):
-    """Indices into the arrays of model and data."""
+    """Indices into the arrays of MjModel and MjData."""
 
-    q: np.ndarray  # int [N], of the arm's joints
-    v: np.ndarray  # int [N]
-    ctrl: np.ndarray  # int [N], of their actuators
+    q: np.ndarray  # int [N], of the arm's joints in qpos
+    v: np.ndarray  # int [N], of the arm's joints in qvel
+    ctrl: np.ndarray  # int [N], of the arm's actuators
     gripper_ctrl: int
-    gripper_q: int  # of one of its driven joints
+    gripper_q: int  # of one driven joint of the gripper in qpos
     flange: int  # sites
     tip: int
     pads: tuple[int, ...]  # geoms
 
 
 def compile_scene(scene: MujocoScene, robot: Path, image: tuple[int, int], where: str) -> mujoco.MjModel:
-    """image: height and width of the largest that is rendered. Raises ConfigError with one line."""
+    """image: height and width of the largest rendered image. Raises ConfigError with one line."""
     try:
         include = {"robot.xml": robot.expanduser().read_bytes(), "table.xml": _TABLE.read_bytes()}
         spec = mujoco.MjSpec.from_string(scene.xml, include=include)
@@ -46,14 +46,14 @@ def compile_scene(scene: MujocoScene, robot: Path, image: tuple[int, int], where
 
 
 def _draw_quickly(spec: Any, image: tuple[int, int]) -> None:
-    """Round shapes of few corners, for a renderer without a GPU: a quarter of the time, and the same at 64x64."""
+    """Draws round shapes with few polygons: a software renderer takes a quarter of the time, and 64x64 images look the same."""
     spec.visual.global_.offheight, spec.visual.global_.offwidth = image
     quality = spec.visual.quality
     quality.numslices, quality.numstacks, quality.numquads, quality.offsamples = 12, 8, 1, 0
 
 
 def find(model: mujoco.MjModel, rig: Rig) -> Places:
-    """Raises ConfigError where a part is missing, or the model is of another robot than the configuration's."""
+    """Raises ConfigError if a part is missing, or if the model is not the configured robot."""
     robot = rig.robot
     names = [name.removeprefix(robot.prefix) for name in robot.names]
     try:
@@ -71,13 +71,13 @@ def find(model: mujoco.MjModel, rig: Rig) -> Places:
         )
     except KeyError as error:
         reason = " ".join(str(error.args[0]).split())
-        raise ConfigError(f"robot.type is {robot.model!r}, which sim.robot_model is not: {reason}") from None
+        raise ConfigError(f"robot.type is {robot.model!r}; sim.robot_model is another robot: {reason}") from None
     _check_kinematics(model, rig, places)
     return places
 
 
 def _driven_joint(model: mujoco.MjModel, actuator: int) -> int:
-    """Place in qpos of the first joint that an actuator moves, directly or by a tendon."""
+    """Index in qpos of the first joint that an actuator moves, directly or through a tendon."""
     moved = model.actuator_trnid[actuator, 0]
     if model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_TENDON:
         moved = model.wrap_objid[model.tendon_adr[moved]]
@@ -85,7 +85,7 @@ def _driven_joint(model: mujoco.MjModel, actuator: int) -> int:
 
 
 def _check_kinematics(model: mujoco.MjModel, rig: Rig, places: Places) -> None:
-    """Raises ConfigError where the model's tool is elsewhere than the robot's own kinematics say."""
+    """Raises ConfigError if the tool pose of the model differs from that of the robot's kinematics."""
     robot, data = rig.robot, mujoco.MjData(model)
     for q in (robot.home, robot.home + 0.5):
         data.qpos[places.q] = q
@@ -95,5 +95,5 @@ def _check_kinematics(model: mujoco.MjModel, rig: Rig, places: Places) -> None:
         turned = np.abs(data.site_xmat[places.flange].reshape(3, 3) - rotation).max()
         if max(off, turned) > _TOLERANCE_M:
             raise ConfigError(
-                f"robot.type is {robot.model!r}; the tool of sim.robot_model is {1000 * off:.1f} mm from that one's"
+                f"robot.type is {robot.model!r}; the tool of sim.robot_model is {1000 * off:.1f} mm away from that robot's tool"
             )

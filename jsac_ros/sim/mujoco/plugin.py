@@ -1,4 +1,4 @@
-"""`sim.type: mujoco`: the arm's controllers and servos, its gripper, its force sensor and what lies on the table."""
+"""`sim.type: mujoco`: an arm with controllers, servos, gripper and force sensor, and the objects on its table."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 from jsac_ros.tasks.mujoco_scene import MujocoScene, place
 from jsac_ros.types import Arrays
 
-_NM_PER_AMPERE = 12.0  # about, of a joint's motor behind its gear: the UR driver's effort is motor current
-_SLIPPERY = 0.03  # share of the fingertips' friction that a slipping grasp keeps
+_NM_PER_AMPERE = 12.0  # approximate torque constant of a joint after the gear: the UR driver's effort is motor current
+_SLIPPERY = 0.03  # factor of the fingertips' friction during the fault "slip"
 _BUMP_M_S = 0.5
 _SETTLE_STEPS = 400
 _FAR_M = np.array((-0.6, 0.9, 0.05))  # out of reach, base_link
 
 
 class Unstable(RuntimeError):
-    """The simulation diverged; MuJoCo would reset it in silence and continue."""
+    """The simulation diverged. MuJoCo itself would reset it silently and continue."""
 
 
 class MujocoSim(Sim):
     class Parameters(SimParameters, ComplianceParameters):
         type: str = "mujoco"
-        robot_model: str = str(modelling.ROBOT)  # MJCF that the scene includes as robot.xml
+        robot_model: str = str(modelling.ROBOT)  # MJCF file that the scene includes as robot.xml
         compliance: Literal["none", "cartesian"] = "none"  # stiff servos, or a Cartesian impedance that follows the trajectory
         max_acceleration_rad_s2: Positive = 40.0  # of the velocity controller
-        supersampling: Annotated[int, Field(ge=1, le=4)] = 2  # pixels each way that are averaged to one
-        exposure: tuple[Positive, Positive] = (1.0, 1.0)  # brightness is multiplied with one between, drawn a scene
-        wrench_noise_n: NonNegative = 0.2  # standard deviation of the force; of the torque a fiftieth, Nm
+        supersampling: Annotated[int, Field(ge=1, le=4)] = 2  # rendered pixels per image pixel along each axis
+        exposure: tuple[Positive, Positive] = (1.0, 1.0)  # range of the brightness factor, drawn for each scene
+        wrench_noise_n: NonNegative = 0.2  # standard deviation of the force; that of the torque in Nm is a fiftieth
 
     faults = {
         "slip": "the fingertips have hardly any friction",
-        "bump": "something knocks what lies on the table",
-        "out_of_reach": "what lies on the table is put where the arm does not reach",
+        "bump": "the object on the table is knocked sideways",
+        "out_of_reach": "the object on the table is moved out of the arm's reach",
     }
 
     def __init__(self, parameters: MujocoSim.Parameters, rig: Rig, seed: int):
-        """Raises ConfigError where scene, robot, gripper and cameras do not fit together."""
+        """Raises ConfigError if scene, robot, gripper and cameras do not fit together."""
         super().__init__(parameters, rig, seed)
         self._random = np.random.default_rng(seed)
         self._scene = rig.task.mujoco_scene() or MujocoScene()
@@ -61,7 +61,7 @@ class MujocoSim(Sim):
         self._places = modelling.find(self._model, rig)
         self._data = mujoco.MjData(self._model)
         if len(rig.grippers) > 1 or (rig.grippers and "gripper" not in rig.grippers):
-            raise ConfigError(f"grippers has {', '.join(rig.grippers)}; the simulated arm has one, 'gripper'")
+            raise ConfigError(f"grippers has {', '.join(rig.grippers)}; expected one, 'gripper', as the simulated arm has it")
         self._gripper = rig.grippers.get("gripper")
         self.names = (*rig.robot.names, *([self._gripper.config.joint] if self._gripper else []))
         self._controller = JointController(rig.robot, rig.config.robot.interface, parameters.max_acceleration_rad_s2)
@@ -78,7 +78,7 @@ class MujocoSim(Sim):
         self.reset()
 
     def _settled(self) -> np.ndarray:
-        """qpos with the fingers, whose linkage is a closed chain, where they begin."""
+        """qpos after the fingers, whose linkage is a closed chain, have settled at their initial opening."""
         model, data, places = self._model, self._data, self._places
         data.qpos[places.q] = self.rig.robot.home
         data.ctrl[places.gripper_ctrl] = self._range[1] - self._first_opening * self._per_metre
@@ -87,10 +87,10 @@ class MujocoSim(Sim):
             mujoco.mj_step(model, data)
         return data.qpos.copy()
 
-    # -- where there is no clock ---------------------------------------------------------------------------------
+    # -- reset and scene -----------------------------------------------------------------------------------------
 
     def reset(self, q: np.ndarray | None = None) -> None:
-        """q: rad [N], in the place of `robot.home`."""
+        """q: joint positions, rad [N]; default `robot.home`."""
         model, data, places = self._model, self._data, self._places
         q = self.rig.robot.home if q is None else q
         mujoco.mj_resetData(model, data)
@@ -146,14 +146,14 @@ class MujocoSim(Sim):
         self._read()
 
     def _fingers(self, dt: float) -> float:
-        """What the gripper's actuator is told: its opening moves to what is wanted at its own speed."""
+        """Control value of the gripper's actuator: its opening moves to the commanded one at the gripper's speed."""
         if self._gripper is not None:
             most = self._gripper.config.max_speed_m_s * dt
             self._opening += min(max(self._opening_wanted - self._opening, -most), most)
         return self._range[1] - self._opening * self._per_metre
 
     def _read(self) -> None:
-        """What the drivers publish; new arrays, for others keep the old ones."""
+        """Reads the values that the drivers publish, into new arrays, as callers may keep the old ones."""
         data, places = self._data, self._places
         q, qd = data.qpos[places.q], data.qvel[places.v]
         effort = (data.actuator_force[places.ctrl] + data.qfrc_gravcomp[places.v]) / _NM_PER_AMPERE
@@ -161,7 +161,7 @@ class MujocoSim(Sim):
             q = np.append(q, self._gripper.joint(self._measured_opening()))
             qd, effort = np.append(qd, 0.0), np.append(effort, 0.0)
         self.q, self.qd, self.effort = q, qd, effort
-        # MuJoCo's is what holds the gripper; a sensor's is what pulls at it, its weight included.
+        # MuJoCo measures the force that holds the gripper; a wrist sensor measures the opposite one, its weight included.
         wrench = -np.concatenate((data.sensor("force").data, data.sensor("torque").data))
         noise = self.parameters.wrench_noise_n * np.array((1.0, 1.0, 1.0, 0.02, 0.02, 0.02))
         self._wrench = wrench + noise * self._random.normal(size=6)
@@ -169,7 +169,7 @@ class MujocoSim(Sim):
     def _measured_opening(self) -> float:
         return float(self._range[1] - self._data.qpos[self._places.gripper_q]) / self._per_metre
 
-    # -- what is seen and measured -------------------------------------------------------------------------------
+    # -- images and sensors --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         data = self._data
@@ -187,14 +187,14 @@ class MujocoSim(Sim):
 
     @property
     def sensors(self) -> Arrays:
-        """`wrench` (N and Nm [6] in the tool's frame), `success` [1], and all of the truth, as detectors would have it."""
+        """`wrench` (N and Nm [6] in the tool frame), `success` [1], and the ground truth, as from perfect detectors."""
         truth = self.truth
         success = self._scene.succeeded(truth)
         return truth | {"wrench": self._wrench} | ({} if success is None else {"success": np.array([float(success)])})
 
     @property
     def truth(self) -> Arrays:
-        """`tip` [3] m, `tip_velocity` [3] m/s, `tip_rotation` [9] in base_link, `opening` [1] m, and the scene's own."""
+        """`tip` [3] m, `tip_velocity` [3] m/s, `tip_rotation` [9] in base_link, `opening` [1] m, and the scene's values."""
         data, places, velocity = self._data, self._places, np.empty(6)
         mujoco.mj_objectVelocity(self._model, data, mujoco.mjtObj.mjOBJ_SITE, places.tip, velocity, 0)
         arm = {
