@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import domains
 import psutil
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -39,8 +40,7 @@ TOPICS = {
     "control_status": ControlStatus, "training_status": TrainingStatus, "replay_status": ReplayStatus,
     "safety_status": SafetyStatus, "policy_command": Action, "applied_action": AppliedAction,
 }  # fmt: skip
-# Domains whose ports stay below those that the kernel gives out, away from the usual ones.
-DOMAIN = 215 + os.getpid() % 18
+DOMAIN = domains.take()
 
 
 def tiny_config(folder: Path, base: Path = DEMO, values: dict[str, object] = TINY, **overrides) -> Path:

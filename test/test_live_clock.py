@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import domains
 import numpy as np
 import pytest
 
@@ -27,7 +28,7 @@ from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.rig import Rig
 
-DOMAIN = 90 + os.getpid() % 10
+DOMAIN = domains.take()
 OK = DiagnosticStatus.OK
 
 

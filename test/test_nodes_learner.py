@@ -9,6 +9,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import domains
 import numpy as np
 import pytest
 
@@ -26,7 +27,7 @@ from jsac_ros.replay.segment import remove
 from jsac_ros.rig import Rig, write_spaces
 from jsac_ros.types import batch_layout
 
-DOMAIN = 80 + os.getpid() % 10
+DOMAIN = domains.take()
 LIMIT = 3
 CONFIG = {
     "run.name": "not_finite", "cameras.wrist.height": 31, "cameras.wrist.width": 31, "task.type": "shadow",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import domains
 import pytest
 import rclpy
 from report_cases import write_run
@@ -16,7 +17,7 @@ from jsac_ros.config import RobotParameters, SystemConfig
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.parameters import dump
 
-DOMAIN = 61 + os.getpid() % 15
+DOMAIN = domains.take()
 
 
 class Feed:

@@ -73,7 +73,7 @@ def test_the_example_is_built_beside_us_and_runs(tmp_path):
         overrides
     )
     system = subprocess.Popen(
-        ["sh", "-c", command + " --duration 20"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
+        ["sh", "-c", command + " --duration 8"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
