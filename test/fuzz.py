@@ -1,5 +1,5 @@
 """Random input everywhere: messages and requests to a running system, images, configurations, stores, policies,
-recordings. `test_live_fuzz.py` and `test_fuzz_parts.py` do it for some seconds;
+recordings. `test_systems_fuzz.py` and `test_fuzz_parts.py` do it for some seconds;
 
     python test/fuzz.py --hours 1 [--only arm,images] [--seed N]
 
@@ -341,11 +341,11 @@ def peak_mb() -> float:
 
 
 def main() -> int:
-    import test_live_fuzz
+    import test_systems_fuzz
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
-    parser.add_argument("--only", default=",".join([*test_live_fuzz.SYSTEMS, *PARTS]), help="default: %(default)s")
+    parser.add_argument("--only", default=",".join([*test_systems_fuzz.SYSTEMS, *PARTS]), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     arguments = parser.parse_args()
     names, end = arguments.only.split(","), time.monotonic() + 3600 * arguments.hours
@@ -357,7 +357,7 @@ def main() -> int:
                 if name in PARTS:
                     tried = fuzz_part(name, turn_s, seed)
                 else:
-                    tried = test_live_fuzz.fuzz_system(Path(folder), test_live_fuzz.SYSTEMS[name], turn_s, seed)
+                    tried = test_systems_fuzz.fuzz_system(Path(folder), test_systems_fuzz.SYSTEMS[name], turn_s, seed)
             print(f"{name}: {tried} tries with seed {seed}", flush=True)
     return 0
 

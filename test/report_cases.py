@@ -6,12 +6,25 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jsac_ros.config import SystemConfig
 from jsac_ros.parameters import dump
+from jsac_ros.report import figures, page, write
 from jsac_ros.report.tables import PERCENTILES, Table
 
 RATE_HZ, STEPS, RESET_S = 25.0, 100, 2.4
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages and curves without their drawings, which take nearly all of their time."""
+    for name in ("timing", "health", "interventions", "losses", "processes"):
+        monkeypatch.setattr(figures, name, lambda *_: None)
+    for name in ("learning_curve", "drawn_timeline"):
+        monkeypatch.setattr(page, name, lambda *_: None)
+    monkeypatch.setattr(write, "learning_curve", lambda *_: None)
+    monkeypatch.setattr(write, "_draw", lambda _, path: path.touch())
 
 
 def write_run(folder: Path, minutes: float = 10.0, histograms: bool = True, seed: int = 0) -> Path:

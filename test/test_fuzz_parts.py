@@ -6,7 +6,7 @@ import time
 import fuzz
 import pytest
 
-SECONDS = float(os.environ.get("JSAC_FUZZ_S", "6"))
+SECONDS = float(os.environ.get("JSAC_FUZZ_S", "4"))
 
 
 @pytest.mark.timeout(120)

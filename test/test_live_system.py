@@ -1,5 +1,6 @@
 """The whole system with its real processes: a short run, and one in which each process is killed."""
 
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -13,14 +14,19 @@ from live_system import System, leftovers, tiny_config
 from jsac_ros.replay.store import FrameStore
 
 pytestmark = pytest.mark.timeout(300)
-SECONDS = 20
+SECONDS = 14
 RATE_HZ = 25
 DEPLOY = (sys.executable, "-m", "jsac_ros", "deploy")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = pytest.mark.skipif(
+    CHROMIUM is None or importlib.util.find_spec("playwright") is None,
+    reason="no Chromium or no Playwright is installed here (requirements/browser.txt)",
+)
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """A run of twenty seconds that has ended by itself."""
+    """A short run that has ended by itself."""
     system = System(tiny_config(tmp_path_factory.mktemp("short"), run__report=True), "--duration", str(SECONDS))
     try:
         status = system.join(SECONDS + 220)
@@ -75,7 +81,7 @@ def test_the_run_folder_tells_of_it(short):
 def test_its_policy_is_deployed_without_anything_that_learns(short, tmp_path):
     """For as long as asked, every episode deterministic, nothing stored; killed, the actor continues with it."""
     config = tiny_config(tmp_path)
-    system = System(config, "--duration", "16", command=(*DEPLOY, str(short.folder)))
+    system = System(config, "--duration", "12", command=(*DEPLOY, str(short.folder)))
     try:
         system.wait_until("it acts", lambda: system.latest["control_status"].state == "acting")
         assert system.latest["control_status"].policy_version == 1
@@ -137,6 +143,53 @@ def _learns(system):
 
 def _more(system, topic, field, than):
     return getattr(system.latest[topic], field) > than
+
+
+@BROWSER
+def test_the_page_in_a_browser(system):
+    """What a person sees and does: state, live image, an episode of before, the stop and its release."""
+    from playwright.sync_api import sync_playwright
+
+    address = (system.folder / "dashboard_url").read_text().strip()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page, problems, failed = browser.new_page(), [], []
+        page.set_default_timeout(90_000)  # ms, beside other work
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        page.on("requestfailed", lambda request: failed.append(f"{request.url}: {request.failure}"))
+
+        def see(what, script):
+            try:
+                system.wait_until(what, lambda: page.evaluate(script), 60)
+            except AssertionError as error:
+                raise AssertionError(f"{what}, at {page.url}: {problems} {failed} {page.content()[:2000]}") from error
+
+        page.goto(address)
+        see("that no token is left in the address bar", "!location.href.includes('token')")
+        see("its state", "['acting', 'resetting'].includes(document.getElementById('state').textContent)")
+        see("a live image", "document.getElementById('camera-wrist')?.naturalWidth === 31")
+        see("its ticks", "document.querySelector('#strip path') !== null")
+        see("the safety box", "document.querySelectorAll('#drawing-wrist path').length === 2")
+        see("an episode", "document.getElementById('chosen').getAttribute('aria-disabled') === 'false'")
+        page.focus("#chosen")
+        page.keyboard.press("Home")
+        see("its frames", "document.querySelector('#player-images canvas')?.width === 31")
+        see("its steps", "Number(document.getElementById('step').max) === 25")
+        page.check("#looks")
+        see("where the critic looks", "document.getElementById('camera-wrist:heat')?.naturalWidth === 31")
+        page.uncheck("#looks")
+        page.click("#stop")
+        system.wait_until("stopped", lambda: system.latest["safety_status"].emergency_stop)
+        see("that it is stopped", "document.getElementById('state').textContent === 'stopped'")
+        see("that the stop is on the timeline", "document.getElementById('events').textContent.includes('emergency stop')")
+        page.click("[data-verb=release]")
+        system.wait_until("released", lambda: not system.latest["safety_status"].emergency_stop)
+        page.goto(address.partition("#")[0].replace("127.0.0.1", "localhost"))  # another origin: without the token
+        see("that it is read-only", "document.getElementById('access').textContent.startsWith('Read-only')")
+        see("that nothing can be pressed", "document.getElementById('stop').disabled")
+        assert not problems, problems
+        browser.close()
 
 
 def test_a_second_system_of_the_same_name_is_refused(system, tmp_path):

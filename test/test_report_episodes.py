@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from replay_cases import make_transition
-from report_cases import write_run
+from report_cases import undrawn, write_run  # noqa: F401
 
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report import episode_table
@@ -70,6 +70,7 @@ def test_every_episode_has_its_reason_and_by_how_much_its_commands_were_changed(
     assert all("workspace" in line[5] for line in lines)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_tells_why_one_failed(run):
     write(run)
     text = (run / "report.html").read_text()

@@ -86,7 +86,7 @@ def test_a_folder_without_runs(tmp_path, capsys):
 @pytest.mark.parametrize("content", [bytes(range(256)) * 40, b"x,y\n1,2\n"], ids=["no text", "another table"])
 def test_a_run_with_damaged_tables_has_a_report_a_line_and_a_status(tmp_path, capsys, content):
     folder = tmp_path / "run"
-    write_run(folder, minutes=1)
+    write_run(folder, minutes=1, histograms=False)
     for name in ("episodes.csv", "metrics.csv"):
         (folder / name).write_bytes(content)
     for words in (["report", str(folder)], ["why", str(folder)], ["runs", str(tmp_path)]):

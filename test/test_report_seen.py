@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from replay_cases import make_transition
-from report_cases import write_run
+from report_cases import undrawn, write_run  # noqa: F401
 
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.report import seen
@@ -86,6 +86,7 @@ def test_a_film_of_noise_is_still_small(tmp_path, monkeypatch):
     assert (shown.height, shown.width) == (120, seen.MOST_PIXELS)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damaged_frames_are_left_out_and_counted(tmp_path):
     write_run(tmp_path, minutes=0.5)
     fill(tmp_path, SPACES, range(4), frame=lambda image, episode, step: 100)
@@ -101,6 +102,7 @@ def test_damaged_frames_are_left_out_and_counted(tmp_path):
     assert "damaged frames are not shown" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("damage", ["none", "header", "rows", "folder"])
 def test_without_a_whole_store_the_page_says_so_and_stands(tmp_path, damage):
     write_run(tmp_path, minutes=0.5)
@@ -115,16 +117,19 @@ def test_without_a_whole_store_the_page_says_so_and_stands(tmp_path, damage):
     assert "No images:" in (tmp_path / "report.html").read_text()
 
 
-def test_the_page_plays_without_anything_beside_it(run):
+@pytest.fixture(scope="module")
+def text(run):
+    """Its page."""
     write(run)
-    text = (run / "report.html").read_text()
+    return (run / "report.html").read_text()
+
+
+def test_the_page_plays_without_anything_beside_it(text):
     assert set(re.findall(r'(?:src|href)="?(?!#)([a-z]+:)', text)) <= {"data:"} and "<script" not in text
     assert text.count("data:image/jpeg;base64") == text.count("<figure class=film") >= 8
 
 
-def test_figures_keep_their_text_and_take_the_colours_of_the_page(run):
-    write(run)
-    text = (run / "report.html").read_text()
+def test_figures_keep_their_text_and_take_the_colours_of_the_page(text):
     assert "minutes since the first step, resets included</text>" in text, "text can be selected"
     assert "prefers-color-scheme: dark" in text and "fill: var(--ink)" in text and "#1f2933" not in text.split("</style>", 1)[1]
     ids = re.findall(r'\bid="([^"]+)"', text)

@@ -95,7 +95,7 @@ def test_a_day_has_as_many_events_as_an_hour(tmp_path):
 
 
 def test_the_page_has_it_as_a_drawing_and_as_text(tmp_path):
-    write_run(tmp_path, minutes=2)
+    write_run(tmp_path, minutes=2, histograms=False)
     write(tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert "What happened" in text and "actor restarted" in text and ">joint limits</text>" in text
@@ -106,7 +106,7 @@ def test_the_page_has_it_as_a_drawing_and_as_text(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "time_s\n", "nonsense\n1\n", "time_s,control.state\nx,holding\n"])
 def test_tables_that_are_none_cost_no_page(tmp_path, text):
-    write_run(tmp_path, minutes=0.5)
+    write_run(tmp_path, minutes=0.5, histograms=False)
     (tmp_path / "metrics.csv").write_text(text)
     write(tmp_path)
     assert "What happened" in (tmp_path / "report.html").read_text()

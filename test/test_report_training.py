@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from report_cases import write_run
+from report_cases import undrawn, write_run  # noqa: F401
 
 from jsac_ros import provenance
 from jsac_ros.__main__ import main
@@ -22,7 +22,7 @@ from jsac_ros.training.log import TrainingLog
 
 
 def train(folder, episodes=8):
-    """What `jsac-ros train` leaves, but for its policy."""
+    """-> the folder with what `jsac-ros train` leaves, but for its policy."""
     config = SystemConfig(train=TrainConfig(environment="Pendulum-v1"))
     dump(config, folder / "config.yaml")
     log = TrainingLog(folder, config, "gymnasium", session=1)
@@ -32,23 +32,27 @@ def train(folder, episodes=8):
             log.episode(Episode(200 * (k + 1), episode_return, 200, False, False, evaluation), number=k, updates=k)
         log.row(200 * (k + 1), k, {"learner.metric.critic_loss": 1.0 / (k + 1)})
     log.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.mark.parametrize("only", [[], ["--curve-only"]])
-def test_of_a_training_the_curve_is_drawn_again(tmp_path, capsys, only):
-    train(tmp_path)
-    curve = tmp_path / "learning_curve.png"
+def test_of_a_training_the_curve_is_drawn_again(trained, capsys, only):
+    curve = trained / "learning_curve.png"
     drawn = curve.read_bytes()
     curve.unlink()
-    assert main(["report", str(tmp_path), *only]) == 0
+    assert main(["report", str(trained), *only]) == 0
     assert str(curve) in capsys.readouterr().out.splitlines()
     assert curve.read_bytes() == drawn
-    assert title_of(tmp_path) == "Pendulum-v1"
+    assert title_of(trained) == "Pendulum-v1"
 
 
-def test_evaluations_are_drawn_beside_the_episodes_that_were_learned_from(tmp_path):
-    train(tmp_path)
-    curve = curve_of(read_totals(tmp_path))
+def test_evaluations_are_drawn_beside_the_episodes_that_were_learned_from(trained):
+    curve = curve_of(read_totals(trained))
     assert curve.returns.tolist() == [-1500.0 + 100 * k for k in range(8)]
     assert curve.evaluation_returns.tolist() == [-1150.0, -750.0]
 
@@ -123,6 +127,7 @@ def test_what_happened_once_in_a_day_is_still_drawn():
     assert max(figure.axes[0].lines[0].get_ydata()) == 50.0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_says_how_to_make_it_again(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["/usr/bin/jsac-ros", "run", "a b.yaml", "seed=<3>"])
     write_run(tmp_path, minutes=0.3)

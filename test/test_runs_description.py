@@ -51,7 +51,7 @@ print(json.dumps(said | {"times": times, "joints": joints.get(times[-2])}))
 
 def test_frames_are_those_of_the_joint_states(tmp_path):
     dump(config_of(REACHER), tmp_path / "config.yaml")
-    environment = os.environ | driver_types.environment() | {"ROS_DOMAIN_ID": str(domains.take())}
+    environment = os.environ | driver_types.environment("tf2_msgs") | {"ROS_DOMAIN_ID": str(domains.take())}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     node = [sys.executable, "-m", "jsac_ros.nodes.sim_robot", "--ros-args", "--params-file", tmp_path / "config.yaml"]
     process = subprocess.Popen(node, env=environment)

@@ -69,11 +69,12 @@ def test_the_example_is_built_beside_us_and_runs(tmp_path):
     assert build.returncode == 0, build.stdout + build.stderr
     share = tmp_path / "install" / "pick_lab" / "share" / "pick_lab"
     overrides = ["task.type=pick_lab", "replay.warmup_steps=20", "replay.batch_size=8", f"run.folder={tmp_path / 'runs'}"]
+    overrides += ["run.report=false", "agent.conv_channels=[4,4,4,4]", "agent.latent_dim=8", "agent.hidden=[16]"]
     command = f'. install/local_setup.sh && exec "{sys.executable}" -m jsac_ros run {share}/config/pick_lab.yaml ' + " ".join(
         overrides
     )
     system = subprocess.Popen(
-        ["sh", "-c", command + " --duration 20"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
+        ["sh", "-c", command + " --duration 5"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_a_cube_is_lifted_by_a_gripper_of_this_interface(tmp_path, monkeypatch, interface):
-    for name, value in driver_types.environment().items():
+    for name, value in driver_types.environment("control_msgs", "ur_msgs").items():
         monkeypatch.setenv(name, value)
     fields = {
         "run.name": "live", "sim.joint_rate_hz": 125.0, "task.reset_s": 0.5, "grippers.gripper.interface": "joint_trajectory",

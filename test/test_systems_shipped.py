@@ -20,7 +20,7 @@ TINY = {
     "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,), "replay.capacity": 5000,
     "replay.batch_size": 8, "replay.warmup_steps": 40, "realtime.learner_nice": 0, "realtime.replay_nice": 0,
 }  # fmt: skip
-SECONDS = 15
+SECONDS = 12
 
 
 def ended(system: System, longest_s: float) -> System:

@@ -55,7 +55,7 @@ def test_demonstrations_then_help_that_is_learned_from_and_outlives_a_kill(tmp_p
         before = system.latest["replay_status"].intervened
         for name in ("replay", "learner", "scripted_person", "actor", "sim_robot", "safety"):
             system.kill(name)
-            time.sleep(1.0)
+            time.sleep(0.5)
         system.forget()
         # Safety comes back latched: a person looks and releases it.
         system.wait_until("it is latched", lambda: system.latest["safety_status"].emergency_stop)

@@ -17,7 +17,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, String
 
 pytestmark = pytest.mark.timeout(300)
-SECONDS = float(os.environ.get("JSAC_FUZZ_S", "30"))
+SECONDS = float(os.environ.get("JSAC_FUZZ_S", "20"))
 SYSTEMS = {  # name -> what is set beside the tiny configuration; between them every subscription
     "arm": {"learner__policy_topic": True, "bag__record": True},
     "velocity": {"robot__interface": "velocity"},
@@ -34,7 +34,7 @@ def fuzz_system(folder: Path, changes: dict, seconds: float, seed: int) -> int:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             stranger.send()
-            for _ in range(5):
+            for _ in range(3):
                 system.executor.spin_once(timeout_sec=0.005)
             assert system.popen.poll() is None, f"seed {seed}\n{system.words()}"
         stranger.leave()
