@@ -326,8 +326,8 @@ def no_progress(e: Evidence) -> Advice | None:
     return Advice(
         "no progress",
         f"The first {2 * WINDOW} episodes return {first.mean():.1f} on average, the last {2 * WINDOW} {last.mean():.1f}.",
-        "Check that the goal can be seen in the images (`jsac-ros report RUN_FOLDER --picture OUT.png`) and that "
-        "the reward grows on the way to it; demonstrations (`replay.demonstrations=FOLDER`) show what exploration does not find.",
+        "Check that the goal can be seen in the images (`jsac-ros report RUN_FOLDER --picture OUT.png`) and that the "
+        "reward grows on the way to it; demonstrations (`replay.demonstrations=FOLDER`) show what exploration does not find.",
     )
 
 
