@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from jsac_ros.rig import Rig
 
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
-_GAIN = 4.0  # 1/s, gain towards the target; well below the inverse of the total delay of tick, safety and robot
 _DELAY_S = 0.06  # about that delay: predicts where the tool will be when a command takes effect
 _SMALLEST = 0.06  # singular value below which the inverse is damped
 _DAMPING = 0.08
@@ -43,6 +42,8 @@ class Twist(ActionPart):
         turn_rad_s: Between(0.001, 6.3) = 0.5  # 6.3: a turn a second
         lead_m: Between(0.001, 0.3) = 0.03  # by which the target leads the tool: the further, the harder the tool presses
         lead_rad: Between(0.001, 1.0) = 0.15
+        # 1/s, towards the target; well below the inverse of the total delay of tick, safety and robot: 1 for a compliant arm
+        gain: Between(0.1, 10.0) = 4.0
 
     def __init__(self, name: str, parameters: Twist.Parameters, rig: Rig):
         """Raises ConfigError if the robot has no kinematics or cannot move along an axis."""
@@ -100,7 +101,7 @@ class Twist(ActionPart):
         error = self._advance(wanted, position, rotation, seconds)
         # Compares the predicted tool and target when this command takes effect.
         ahead = (wanted - jacobian @ sensed.velocity) * _DELAY_S
-        velocity = damped_solution(jacobian, wanted + _GAIN * (error + ahead))
+        velocity = damped_solution(jacobian, wanted + self._parameters.gain * (error + ahead))
         self._commanded_s = sensed.time_s
         return self._ramped(velocity, q, seconds)
 
