@@ -48,6 +48,7 @@ VERBS = {
     "deploy": ("jsac_ros.deploy", "act with a learned policy, without learning"),
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
     "classifier": ("jsac_ros.classifier.cli", "success classifier: record marked episodes, train, judge"),
+    "encoder": ("jsac_ros.pretrained.cli", "pretrained encoder: convert published weights, apply it to a store"),
     "new": ("jsac_ros.new.cli", "create a package of your own: new task NAME"),
     "baseline": ("jsac_ros.baseline", "measure random actions, standing still and a visual servo"),
     "report": ("jsac_ros.report.cli", "rebuild the report of a run folder, or compare several"),

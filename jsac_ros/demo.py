@@ -5,6 +5,7 @@ episode. The command ends when enough episodes have succeeded, and leaves a stor
 
   jsac-ros demo push --episodes 20                           with the gamepad; --device spacemouse, keyboard or a file
   jsac-ros demo push --episodes 20 --expert                  the task's scripted expert in the simulator
+  jsac-ros demo keep runs/push_1                             those of a run whose command was killed
   jsac-ros demo list runs/push_1/demonstrations              lists its episodes
   jsac-ros demo page runs/push_1/demonstrations              writes a page with a film of each: episodes.html in the store
   jsac-ros demo drop runs/push_1/demonstrations 3 7          removes two of them
@@ -20,9 +21,11 @@ from pathlib import Path
 from jsac_ros import domain, run
 from jsac_ros.config import ConfigError
 
+DEMONSTRATIONS = "demonstrations"  # in a run folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="a file, a shipped configuration, or list, page, drop, merge, import")
+    parser.add_argument("config", help="a file, a shipped configuration, or keep, list, page, drop, merge, import")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, ...; or stores")
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="that succeed (default 20)")
     hand = parser.add_mutually_exclusive_group()
@@ -43,26 +46,40 @@ def main(arguments: argparse.Namespace) -> int:
     if verb not in STORE_VERBS:
         return _record(arguments)
     words, act = STORE_VERBS[verb]
-    if len(rest) < len(words.split()) or (verb in ("list", "page") and len(rest) > 1):
+    if len(rest) < len(words.split()) or (verb in ("list", "page", "keep") and len(rest) > 1):
         raise ConfigError(f"demo {verb} {' '.join(rest)}: expected {words}")
     return act(arguments)
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    from jsac_ros.replay.demonstrations import keep
     from jsac_ros.report.demonstrations import demonstrations_of
 
     folder, status = drive(arguments)
-    shown = demonstrations_of(folder)
-    if not shown:
+    if not demonstrations_of(folder):
         print("no episode succeeded: there is no demonstration to keep")
         return status or 1
-    target = Path(arguments.to) if arguments.to else folder / "demonstrations"
-    kept = keep(folder / "replay", target, lambda episode: episode.identity in shown and episode.is_complete)
+    _keep_those_of(folder, arguments.to)
+    print(
+        f"to learn from them: jsac-ros run {arguments.config} replay.demonstrations={arguments.to or folder / DEMONSTRATIONS}"
+    )
+    return status
+
+
+def _keep_those_of(folder: Path, to: str | None) -> None:
+    """Writes the demonstrations of a run to a store. If the reporter missed the end of an episode, the store decides."""
+    from jsac_ros.replay.demonstrations import keep
+    from jsac_ros.report.demonstrations import verdicts_of
+
+    target, verdicts = Path(to) if to else folder / DEMONSTRATIONS, verdicts_of(folder)
+    wanted = lambda episode: episode.is_complete and verdicts.get(episode.identity, episode.success)
+    kept = keep(folder / "replay", target, wanted)
     print(f"{target}: {len(kept)} demonstrations, {sum(episode.steps for episode in kept)} steps")
     _page_of(target)
-    print(f"to learn from them: jsac-ros run {arguments.config} replay.demonstrations={target}")
-    return status
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    _keep_those_of(Path(arguments.overrides[0]), arguments.to)
+    return 0
 
 
 def drive(arguments: argparse.Namespace) -> tuple[Path, int]:
@@ -157,6 +174,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 STORE_VERBS = {
+    "keep": ("RUN", _keep),
     "list": ("STORE", _list),
     "page": ("STORE", _page),
     "drop": ("STORE EPISODE...", _drop),

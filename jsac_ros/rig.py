@@ -7,6 +7,7 @@ recording contains all that is needed to recompute its run.
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,15 +20,18 @@ from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.tool_senses import gripper_senses, tool_senses
 from jsac_ros.robots.gripper import Gripper, grippers_of
 from jsac_ros.robots.robot import Robot
-from jsac_ros.spaces import ImageSpace, Spaces
+from jsac_ros.spaces import ImageSpace, Spaces, VectorSpace
 from jsac_ros.tasks.task import Task
 
 if TYPE_CHECKING:
     from jsac_ros.classifier.files import Card as ClassifierCard
     from jsac_ros.classifier.judge import Judge
+    from jsac_ros.pretrained.files import EncoderCard
+    from jsac_ros.pretrained.network import Encoder
 
 JOINTS = "joints"  # the source of joint states
-CLASSIFIER = "classifier"  # in a run folder
+CLASSIFIER, ENCODERS = "classifier", "encoders"  # in a run folder
+FEATURES = "_features"  # after a camera's name: what its pretrained encoder makes of its frame
 SPACES = "spaces.json"  # in a run folder: for processes that need the sizes but not the plug-ins
 
 
@@ -58,7 +62,7 @@ class Rig:
     def problems(self) -> list[str]:
         """A line for every error."""
         found: list[str] = []
-        for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces", "classifier"):
+        for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces", "classifier", "encoder_cards"):
             try:
                 getattr(self, part)
             except ConfigError as error:  # parts that depend on a wrong one repeat its error
@@ -135,6 +139,34 @@ class Rig:
         return Judge.load(self.config.task.classifier)
 
     @cached_property
+    def encoder_cards(self) -> dict[str, EncoderCard]:
+        """{camera: card} of the cameras with a pretrained encoder, checked without loading its network."""
+        configured = {name: camera.encoder for name, camera in sorted(self.config.cameras.items()) if camera.encoder}
+        if not configured:
+            return {}
+        from jsac_ros.pretrained import files
+
+        return {name: files.read_card(path) for name, path in configured.items()}
+
+    @cached_property
+    def encoders(self) -> dict[str, Encoder]:
+        """{camera: its pretrained encoder, compiled for its frames}. Imports JAX if there is one."""
+        if not self.encoder_cards:
+            return {}
+        from jsac_ros.pretrained.network import Encoder
+
+        return {
+            name: Encoder.load(self.config.cameras[name].encoder, self.images[name].frame_shape) for name in self.encoder_cards
+        }
+
+    def _features(self, camera: str) -> Sense:
+        """What the policy sees instead of the camera's image."""
+        card, image = self.encoder_cards[camera], self.images[camera]
+        shape = card.shape_of(image.height, image.width)
+        space = VectorSpace(camera + FEATURES, math.prod(shape), f"features of encoder {card.digest}", map=shape)
+        return Sense(space, lambda sensed, _: self.encoders[camera](sensed.frames[camera]))
+
+    @cached_property
     def _offered(self) -> dict[str, Sense]:
         """Every vector that a policy can observe."""
         offered = robot_senses(self.robot, self.actions) | {n: sensor_sense(s) for n, s in self.sensors.items()}
@@ -143,6 +175,7 @@ class Rig:
         commanding = {part.device: part for part in self.actions.parts.values()}
         for name, gripper in self.grippers.items():
             offered |= gripper_senses(gripper, commanding.get(name))
+        offered |= {camera + FEATURES: self._features(camera) for camera in self.encoder_cards}
         task = self.task
         for space in task.vectors:
             if space.name in offered or space.name in self.images:
@@ -152,7 +185,14 @@ class Rig:
 
     @cached_property
     def observed(self) -> tuple[str, ...]:
-        """Names of the parts that the policy sees: `task.observe`, or all but effort, tool and the task's own sensors."""
+        """Names of the parts that the policy sees: `task.observe`, or all but effort, tool and the task's own sensors.
+
+        Instead of the image of a camera with a pretrained encoder it sees the encoder's features.
+        """
+        return tuple(dict.fromkeys(name + FEATURES if name in self.encoder_cards else name for name in self._chosen))
+
+    @cached_property
+    def _chosen(self) -> tuple[str, ...]:
         chosen, offered = self.config.task.observe, self._offered
         if not chosen:
             of_grippers = (f"{name}_{what}" for name in self.grippers for what in ("opening", "command"))
@@ -169,7 +209,7 @@ class Rig:
             raise ConfigError(
                 f"task.observe holds {', '.join(unknown)}; expected some of {', '.join((*self.images, *offered))}"
             )
-        return tuple(dict.fromkeys(chosen))
+        return chosen
 
     @cached_property
     def senses(self) -> Senses:
@@ -214,18 +254,26 @@ class Rig:
         return max(1, round(self.config.task.episode_s / self.config.control.period_s))
 
 
-def with_classifier(config: SystemConfig, folder: Path) -> SystemConfig:
-    """Copies the classifier of a run into its folder, where no later training changes it; returns the config with the copy.
+def with_copies(config: SystemConfig, folder: Path) -> SystemConfig:
+    """Copies classifier and encoders of a run into its folder, where nothing changes them; returns the config with the copies.
 
     Raises OSError.
     """
-    if not (isinstance(config.task, TaskParameters) and config.task.classifier):  # an environment may have no task
-        return config
-    from jsac_ros.classifier import files
+    if isinstance(config.task, TaskParameters) and config.task.classifier:  # an environment may have no task
+        from jsac_ros.classifier import files as classifiers
 
-    kept = folder.resolve() / CLASSIFIER
-    files.copy(config.task.classifier, kept)
-    return config.model_copy(update={"task": config.task.model_copy(update={"classifier": str(kept)})})
+        kept = folder.resolve() / CLASSIFIER
+        classifiers.copy(config.task.classifier, kept)
+        config = config.model_copy(update={"task": config.task.model_copy(update={"classifier": str(kept)})})
+    cameras = dict(config.cameras)
+    for name, camera in cameras.items():
+        if camera.encoder:
+            from jsac_ros.pretrained import files as encoders
+
+            file = folder.resolve() / ENCODERS / f"{name}.safetensors"
+            encoders.copy(camera.encoder, file)
+            cameras[name] = camera.model_copy(update={"encoder": str(file)})
+    return config if cameras == config.cameras else config.model_copy(update={"cameras": cameras})
 
 
 def write_spaces(folder: Path, spaces: Spaces) -> None:

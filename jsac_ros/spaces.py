@@ -48,6 +48,7 @@ class VectorSpace:
     unit: str = ""  # of every value, or one per value, comma-separated
     low: tuple[float, ...] = ()  # [size]; empty: unbounded
     high: tuple[float, ...] = ()
+    map: tuple[int, ...] = ()  # [height, width, channels] of an image's features, whose values they are; empty: plain values
 
     @property
     def shape(self) -> tuple[int]:
@@ -115,9 +116,18 @@ class Spaces:
         return max((image.stack for image in self.images), default=1)
 
     @property
+    def plain_vectors(self) -> tuple[VectorSpace, ...]:
+        return tuple(part for part in self.vectors if not part.map)
+
+    @property
+    def maps(self) -> tuple[VectorSpace, ...]:
+        """The vectors that are features of images."""
+        return tuple(part for part in self.vectors if part.map)
+
+    @property
     def vector_size(self) -> int:
-        """Values of all vectors together."""
-        return sum(part.size for part in self.vectors)
+        """Values of all plain vectors together."""
+        return sum(part.size for part in self.plain_vectors)
 
     @property
     def action_size(self) -> int:
@@ -230,6 +240,10 @@ def _check_vector(part: VectorSpace | ActionSpace) -> None:
                 f"action {part.name!r}: {part.choices!r} choices of size {part.size}; expected two or more of size 1"
             )
         return
+    if part.map and (len(part.map) != 3 or not all(map(_is_count, part.map)) or math.prod(part.map) != part.size):
+        raise ValueError(
+            f"vector {part.name!r}: map is {list(part.map)}; expected height, width, channels of {part.size} values"
+        )
     for field in ("low", "high"):
         bounds = getattr(part, field)
         if len(bounds) not in (0, part.size) or any(math.isnan(bound) for bound in bounds):

@@ -21,7 +21,7 @@ from jsac_ros.control.sensors import Sensor
 from jsac_ros.replay import folders
 from jsac_ros.replay.format import read_header
 from jsac_ros.report import loggers
-from jsac_ros.rig import Rig, with_classifier, write_spaces
+from jsac_ros.rig import Rig, with_copies, write_spaces
 from jsac_ros.ros_types import message_class, request_class
 from jsac_ros.run_key import RunKey
 from jsac_ros.sim.sim import check_sensors
@@ -263,7 +263,7 @@ def make_run_folder(config: SystemConfig, spaces: Spaces | None = None) -> Path:
             except FileExistsError:  # two runs in one second
                 folder = base / f"{name}_{number}"
         (folder / "logs").mkdir()
-        parameters.dump(with_classifier(config, folder), folder / "config.yaml")
+        parameters.dump(with_copies(config, folder), folder / "config.yaml")
         write_spaces(folder, spaces)
         provenance.write(folder)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from replay_cases import make_episode
 from rig_cases import REACHER, config_of
 
 from jsac_ros.__main__ import main
+from jsac_ros.config import ConfigError
 from jsac_ros.parameters import dump
 from jsac_ros.replay.demonstrations import episodes_of
 from jsac_ros.replay.samplers import open_demonstrations
@@ -17,6 +19,8 @@ from jsac_ros.rig import Rig
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
+
+from jsac_ros.bags.lerobot_video import Videos  # noqa: E402
 
 KEPT = ("step", "is_first", "is_last", "success", "reward", "mask", "frames", "vectors", "action")
 ARM = {
@@ -235,6 +239,30 @@ def test_videos_are_read_from_where_an_episode_begins(tmp_path):
     assert main(["demo", "import", str(folder), config, "--to", str(tmp_path / "b"), *MAPPED]) == 0
     means = [[t.frames["eye"].mean() for t in episode[:-1]] for episode in stored(tmp_path / "b")]
     np.testing.assert_allclose(means, [[0, 40, 80], [120, 160, 200]], atol=6)
+
+
+def test_videos_are_where_the_dataset_says():
+    path = lambda template: Videos(Path("set"), {"fps": 25, "video_path": template}, set())._template
+    assert path(None) == "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    videos = Videos(Path("set"), {"fps": 25, "video_path": "films/{chunk_index:02d}/{video_key}_{file_index}.mp4"}, set())
+    row = {"episode_index": 3, "videos/top/chunk_index": 1, "videos/top/file_index": 12, "videos/top/from_timestamp": 2.5}
+    videos._add(row, {"top"})
+    assert videos._stretches == {("top", 3): ("films/01/top_12.mp4", 2.5)}
+    for wrong in ("../{file_index}.mp4", "/etc/{file_index}.mp4", "{file_index.__class__}.mp4", "{episode_index}.mp4", 7):
+        with pytest.raises(ConfigError, match="video_path is .*; expected a path like videos/"):
+            path(wrong)
+
+
+@pytest.mark.parametrize("told", [{"info": {"is_depth_map": True}}, {"video_info": {"video.is_depth_map": True}}])
+def test_a_depth_map_is_no_image(tmp_path, capsys, told):
+    config, _ = config_file(tmp_path, TINY)
+    folder = tmp_path / "set"
+    theirs(folder)
+    info = json.loads((folder / "meta/info.json").read_text())
+    info["features"]["observation.images.top"] |= told
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    assert main(["demo", "import", str(folder), config, "--to", str(tmp_path / "b"), *MAPPED]) == 2
+    assert "image 'eye': observation.images.top is a depth map" in capsys.readouterr().err
 
 
 def test_videos_without_pyav_are_one_line(tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ from jsac_ros.classifier.examples import LabelledEpisode, labels_of
 from jsac_ros.classifier.judge import Judge
 from jsac_ros.config import ConfigError
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.rig import with_classifier
+from jsac_ros.rig import with_copies
 from jsac_ros.spaces import ImageSpace, Spaces
 
 EYE, SIDE = ImageSpace("eye", 9, 12, 3, stack=2), ImageSpace("side", 8, 8, 1)
@@ -89,10 +89,10 @@ def test_success_is_so_many_frames_in_a_row_in_one_episode(work):
 def test_it_is_the_reward_of_a_task_and_the_run_keeps_a_copy(work, tmp_path):
     rig = rig_of(RIG, task__classifier=str(work / "bright"))
     assert rig.judge.card == rig.classifier
-    kept = with_classifier(rig.config, tmp_path)
+    kept = with_copies(rig.config, tmp_path)
     assert kept.task.classifier == str(tmp_path / "classifier") and rig_of(RIG, task__classifier=kept.task.classifier).judge
-    assert with_classifier(kept, tmp_path) == kept  # resumed: the copy stays
-    assert with_classifier(config_of(RIG), tmp_path) == config_of(RIG)
+    assert with_copies(kept, tmp_path) == kept  # resumed: the copy stays
+    assert with_copies(config_of(RIG), tmp_path) == config_of(RIG)
 
 
 def copy_of(work, tmp_path):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from rig_cases import LINE, Line, rig_of, view_of
+from rig_cases import LINE, Line, rig_of, sensed_of, view_of
 
+from jsac_ros.control.ending import Ending
 from jsac_ros.control.session import Choice, Session
 from jsac_ros.types import Score
 
@@ -74,6 +75,15 @@ def test_a_classifier_takes_the_place_of_the_score_and_the_truth_is_told_beside_
     assert (ended.reason, ended.success, ended.episode_return) == (reason, success, total)
     assert sum(t.reward for t in transitions[:-1]) == total and judge.begun > 0
     assert transitions[-1].success == success and ended.terminated == (not reason.startswith("time limit"))
+
+
+@pytest.mark.parametrize(("task", "judge", "expected"), [("Seen", Word(), True), ("Seen", None, None), ("Blind", Word(), None)])
+def test_the_truth_is_known_where_the_task_knows_it_and_a_classifier_is_believed(task, judge, expected):
+    rig = rig_of(LINE, task__type=f"test_control_ending:{task}")
+    rig.__dict__["judge"] = judge
+    ending, sensed = Ending(rig), sensed_of(rig)
+    ending.score(sensed, {}, sensed._replace(frames={"eye": np.full((2, 2, 3), 10, np.uint8)}))
+    assert ending.true_success is expected
 
 
 def test_where_the_task_does_not_know_the_classifier_is_not_contradicted():

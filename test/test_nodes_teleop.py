@@ -2,6 +2,7 @@
 
 import os
 import time
+from types import SimpleNamespace
 
 import domains
 import numpy as np
@@ -120,6 +121,15 @@ def test_a_leader_leads_the_arm_through_the_gate_and_its_silence_is_the_persons(
     at.leader.publish(JointState(name=["a"], position=[0.0]))
     at.spin_until(lambda: at.teleop.refusals.count["leader/joint_states"] == 1)
     assert len(at.said) == count, "a leader that cannot be used is silent"
+
+    said = []
+    at.teleop.get_logger = lambda: SimpleNamespace(warning=said.append, info=said.append)
+    at.teleop._check_driver("leader/joint_states")
+    assert not said
+    at.node.destroy_publisher(at.leader)
+    at.spin_until(lambda: not at.node.get_publishers_info_by_topic("leader/joint_states"))
+    at.spin_until(lambda: at.teleop._check_driver("leader/joint_states") or said)
+    assert said == ["no publisher on leader/joint_states; is the device's driver running?"]
 
 
 class Plugged:

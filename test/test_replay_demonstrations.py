@@ -102,6 +102,18 @@ def test_a_demonstration_succeeded_and_was_not_discarded(tmp_path):
     assert demonstrations_left(tmp_path, 3) == 1 and demonstrations_left(tmp_path, 1) == 0
 
 
+def test_of_a_run_whose_command_was_killed_the_demonstrations_are_kept(store, tmp_path, capsys):
+    """Episode 0 was discarded after its success; the reporter died before it wrote the end of episode 2."""
+    (tmp_path / "episodes.csv").write_text("session,episode,success,reason\n1,0,1,discarded (operator)\n1,1,0,time limit\n")
+    assert main(["demo", "keep", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'demonstrations'}: 1 demonstrations, 4 steps" in capsys.readouterr().out
+    assert [episode.episode for episode in kept_in(tmp_path / "demonstrations")[0]] == [2]
+    for words, message in ((["keep", str(tmp_path)], "exists already"), (["keep"], "expected RUN"), (["keep", "none"], "none")):
+        assert main(["demo", *words]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
 def test_a_page_shows_a_film_of_every_episode_and_follows_what_is_dropped(store, capsys):
     frames = np.load(store / "frames_wrist.npy", mmap_mode="r+")
     frames[5] += 1  # of episode 1

@@ -9,10 +9,10 @@ from report_cases import write_run
 
 from jsac_ros.__main__ import main
 from jsac_ros.config import CameraConfig, ConfigError, SystemConfig
-from jsac_ros.control.ending import FALSE_GOAL, GOAL
-from jsac_ros.parameters import from_parameters
+from jsac_ros.control.ending import FALSE_GOAL, GOAL, MISSED_GOAL
+from jsac_ros.parameters import dump, from_parameters
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.report import advice
+from jsac_ros.report import advice, page
 from jsac_ros.report.evidence import Evidence, read_evidence
 from jsac_ros.report.summary import Totals, summarise
 
@@ -202,3 +202,18 @@ def test_a_run_without_a_configuration_or_a_store_is_still_judged(tmp_path):
     with pytest.raises(ConfigError):
         read_evidence(tmp_path)
     assert CameraConfig().depth_range_m == ()
+
+
+def test_the_page_counts_what_a_classifier_said_against_the_truth(tmp_path):
+    config = SystemConfig()
+    dump(config.model_copy(update={"task": config.task.model_copy(update={"classifier": "lifted"})}), tmp_path / "config.yaml")
+    totals = Totals()
+    for k in range(60):
+        reason = MISSED_GOAL if k == 2 else FALSE_GOAL if k in (1, 50) else GOAL
+        totals.add_episode(
+            {"success": str(int(k != 2)), "terminated": "1", "reason": reason, "episode_return": "1", "steps": "9"}
+        )
+    said = page._believed(tmp_path, totals)
+    assert "59 successes, 2 of them false, 1 missed; in the last 50 episodes 50 successes, 1 of them false, 0 missed" in said
+    dump(config, tmp_path / "config.yaml")
+    assert page._believed(tmp_path, totals) == ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from replay_cases import SPACES
 
+from jsac_ros.control.ending import FALSE_GOAL
 from jsac_ros.report.card import text, write_card
 from jsac_ros.report.summary import Totals, summarise
 
@@ -44,6 +45,15 @@ def test_deterministic_episodes_are_counted_apart():
         totals.add_episode(row)
     card = text("lift", ABOUT, summarise(totals, {}), totals)
     assert "evaluation | 100% of the last 2" in card and "training | 0% of the last 2" in card
+
+
+def test_the_true_success_is_told_where_the_task_contradicts_a_classifier():
+    totals = totals_of(1, 1, 1, 0)
+    totals.episodes[0]["reason"] = FALSE_GOAL
+    card = text("lift", ABOUT, summarise(totals, {}), totals)
+    assert (
+        "| success, training | 75% of the last 4" in card and "| true success, training | 50% of the last 4" in card
+    )
 
 
 def test_a_choice_is_one_of_so_many():

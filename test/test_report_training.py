@@ -9,6 +9,7 @@ from report_cases import undrawn, write_run  # noqa: F401
 from jsac_ros import provenance
 from jsac_ros.__main__ import main
 from jsac_ros.config import SystemConfig, TrainConfig
+from jsac_ros.control.ending import FALSE_GOAL, GOAL, MISSED_GOAL
 from jsac_ros.files import replaced
 from jsac_ros.parameters import dump
 from jsac_ros.report import figures
@@ -16,6 +17,7 @@ from jsac_ros.report import write as writing
 from jsac_ros.report.curve import curve_of, learning_curve
 from jsac_ros.report.folder import title_of
 from jsac_ros.report.markup import drawn
+from jsac_ros.report.style import plt
 from jsac_ros.report.summary import Totals, read_totals
 from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.log import TrainingLog
@@ -147,3 +149,21 @@ def test_a_run_says_how_to_make_it_again(tmp_path, monkeypatch):
 def test_a_damaged_record_of_the_machine_costs_no_page(tmp_path, text):
     (tmp_path / provenance.FILE).write_text(text)
     assert provenance.read(tmp_path) == {}
+
+
+def test_the_curve_shows_a_contradicted_classifier_and_a_persons_share():
+    def drawn_of(**changes):
+        totals = Totals()
+        for k in range(12):
+            row = {"time_s": 60 * k, "episode_return": 1, "success": 1, "steps": 10, "terminated": 1, "reason": GOAL} | changes
+            totals.add_episode({name: str(value) for name, value in row.items()})
+        figure = learning_curve(totals, {}, "")
+        axes = figure.axes[1]
+        lines = {line.get_label(): float(line.get_ydata()[-1]) for line in axes.lines}
+        plt.close(figure)
+        return lines, axes.get_legend() is not None
+
+    assert drawn_of() == ({"success": 100.0}, False)
+    lines, has_legend = drawn_of(reason=FALSE_GOAL, intervened_steps=4)
+    assert lines == {"success": 100.0, "true success": 0.0, "steps of a person": 40.0} and has_legend
+    assert drawn_of(success=0, terminated=0, reason=MISSED_GOAL)[0]["true success"] == 100.0

@@ -23,6 +23,8 @@ from jsac_ros.config import TrainConfig
 from jsac_ros.parameters import dump, from_parameters, load
 from jsac_ros.report import intervals
 from jsac_ros.rig import Rig
+from jsac_ros.training import evaluate_cli, trials
+from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.spaces import card_of, spaces_of
 
 COUNTING = f"{train_cases.__name__}:Counting-v0"
@@ -56,6 +58,17 @@ def test_the_last_line_is_an_object_and_two_take_turns(tmp_path, capsys):
     assert found["success_interval"] == list(intervals.wilson(0, 3)) and found["environment"] == COUNTING
     assert found["difference"]["return_mean"] == pytest.approx(found["compared"]["return_mean"] - found["return_mean"])
     assert main(words) == 0 and json.loads(capsys.readouterr().out.splitlines()[-1]) == found
+
+
+def test_a_classifiers_word_is_told_beside_the_true_success():
+    def played(success, true_success):
+        return Episode(0, 1.0, 5, success, success, True, true_success=true_success)
+
+    found = trials.figures([played(True, True), played(True, False), played(False, True), played(False, False)])
+    assert (found["success"], found["true_success"]) == (0.5, 0.5) and found["interventions_mean"] == 0.0
+    assert found["true_success_interval"] == list(intervals.wilson(2, 4))
+    assert "success 50.0% (95 %: 15.0% to 85.0%) by the classifier; true success 50.0% (95 %" in evaluate_cli._line(found)
+    assert "true_success" not in trials.figures([played(True, None)])
 
 
 def test_the_best_of_the_last_checkpoints_becomes_the_policy_of_the_run(tmp_path, capsys):

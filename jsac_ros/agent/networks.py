@@ -64,21 +64,42 @@ class ConvNet(nn.Module):
         return x.reshape(x.shape[0], -1).astype(jnp.float32)
 
 
+class SpatialPool(nn.Module):
+    """Features of an image -> z: `count` learned weighted sums over the places of every channel (SERL, 2024)."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """features: float32 [B, h, w, c]; returns float32 [B, c * count]."""
+        batch, height, width, channels = features.shape
+        places = features.reshape(batch, height * width, channels)
+        kernel = self.param("kernel", nn.initializers.zeros, (channels, height * width, self.count))
+        return jnp.einsum("bpc,cpk->bck", places, kernel).reshape(batch, -1)
+
+
 class Encoder(nn.Module):
-    """Images -> z: one network for each image, or one for all of them side by side on the channel axis."""
+    """Images and features -> z: one network for each image, or one for all of them side by side on the channel axis."""
 
     names: tuple[str, ...]  # of the images
     joined: bool
     conv_net: dict[str, Any]
+    maps: tuple[str, ...] = ()  # names of the features
+    pooled: int = 1  # sums of each of their channels
 
     @nn.compact
-    def __call__(self, images: dict[str, jax.Array]) -> jax.Array | None:
-        """images: {name: uint8 [B, H, W, S*C]}; returns float32 [B, z], the images in order; None if there is no image."""
-        if not self.names:
-            return None
-        if self.joined:
-            return ConvNet(**self.conv_net, name="joined")(jnp.concatenate([images[n] for n in self.names], axis=-1))
-        return jnp.concatenate([ConvNet(**self.conv_net, name=n)(images[n]) for n in self.names], axis=-1)
+    def __call__(self, images: dict[str, jax.Array], maps: dict[str, jax.Array] | None = None) -> jax.Array | None:
+        """images: {name: uint8 [B, H, W, S*C]}; maps: {name: float32 [B, h, w, c]}.
+
+        Returns float32 [B, z], the images in order, then the features; None if there is neither.
+        """
+        parts = []
+        if self.names and self.joined:
+            parts.append(ConvNet(**self.conv_net, name="joined")(jnp.concatenate([images[n] for n in self.names], axis=-1)))
+        elif self.names:
+            parts += [ConvNet(**self.conv_net, name=n)(images[n]) for n in self.names]
+        parts += [SpatialPool(self.pooled, name=n)((maps or {})[n]) for n in self.maps]
+        return jnp.concatenate(parts, axis=-1) if parts else None
 
 
 class Latent(nn.Module):
@@ -183,7 +204,13 @@ def settings_of(parameters: NetworkParameters, spaces: Spaces) -> Settings:
         "pixel_limit": p.pixel_limit, "dtype": dtype,
     }  # fmt: skip
     return Settings(
-        Encoder(tuple(image.name for image in spaces.images), p.encoder == "joined", conv_net),
+        Encoder(
+            tuple(image.name for image in spaces.images),
+            p.encoder == "joined",
+            conv_net,
+            tuple(part.name for part in spaces.maps),
+            p.spatial_features,
+        ),
         {"width": p.latent_dim, "vector_limit": p.vector_limit, "dtype": dtype},
         {"hidden": p.hidden, "layer_norm": p.layer_norm, "activation": p.hidden_activation, "dtype": dtype},
     )
@@ -201,8 +228,9 @@ class Shapes(NamedTuple):
 def shapes_for(encoder: Encoder, spaces: Spaces) -> Shapes:
     """The shapes that `initial.shapes_of` needs for the networks after `encoder`. Allocates nothing."""
     images = {image.name: jax.ShapeDtypeStruct((1, *image.shape), jnp.uint8) for image in spaces.images}
-    params = shapes_of(encoder, images)
-    z = jax.eval_shape(encoder.apply, {"params": params}, images)
+    maps = {part.name: jax.ShapeDtypeStruct((1, *part.map), jnp.float32) for part in spaces.maps}
+    params = shapes_of(encoder, images, maps)
+    z = jax.eval_shape(encoder.apply, {"params": params}, images, maps)
     vector, action = (jax.ShapeDtypeStruct((1, size), jnp.float32) for size in (spaces.vector_size, spaces.action_size))
     return Shapes(params, z, vector, action)
 
@@ -216,7 +244,7 @@ class Networks(NamedTuple):
 
     def encode(self, params: Any, observation: Inputs) -> jax.Array | None:
         """z from the encoder in {"encoder", ...}."""
-        return self.encoder.apply({"params": params["encoder"]}, observation.images)
+        return self.encoder.apply({"params": params["encoder"]}, observation.images, observation.maps)
 
     def q_values(self, params: Any, observation: Inputs, action: jax.Array) -> jax.Array:
         """Q(o, a) from {"encoder", "critic"}, float32 [N, B]."""

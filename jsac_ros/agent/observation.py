@@ -16,13 +16,15 @@ class Inputs(NamedTuple):
     """A batch of observations as input of the networks."""
 
     images: dict[str, jax.Array]  # {image: uint8 [B, H, W, S*C], oldest frame first}
-    vector: jax.Array  # float32 [B, V], the vectors in the order of `Spaces`
+    vector: jax.Array  # float32 [B, V], the plain vectors in the order of `Spaces`
+    maps: dict[str, jax.Array] = {}  # {vector: float32 [B, h, w, c]}, features of images
 
 
 def inputs_of(spaces: Spaces, observation: Mapping[str, jax.Array]) -> Inputs:
     """observation: {part: [..., shape of its space]}."""
     images = {image.name: observation[image.name] for image in spaces.images}
-    return Inputs(images, joined([observation[vector.name] for vector in spaces.vectors], observation))
+    maps = {part.name: observation[part.name].reshape(-1, *part.map) for part in spaces.maps}
+    return Inputs(images, joined([observation[part.name] for part in spaces.plain_vectors], observation), maps)
 
 
 def joined(parts: list[jax.Array], observation: Mapping[str, jax.Array]) -> jax.Array:

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from jsac_ros.agent.agent import Agent, Params
 from jsac_ros.agent.export import Policy
 from jsac_ros.agent.parameters import NetworkParameters
-from jsac_ros.spaces import Spaces
+from jsac_ros.spaces import Spaces, VectorSpace
 from jsac_ros.types import Arrays
 
 FILE = "policy.onnx"
@@ -93,14 +93,24 @@ class _Graph:
 
     def encoder(self, params: Params, p: NetworkParameters, spaces: Spaces) -> str:
         names = [image.name for image in spaces.images]
-        if p.encoder == "joined":
-            return self.conv_net(self.joined(names), params["joined"], p)
-        return self.joined([self.conv_net(name, params[name], p) for name in names])
+        if names and p.encoder == "joined":
+            parts = [self.conv_net(self.joined(names), params["joined"], p)]
+        else:
+            parts = [self.conv_net(name, params[name], p) for name in names]
+        return self.joined(parts + [self.spatial_pool(part, params[part.name]) for part in spaces.maps])
+
+    def spatial_pool(self, part: VectorSpace, params: Params) -> str:
+        """[B, h*w*c] -> [B, c*k]."""
+        height, width, channels = part.map
+        shape = self.constant(np.array([-1, height * width, channels, 1], np.int64))
+        weighted = self.add("Mul", self.add("Reshape", part.name, shape), self.constant(params["kernel"].transpose(1, 0, 2)))
+        summed = self.add("ReduceSum", weighted, self.constant(np.array([1], np.int64)), keepdims=0)
+        return self.add("Flatten", summed, axis=1)
 
     def body(self, params: Params, p: NetworkParameters, spaces: Spaces, encoder: Params) -> str:
         """What the heads take: latent and hidden layers of an actor, or of the values of choices."""
-        vectors = [vector.name for vector in spaces.vectors]
-        if spaces.images:
+        vectors = [vector.name for vector in spaces.plain_vectors]
+        if spaces.images or spaces.maps:
             latent = params["latent"]
             z = self.dense(self.encoder(encoder, p, spaces), latent["projection"])
             parts = [self.add("Tanh", self.norm(z, latent["norm"]))]

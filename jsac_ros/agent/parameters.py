@@ -48,6 +48,7 @@ class NetworkParameters(ScaffoldParameters):
     conv_activation: Activation = "leaky_relu"
     pixel_limit: Annotated[float, Field(gt=0.0, le=255.0)] = 1.0  # pixels 0..255 are scaled to -limit..limit
     vector_limit: NonNegative = 0.0  # if there is an image, vectors are clipped to +-limit; 0: not clipped
+    spatial_features: Annotated[int, Field(ge=1, le=256)] = 8  # learned sums of each channel of a pretrained encoder's features
     latent_dim: Annotated[int, Field(ge=1, le=16_384)] = 64
     hidden: Layers = (1024, 1024)
     hidden_activation: Activation = "relu"

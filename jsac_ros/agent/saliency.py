@@ -25,14 +25,14 @@ def make_saliency(agent: Agent) -> Saliency:
     """
 
     @jax.jit
-    def gradients(state: TrainState, images: dict[str, jax.Array], vector: jax.Array) -> dict[str, jax.Array]:
-        grads = jax.grad(lambda images: agent.state_value(state, Inputs(images, vector))[0])(images)
+    def gradients(state: TrainState, images: dict[str, jax.Array], inputs: Inputs) -> dict[str, jax.Array]:
+        grads = jax.grad(lambda images: agent.state_value(state, inputs._replace(images=images))[0])(images)
         return {name: _smooth(jnp.abs(grad[0]).sum(-1)) for name, grad in grads.items()}
 
     def saliency(state: TrainState, observation: Observation) -> Arrays:
         inputs = inputs_of(agent.spaces, {name: part[None] for name, part in observation.items()})
         images = {name: image.astype(np.float32) for name, image in inputs.images.items()}
-        found = {name: np.asarray(size) for name, size in gradients(state, images, inputs.vector).items()}
+        found = {name: np.asarray(size) for name, size in gradients(state, images, inputs).items()}
         largest = max(1e-12, *(float(size.max()) for size in found.values()))
         return {name: size / largest for name, size in found.items()}
 

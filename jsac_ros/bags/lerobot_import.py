@@ -91,6 +91,8 @@ class Dataset:
         kinds = [other for other, feature in self._features.items() if feature["dtype"] in ("image", "video")]
         if key not in kinds:
             self._found.append(f"image {name!r} is not at {key}; expected --map {name}=KEY, one of {_listed(kinds)}")
+        elif _is_depth(self._features[key]):
+            self._found.append(f"image {name!r}: {key} is a depth map, coded as LeRobot's own; expected a colour image")
         return _Place(key, [])
 
     def _values(self, part: Any, together: str, apart: str, keys: Mapping[str, str]) -> _Place:
@@ -275,6 +277,12 @@ def _size(feature: dict[str, Any] | None) -> int | None:
     of_numbers = feature and str(feature["dtype"]).startswith(("float", "int"))
     on_one_axis = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int)
     return shape[0] if of_numbers and on_one_axis else None
+
+
+def _is_depth(feature: dict[str, Any]) -> bool:
+    """Whether it is marked as a depth map, now or by an older LeRobot."""
+    marked = [feature.get("info"), feature.get("video_info")]
+    return any(isinstance(told, dict) and (told.get("is_depth_map") or told.get("video.is_depth_map")) for told in marked)
 
 
 def _names(feature: dict[str, Any] | None) -> list[str]:

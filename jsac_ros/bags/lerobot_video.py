@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pyarrow.parquet as parquet
 
 from jsac_ros.config import ConfigError
 
+_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+_FIELD = re.compile(r"\{(video_key|chunk_index|file_index)(?::(0?\dd))?\}")
+
 
 class Videos:
     """The video keys of a dataset."""
@@ -19,6 +23,7 @@ class Videos:
     def __init__(self, folder: Path, info: dict[str, Any], keys: set[str]):
         """keys: may be empty. Raises ConfigError if the metadata cannot be read or PyAV is not installed."""
         self._folder, self._rate_hz = folder, info["fps"]
+        self._template = _template_of(folder, info)
         self._stretches: dict[tuple[str, int], tuple[str, float]] = {}  # key, episode -> file, start in seconds
         if not keys:
             return
@@ -37,7 +42,10 @@ class Videos:
     def _add(self, row: dict[str, Any], keys: set[str]) -> None:
         for key in keys:
             chunk, file, begin_s = (row[f"videos/{key}/{what}"] for what in ("chunk_index", "file_index", "from_timestamp"))
-            path = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4"
+            numbers = {"video_key": key, "chunk_index": int(chunk), "file_index": int(file)}
+            path = _FIELD.sub(lambda field: format(numbers[field[1]], field[2] or ""), self._template)
+            if ".." in Path(path).parts:
+                raise ValueError(f"a video is at {path}, outside of the dataset")
             self._stretches[key, row["episode_index"]] = path, float(begin_s)
 
     def images(self, key: str, episode: int, count: int) -> Iterator[np.ndarray]:
@@ -62,3 +70,11 @@ class Videos:
             raise ValueError(f"{path} cannot be read: {error}") from None
         if following < count:
             raise ValueError(f"{path} has {following} images after {begin_s:g} s; expected {count}")
+
+
+def _template_of(folder: Path, info: dict[str, Any]) -> str:
+    """Where the videos are, as `meta/info.json` says. Raises ConfigError if that is outside of the dataset."""
+    path = info.get("video_path") or _PATH
+    if not isinstance(path, str) or len(path) > 200 or set("{}") & set(_FIELD.sub("", path)) or ".." in path or path[:1] == "/":
+        raise ConfigError(f"{folder}: meta/info.json: video_path is {str(path)[:200]!r}; expected a path like {_PATH}")
+    return path

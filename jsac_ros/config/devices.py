@@ -26,6 +26,9 @@ class CameraConfig(Section):
     channels: Literal[1, 3] = 3
     depth_range_m: Floats = ()  # nearest, farthest: depths that map to 0 and 255; empty: depth images are refused
     stack: Annotated[int, Field(ge=1, le=64)] = 3  # frames per observation
+    # File of a pretrained encoder (`jsac-ros encoder convert`): the policy sees its features of the newest frame, part
+    # NAME_features of the observation, instead of the image
+    encoder: str = ""
     max_age_s: Between(0.005, 2.0) = 0.2  # if older than this at a tick: hold; until then the robot moves on
     stamps: Stamps = "header"  # arrival: ages count from the arrival, for a driver that does not stamp or has another clock
     # The same pixels for longer than this, whatever their stamps: hold; 0: not checked. A real sensor's noise makes

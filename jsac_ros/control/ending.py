@@ -48,9 +48,14 @@ class Ending:
         score, ends = self._with_events(score, after.events)
         return score, self._lingered(score, ends)
 
+    @property
+    def true_success(self) -> bool | None:
+        """Whether the goal was reached according to the task, where a classifier is believed instead; None: not known."""
+        return self._is_true if self._judge is not None and self._rig.task.knows_success else None
+
     def reason(self, ends: str) -> str:
         """The reason of an episode that ended with `ends`, or '' at its time limit."""
-        if self._judge is not None and self._rig.task.knows_success:
+        if self.true_success is not None:
             if ends == GOAL and self._is_called and not self._is_true:
                 return FALSE_GOAL
             if not ends and self._left is None and self._is_true:

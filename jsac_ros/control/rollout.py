@@ -25,6 +25,7 @@ class Rollout:
     def __init__(self, rig: Rig, robot: str, session: int):
         """robot: the actor's name in every transition."""
         self._rig, self._senses, self._stacks = rig, rig.senses, FrameStacks(rig.spaces.images)
+        _ = rig.encoders  # compiled now, not at the first observation
         self._maker = TransitionMaker(rig.spaces, robot, session)
         self._ending = Ending(rig)
         self.sensed: Sensed | None = None  # at the newest observation, tared
@@ -81,3 +82,8 @@ class Rollout:
     def reason(self, ends: str) -> str:
         """The reason of an episode that ended with `Step.ends`, or '' at its time limit."""
         return self._ending.reason(ends)
+
+    @property
+    def true_success(self) -> bool | None:
+        """As `Ending.true_success`, of the newest episode."""
+        return self._ending.true_success

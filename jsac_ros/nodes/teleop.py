@@ -31,8 +31,10 @@ from jsac_ros.nodes.console import EMERGENCY_STOP, Console
 from jsac_ros.nodes.process import WorkingNode, run_node
 from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_map import JointMap
+from jsac_ros.ros_graph import publishers_of
 
 POLL_S = 0.04  # of keys and of a device that is read directly
+DRIVER_S = 3.0  # between two looks for the device's driver
 LEADER_S = 0.008  # of a leader that says its angles more often, one message in so long
 
 
@@ -52,6 +54,9 @@ class Teleop(WorkingNode):
             self._reader = devices.Reconnecting(devices.opener_of(mapping))
             self.create_timer(POLL_S, self._read)
             return
+        if mapping.source != "keys":
+            self._driver_was_there = True  # so that its absence is logged
+            self.create_timer(DRIVER_S, lambda: self._check_driver(mapping.topic))
         match mapping.source:
             case "joy":
                 self.create_subscription(Joy, mapping.topic, lambda m: self._hear(Reading(np.array(m.axes), _pressed(m))), 10)
@@ -74,6 +79,16 @@ class Teleop(WorkingNode):
         self.create_subscription(JointState, robot.joint_states_topic, self._on_joints, qos_profile_sensor_data)
         if mapping.buttons_topic:
             self.create_subscription(Joy, mapping.buttons_topic, lambda m: self._buttons.set(_pressed(m)), 10)
+
+    def _check_driver(self, topic: str) -> None:
+        """Logs when the device's driver is not there, and when it is there again."""
+        is_there = bool(publishers_of(self, topic))
+        if is_there != self._driver_was_there:
+            if is_there:
+                self.get_logger().info(f"{topic} has a publisher: the device's driver is there")
+            else:
+                self.get_logger().warning(f"no publisher on {topic}; is the device's driver running?")
+        self._driver_was_there = is_there
 
     def run(self) -> None:
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)

@@ -11,13 +11,14 @@ from typing import Any
 
 from jsac_ros import documents
 from jsac_ros.config import ConfigError
+from jsac_ros.control.ending import FALSE_GOAL, MISSED_GOAL
 from jsac_ros.files import replaced
 from jsac_ros.report import picture
 from jsac_ros.report.curve import learning_curve, read_baselines
 from jsac_ros.report.intervals import wilson
 from jsac_ros.report.style import plt
-from jsac_ros.report.summary import Totals, is_complete
-from jsac_ros.report.tables import BASELINE, Row, number
+from jsac_ros.report.summary import Totals, is_complete, truly_succeeded
+from jsac_ros.report.tables import BASELINE, number
 
 CARD, PICTURE = "README.md", "picture.png"
 _LAST = 50  # episodes that the success rate covers
@@ -90,19 +91,22 @@ def _chosen(chosen: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _successes(totals: Totals) -> list[tuple[str, str]]:
-    """Success in the last evaluation episodes and in the last training episodes."""
+    """Success in the last evaluation episodes and in the last training episodes; true success if the task contradicts a
+    classifier."""
     found = []
     for what, rows in (("evaluation", totals.evaluations), ("training", totals.episodes)):
         if last := [row for row in rows if is_complete(row)][-_LAST:]:
-            found.append((f"success, {what}", share_text(last)))
+            found.append((f"success, {what}", share_text([number(row, "success", 0) > 0 for row in last])))
+            if any(row.get("reason") in (FALSE_GOAL, MISSED_GOAL) for row in last):
+                found.append((f"true success, {what}", share_text([truly_succeeded(row) for row in last])))
     return found
 
 
-def share_text(rows: Sequence[Row]) -> str:
+def share_text(successes: Sequence[bool]) -> str:
     """'90 % of the last 50 episodes (95 %: 79 to 96 %)'."""
-    succeeded = sum(bool(number(row, "success", 0)) for row in rows)
-    low, high = wilson(succeeded, len(rows))
-    return f"{succeeded / len(rows):.0%} of the last {len(rows)} episodes (95 %: {low:.0%} to {high:.0%})"
+    succeeded, count = sum(successes), len(successes)
+    low, high = wilson(succeeded, count)
+    return f"{succeeded / count:.0%} of the last {count} episodes (95 %: {low:.0%} to {high:.0%})"
 
 
 def _seen(part: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -110,7 +114,8 @@ def _seen(part: Mapping[str, Any]) -> tuple[str, str, str]:
         shape = [part["height"], part["width"], part["channels"] * part["stack"]]
         kind = {1: "grey or depth"}.get(part["channels"], "RGB")
         return f"`{part['name']}`", f"uint8 {shape}", f"{kind}, {part['stack']} frames, oldest first"
-    return f"`{part['name']}`", f"float32 [{part['size']}]", f"{part['unit']}{_bounds(part)}"
+    shape = f"float32 [{part['size']}]" + (f", {'x'.join(map(str, part['map']))}" if part.get("map") else "")
+    return f"`{part['name']}`", shape, f"{part['unit']}{_bounds(part)}"
 
 
 def _bounds(part: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from jsac_ros import documents
 from jsac_ros.config import ConfigError
 from jsac_ros.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PALE_BLUE, plt
-from jsac_ros.report.summary import WINDOW, Totals, is_complete
+from jsac_ros.report.summary import WINDOW, Totals, is_complete, truly_succeeded
 from jsac_ros.report.tables import Row, number
 
 LABELS = {"random": "random", "still": "standing still", "servo": "visual servo"}
@@ -24,6 +24,9 @@ class Curve(NamedTuple):
     minutes: np.ndarray  # at their end, since the first control tick, resets included
     returns: np.ndarray
     successes: np.ndarray  # 0 or 1
+    true_successes: np.ndarray  # likewise; differ where the task contradicts a classifier
+    steps: np.ndarray
+    intervened_steps: np.ndarray  # that a person chose
     evaluation_minutes: np.ndarray
     evaluation_returns: np.ndarray
 
@@ -33,10 +36,15 @@ def curve_of(totals: Totals) -> Curve:
         rows = [row for row in episodes if is_complete(row)]
         return [np.array([number(row, name) for row in rows], np.float64) for name in names]
 
-    time_s, returns, successes = columns(totals.episodes, "time_s", "episode_return", "success")
+    names = ("time_s", "episode_return", "success", "steps", "intervened_steps")
+    time_s, returns, successes, steps, intervened = columns(totals.episodes, *names)
+    true = np.array([truly_succeeded(row) for row in totals.episodes if is_complete(row)], np.float64)
     evaluation_s, evaluation_returns = columns(totals.evaluations, "time_s", "episode_return")
     start_s = totals.started_s or 0.0
-    return Curve((time_s - start_s) / 60, returns, successes, (evaluation_s - start_s) / 60, evaluation_returns)
+    return Curve(
+        (time_s - start_s) / 60, returns, successes, true, steps, np.nan_to_num(intervened),
+        (evaluation_s - start_s) / 60, evaluation_returns,
+    )  # fmt: skip
 
 
 def running_mean(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
@@ -82,9 +90,19 @@ def draw_returns(axes: Axes, curve: Curve, baselines: dict[str, float]) -> None:
 
 
 def draw_success(axes: Axes, curve: Curve) -> None:
+    """With the true success where a classifier was contradicted, and a person's share of the steps where one helped."""
     share = 100 * running_mean(curve.successes)
     axes.fill_between(curve.minutes, share, color=GREEN, alpha=0.16, lw=0)
-    axes.plot(curve.minutes, share, color=GREEN, lw=2.2, solid_capstyle="round")
+    axes.plot(curve.minutes, share, color=GREEN, lw=2.2, solid_capstyle="round", label="success")
+    others = []
+    if not np.array_equal(curve.true_successes, curve.successes):
+        true = 100 * running_mean(curve.true_successes)
+        others += axes.plot(curve.minutes, true, color=INK, lw=1.2, ls=(0, (4, 2)), label="true success")
+    if curve.intervened_steps.any():
+        helped = 100 * running_mean(curve.intervened_steps) / running_mean(curve.steps)
+        others += axes.plot(curve.minutes, helped, color=ORANGE, lw=1.4, label="steps of a person")
+    if others:
+        axes.legend(loc="center left", fontsize=8, handlelength=1.4)
     axes.set_ylim(0, 104)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
     axes.set_ylabel("success")

@@ -21,11 +21,16 @@ def identity(row: Row) -> tuple[int, int] | None:
         return None
 
 
+def verdicts_of(folder: Path) -> dict[tuple[int, int], bool]:
+    """(session, episode) of every reported episode in a run folder -> whether it is a demonstration."""
+    rows = read_rows(folder / "episodes.csv")
+    found = {identity(row): is_demonstration(number(row, "success", 0) > 0, row.get("reason", "")) for row in rows}
+    return {named: shown for named, shown in found.items() if named}
+
+
 def demonstrations_of(folder: Path) -> set[tuple[int, int]]:
     """(session, episode) of every demonstration in a run folder."""
-    rows = read_rows(folder / "episodes.csv")
-    shown = [row for row in rows if is_demonstration(number(row, "success", 0) > 0, row.get("reason", ""))]
-    return {named for row in shown if (named := identity(row))}
+    return {named for named, shown in verdicts_of(folder).items() if shown}
 
 
 def demonstrations_left(folder: Path, wanted: int) -> int | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jsac_ros import documents, provenance
+from jsac_ros.control.ending import FALSE_GOAL, MISSED_GOAL
 from jsac_ros.report import episode_table, figures
 from jsac_ros.report.advice import Advice, advise
 from jsac_ros.report.curve import learning_curve
@@ -88,9 +89,9 @@ def _learning(folder: Path, totals: Totals, baselines: dict[str, float]) -> str:
     return section(
         "Learning",
         f"Every point is a complete episode, the line is the mean of {WINDOW}, and dashed lines are the baselines. Below: the "
-        f"success rate over {WINDOW} episodes. {_ends(totals)}. Beside it: the frames that the policy saw in the first, every "
-        f"{EVERY}th, the best and the last episode in the store. `jsac-ros report {folder} --film` makes a film of the whole "
-        "training, one minute long.",
+        f"success rate over {WINDOW} episodes. {_ends(totals)}. {_believed(folder, totals)}Beside it: the frames that the "
+        f"policy saw in the first, every {EVERY}th, the best and the last episode in the store. `jsac-ros report {folder} "
+        "--film` makes a film of the whole training, one minute long.",
         f'<div class=beside>{curve}<div class=films tabindex=0 role=region aria-label="frames">{films}</div></div>',
     )
 
@@ -206,6 +207,23 @@ def _ends(totals: Totals) -> str:
     reasons = Counter(without_figures(row.get("reason", "")) for row in totals.episodes)
     shown = [f"{reason} {count:,}" for reason, count in reasons.most_common(_MOST_REASONS)]
     return "Ends: " + (", ".join(shown) or "none yet")
+
+
+def _believed(folder: Path, totals: Totals) -> str:
+    """A classifier's word against the task's own measure; '' where the task scores."""
+    if not getattr(config_of(folder).task, "classifier", ""):
+        return ""
+
+    def said(rows: Sequence[Row]) -> str:
+        reasons = Counter(row.get("reason", "") for row in rows)
+        called = sum(number(row, "success", 0) > 0 for row in rows)
+        return f"{called:,} successes, {reasons[FALSE_GOAL]:,} of them false, {reasons[MISSED_GOAL]:,} missed"
+
+    last = totals.episodes[-5 * WINDOW :]
+    return (
+        f"A classifier gives the reward. Against the task's own measure, where the task has one: {said(totals.episodes)}; in "
+        f"the last {len(last)} episodes {said(last)}. "
+    )
 
 
 def _when(rows: list[Row], summary: Mapping[str, Any]) -> str:

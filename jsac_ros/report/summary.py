@@ -38,6 +38,12 @@ def is_complete(episode: Row) -> bool:
     return number(episode, "terminated", 0) == 1 or episode.get("reason") in ENDS
 
 
+def truly_succeeded(episode: Row) -> bool:
+    """By the task's own measure, where it contradicts a classifier."""
+    reason = episode.get("reason")
+    return reason == MISSED_GOAL or (number(episode, "success", 0) > 0 and reason != FALSE_GOAL)
+
+
 class Series:
     """A time series of any length in bounded memory: mean and maximum are exact, quantiles use at most `most` values."""
 

@@ -27,6 +27,7 @@ class EpisodicEnvironment(ABC):
         """An episode begins."""
         self.episode_return = 0.0
         self.terminated = self.success = False
+        self.true_success: bool | None = None  # according to the task, where a classifier is believed instead
         self.reason = ""  # why the newest episode ended, if known better than by its flags
         self.length = self.interventions = self.intervened_steps = 0  # of the newest episode
         self._person_acted = False  # at the previous step

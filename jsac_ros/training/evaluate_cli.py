@@ -114,8 +114,12 @@ def _compared(results: dict[str, Any]) -> dict[str, Any]:
 
 def _line(found: dict[str, Any]) -> str:
     low, high = found["success_interval"]
+    truth = ""
+    if "true_success" in found:
+        true_low, true_high = found["true_success_interval"]
+        truth = f" by the classifier; true success {found['true_success']:.1%} (95 %: {true_low:.1%} to {true_high:.1%})"
     return (
-        f"success {found['success']:.1%} (95 %: {low:.1%} to {high:.1%}), return {found['return_mean']:.2f} "
+        f"success {found['success']:.1%} (95 %: {low:.1%} to {high:.1%}){truth}, return {found['return_mean']:.2f} "
         f"+- {found['return_std']:.2f}, {found['steps_mean']:.1f} steps ({found['episodes']} episodes)"
     )
 

@@ -29,6 +29,7 @@ class Episode(NamedTuple):
     intervened_steps: int = 0  # number of its steps that a person chose
     sampled: bool = False  # an evaluation with sampled actions; else with the policy's best
     known_reason: str = ""  # why it ended; '': see its flags
+    true_success: bool | None = None  # according to the task, where a classifier is believed instead; None: nothing else knows
 
     @property
     def reason(self) -> str:
@@ -52,7 +53,7 @@ def episode_of(environment: EpisodicEnvironment, env_steps: int, evaluation: boo
     e = environment
     return Episode(
         env_steps, e.episode_return, e.length, e.success, e.terminated, evaluation, e.interventions, e.intervened_steps,
-        known_reason=e.reason,
+        known_reason=e.reason, true_success=e.true_success,
     )  # fmt: skip
 
 

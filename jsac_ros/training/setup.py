@@ -95,6 +95,6 @@ def _shapes(spaces: Spaces) -> Spaces:
     """The spaces without units and bounds, which do not matter for a policy."""
     return Spaces.of(
         spaces.images,
-        [VectorSpace(part.name, part.size) for part in spaces.vectors],
+        [VectorSpace(part.name, part.size, map=part.map) for part in spaces.vectors],
         [ActionSpace(part.name, part.size, choices=part.choices) for part in spaces.actions],
     )

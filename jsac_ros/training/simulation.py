@@ -76,7 +76,7 @@ class Simulation(EpisodicEnvironment):
         self._count(step.score, intervened)
         over = bool(step.ends) or self._rollout.step >= self._rig.episode_steps
         if over:
-            self.reason = self._rollout.reason(step.ends)
+            self.reason, self.true_success = self._rollout.reason(step.ends), self._rollout.true_success
             complete.append(self._rollout.close())
         return complete, over
 

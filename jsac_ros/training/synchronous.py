@@ -28,7 +28,7 @@ from jsac_ros.replay.interventions import Interventions
 from jsac_ros.replay.ring import Returned
 from jsac_ros.replay.samplers import Sampler, open_demonstrations
 from jsac_ros.replay.store import FrameStore
-from jsac_ros.rig import with_classifier, write_spaces
+from jsac_ros.rig import with_copies, write_spaces
 from jsac_ros.spaces import Spaces
 from jsac_ros.training.demonstrations import record
 from jsac_ros.training.episodic import Choose, Places
@@ -61,7 +61,7 @@ class Training:
             state, self._begin, begin_s = self._first_state()
             self.learner = Learner(self.agent, state, config.learner.devices)
             self._opened = opened.pop_all()
-        parameters.dump(with_classifier(config, folder), folder / "config.yaml", sections)
+        parameters.dump(with_copies(config, folder), folder / "config.yaml", sections)
         write_spaces(folder, spaces)
         provenance.write(folder)
         self._random = np.random.default_rng((config.run.seed, self._session))

@@ -13,17 +13,23 @@ from jsac_ros.training.evaluation import Episode
 
 
 def figures(episodes: Sequence[Episode]) -> dict[str, Any]:
-    """As JSON: episodes, success and its interval (shares), return and steps."""
+    """As JSON: episodes, success and its interval (shares), return, steps and interventions; with a classifier whose word the
+    task can check, the true success too."""
     returns = np.array([episode.episode_return for episode in episodes])
     succeeded, count = sum(episode.success for episode in episodes), len(episodes)
-    return {
+    found = {
         "episodes": count,
         "success": succeeded / count,
         "success_interval": list(wilson(succeeded, count)),
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "steps_mean": float(np.mean([episode.steps for episode in episodes])),
+        "interventions_mean": float(np.mean([episode.interventions for episode in episodes])),
     }
+    if all(episode.true_success is None for episode in episodes):
+        return found
+    truly = sum(bool(episode.true_success) for episode in episodes)
+    return found | {"true_success": truly / count, "true_success_interval": list(wilson(truly, count))}
 
 
 def difference(first: Sequence[Episode], second: Sequence[Episode]) -> dict[str, Any]:

@@ -34,5 +34,5 @@ class ValueNetwork(NamedTuple):
 
     def __call__(self, params: Any, observation: Inputs) -> jax.Array:
         """float32 [B, choices]."""
-        z = self.encoder.apply({"params": params["encoder"]}, observation.images)
+        z = self.encoder.apply({"params": params["encoder"]}, observation.images, observation.maps)
         return self.values.apply({"params": params["values"]}, z, observation.vector)
