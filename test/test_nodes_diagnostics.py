@@ -85,7 +85,7 @@ def test_a_full_disk_is_seen_until_everything_is_written(tmp_path):
     written.publish()
     assert said[-1].name == "jsac_ros/actor: disk" and said[-1].level == ERROR
     assert said[-1].message == "a.json: File too large; b.csv: No space left on device"
-    assert len(lines) == 2 and lines[1] == "b.csv: No space left on device; tried again when there is room"
+    assert len(lines) == 2 and lines[1] == "b.csv: No space left on device; retried when there is room"
     written("a.json", lambda: write_text(tmp_path / "a.json", "longer"))
     assert (said[-1].level, said[-1].message) == (ERROR, "b.csv: No space left on device")
     written.say("b.csv", "")

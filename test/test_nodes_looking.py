@@ -141,7 +141,7 @@ def test_the_live_image_comes_whole(driver, tmp_path):
 def test_silence_names_the_topic_and_what_to_do(driver, monkeypatch):
     monkeypatch.setattr(looking, "WAIT_S", 0.3)
     with Looking("ur5_reacher", {"robot.joint_states_topic": "other"}, "/left", "joints") as quiet:
-        with pytest.raises(ConfigError, match=r"/left/other: nothing came in 0.3 s; start its driver"):
+        with pytest.raises(ConfigError, match=r"/left/other: no message in 0.3 s; start its driver"):
             quiet.newest()
 
 

@@ -1,6 +1,6 @@
-"""From an observation to an action with the newest policy, without ever waiting for it.
+"""Chooses actions with the newest policy, without ever waiting for a new one.
 
-A thread takes parameters from the mailbox, puts them on the device and swaps them in as a whole.
+A thread reads parameters from the mailbox, puts them on the device and swaps them in by replacing one reference.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from jsac_ros.spaces import Spaces
 from jsac_ros.types import Observation, empty_observation
 
 WAIT_S = 0.5
-DEPLOYED = 1  # the version of a policy that no learner of this run made
+DEPLOYED = 1  # version of a policy that was not learned in this run
 
 
 class Policy(NamedTuple):
-    parameters: object  # tree on the device
-    version: int  # updates behind it; 0: not learned yet
+    parameters: object  # pytree on the device
+    version: int  # updates behind it; 0: initial parameters
     published_s: float  # on the steady clock
 
 
 class Acting:
-    """Chooses actions; `choose` is the control thread's, everything else happens elsewhere."""
+    """Chooses actions. Only the control thread calls `choose`; everything else runs in other threads."""
 
     def __init__(self, config: SystemConfig, spaces: Spaces, session: int, namespace: str, logger):
-        """Raises ConfigError where the algorithm cannot act in these spaces, ValueError where `run.policy` cannot be read."""
+        """Raises ConfigError if the algorithm does not support these spaces, ValueError if `run.policy` cannot be read."""
         compute_in_calling_thread()
         deployed = export.load(config.run.policy, config.agent.type) if config.run.policy else None
         self._agent = deployed.agent if deployed else algorithms.build(config.agent, spaces)
@@ -58,7 +58,7 @@ class Acting:
         self._count = parameter_count(self._agent)
         self._act = make_act(self._agent)
         self.seed = acting_seed(config.run.seed, session)
-        self.inference_ms = math.nan  # of the last choice
+        self.inference_ms = math.nan  # of the last action
         self._policy: Policy | None = None
         if deployed:
             self._policy = Policy(deployed.params, DEPLOYED, time.monotonic())
@@ -78,13 +78,13 @@ class Acting:
         return 0.0 if policy is None else time.monotonic() - policy.published_s
 
     def warm_up(self) -> None:
-        """Compiles the one shape that `choose` will see."""
+        """Compiles for the shape of observation that `choose` gets."""
         parameters = unflatten(np.zeros(self._count, np.float32), self._agent)
         for deterministic in (False, True):
             self._act(parameters, empty_observation(self._spaces), action_key(0, 0, 0), deterministic)
 
     def choose(self, observation: Observation, episode: int, step: int, deterministic: bool) -> Choice:
-        """Uniform until something has been learned (the initial random steps), the policy from then on."""
+        """A uniformly random action until the first update, then an action of the policy."""
         key = action_key(self.seed, episode, step)
         policy = self._policy
         if policy is None or policy.version == 0:
@@ -99,11 +99,11 @@ class Acting:
         """Puts parameters (float32 [count]) on the device and swaps them in."""
         parameters = jax.device_put(unflatten(vector, self._agent))
         jax.block_until_ready(parameters)
-        age_s = max(0.0, time.time() - published_ns * 1e-9)  # by the computer's clock once, which may be set later
+        age_s = max(0.0, time.time() - published_ns * 1e-9)  # converts to the steady clock, as the wall clock may be set later
         self._policy = Policy(parameters, version, time.monotonic() - age_s)
 
     def on_parameters(self, message: PolicyParameters) -> None:
-        """The topic, for a learner on another host. Raises ValueError."""
+        """Callback of the topic with parameters, for a learner on another host. Raises ValueError."""
         info = message.info
         if info.layout_hash != self._layout_hash:
             raise ValueError(
@@ -120,7 +120,7 @@ class Acting:
             self._thread.join(2 * WAIT_S)
 
     def _read_mailbox(self) -> None:
-        """Follows the newest parameters; attaches again when another learner has made the mailbox anew."""
+        """Follows the newest parameters; attaches again when a new learner has created a new mailbox."""
         mailbox, seen = None, -1
         while not self._stop.is_set():
             if mailbox is None:
@@ -142,7 +142,7 @@ class Acting:
             return PolicyMailbox.attach(self._mailbox_name, self._count, self._layout_hash)
         except FileNotFoundError:  # no learner yet
             self._stop.wait(0.1)
-        except ValueError as error:  # a learner of another configuration
+        except ValueError as error:  # a learner with another configuration
             self._logger.error(str(error), throttle_duration_sec=5.0)
             self._stop.wait(0.5)
         return None

@@ -1,14 +1,14 @@
 """Actor: observes, acts and publishes at a fixed rate, and sends its transitions to replay.
 
-The newest frames, joint state and sensor values go into slots (executor, main thread); one control thread with absolute
-deadlines reads them, decides and publishes. With `use_sim_time` its rate and every age follow /clock. Nothing is learned
-here, and nothing here talks to the robot's driver.
+The executor (main thread) puts the newest images, joint states and sensor values into slots; one control thread with
+absolute deadlines reads them, chooses an action and publishes the command. With `use_sim_time` its rate and all ages follow
+/clock. The actor neither learns nor communicates with the robot's driver.
 
 Subscribes  cameras, joint states, sensors, applied_action, safety_status, transition_ack, the policy mailbox (or
-            policy_parameters); person_action (of teleop or a scripted person), human_action (the robot's motion alone):
-            both take over from the policy while they are fresh
+            policy_parameters); person_action (from teleop or a scripted person) and human_action (only the robot's motion),
+            which replace the policy's action while they are fresh
 Publishes   policy_command (in shadow mode shadow_command instead), transitions, episode, control_status, /diagnostics
-Calls       the services that a reset asks for
+Calls       the services that a reset requires
 Serves      actor/start, pause, resume, stop, reset, evaluate, continue, success, failure, discard
 A process because control must not wait for learning or sampling.
 """
@@ -50,7 +50,7 @@ from jsac_ros.tasks.reset import Then
 from jsac_ros.types import Command, Observation
 
 SAFETY_MAX_AGE_S = 0.5
-MOST_RULES, MOST_CHARACTERS = 16, 300  # of another node's words that are kept
+MOST_RULES, MOST_CHARACTERS = 16, 300  # limits for text from other nodes
 
 
 class Actor(WorkingNode):
@@ -65,10 +65,10 @@ class Actor(WorkingNode):
         self.folder = run_folder(config)
         session = secrets.randbits(63)
         self.person = Person(config.person)
-        # In the place of a robot a recording stands: nothing moves it home
+        # A recording replaces the robot and cannot be moved home
         reset = Then if config.robot.driver == "bag" else self.person.reset_of(self.rig, time.monotonic)
         self.acting = Acting(config, self.rig.spaces, session, self.get_namespace(), self.get_logger())
-        self.session = Session(self.rig, self.robot, session, reset)  # after `acting`, which says where JAX computes
+        self.session = Session(self.rig, self.robot, session, reset)  # after `acting`, which configures JAX
         self.follows_clock = self.get_parameter("use_sim_time").value
         self.clock = ReceivedClock() if self.follows_clock else SteadyClock()
         plays, refuse = config.robot.driver == "bag", lambda topic, why: self.refusals.add(topic, ValueError(why))
@@ -82,17 +82,17 @@ class Actor(WorkingNode):
         self._services = ResetServices(self, self.session)
         self._applied: tuple[int, Command] = (-1, self.rig.actions.rest)
         self._safety: tuple[float, SafetyStatus | None] = (0.0, None)
-        self._contacts = 0  # that safety had counted at the last tick
-        self._recorded = RecordedActions(self.rig)  # of a recording in shadow mode
+        self._contacts = 0  # safety's count of contacts at the last tick
+        self._recorded = RecordedActions(self.rig)  # from a recording, in shadow mode
         self._demonstrations = demonstrations_left(self.folder, config.person.episodes)
-        self._frame_stamp_ns = 0  # of the frame that triggered the tick
+        self._frame_stamp_ns = 0  # of the image that triggered the tick
         self._commands = 0
         self._waits_for = "its networks to be compiled"
-        self._holds = ""  # why nothing may move at the newest tick, whether or not an operator has started
+        self._holds = ""  # why the robot may not move at the newest tick, even if the operator has started it
         self._connect()
 
     def _connect(self) -> None:
-        """Everything but the drivers' topics, which are subscribed to once we are ready to act on them."""
+        """Creates everything except the subscriptions to the drivers' topics, which wait until the actor is ready to act."""
         config = self.config
         topic = "shadow_command" if config.shadow else "policy_command"
         self.command = self.create_publisher(Action, topic, 1)
@@ -120,7 +120,7 @@ class Actor(WorkingNode):
             self._finish()
 
     def _prepare(self) -> None:
-        """Compiles every shape and waits for the first policy; only then may the robot move."""
+        """Compiles and waits for the first policy; only then may the robot move."""
         if not self.config.person.episodes:
             self.acting.warm_up()
             self._wait_for("the learner's first policy")
@@ -139,7 +139,7 @@ class Actor(WorkingNode):
             realtime.freeze_garbage(),
             realtime.short_switch_interval(),
             realtime.fine_timers(),
-            # The others too, below this one: it waits for whichever of them holds the interpreter or brings a message.
+            # The other threads too, at a lower priority: the control thread waits for those that hold the GIL or its messages.
             *realtime.process_first(limits.fifo_priority and max(1, limits.fifo_priority - 1)),
             realtime.thread_fifo(limits.fifo_priority),
             realtime.pin(limits.actor_cpu),
@@ -151,7 +151,7 @@ class Actor(WorkingNode):
         self._waits_for = self.session.reason = what
 
     def _control(self) -> None:
-        """The loop: one tick, one observation, one command; then what can wait."""
+        """The loop: one tick, one observation, one command; then the work that can wait."""
         config, trigger = self.config, self.config.control.trigger
         by_frame = trigger != "clock"
         if by_frame:
@@ -163,7 +163,7 @@ class Actor(WorkingNode):
             self._topics.take()
             self._services.answer()
             events, problem = self._requests.serve(), self._safety_problem()
-            if self._contact() and self.session.state == "acting":  # what is seen now is what the contact led to
+            if self._contact() and self.session.state == "acting":  # this observation is the result of the contact
                 events, problem = (*events, CONTACT), ""
             view = self.inputs.view(tick, clock.frame if by_frame else None, events, problem)
             self._frame_stamp_ns = view.source_stamps_ns.get(trigger, 0)
@@ -178,7 +178,7 @@ class Actor(WorkingNode):
                 break
 
     def _acted_for_s(self) -> float:
-        """Since the run's first action, were it that of an actor that has died since."""
+        """Seconds since the run's first action, even if an earlier actor process took it."""
         file, now_s = self.folder / "first_action", elapsed.now_s()
         first_s = elapsed.marked(file)
         if first_s is None:
@@ -187,7 +187,7 @@ class Actor(WorkingNode):
         return now_s - first_s
 
     def _finish(self) -> None:
-        """Rest, close the open episode, wait for replay to have it all."""
+        """Commands rest, closes the open episode and waits for replay's acknowledgements."""
         outcome = self.session.end("actor stopped" if self.stop.is_set() else "run complete")
         self._publish(outcome, None)
         self._send(outcome)
@@ -206,7 +206,7 @@ class Actor(WorkingNode):
         return choice
 
     def _executed(self) -> Command | None:
-        """What safety sent for our last command; None while it has not said."""
+        """The command that safety sent for the last Action; None if it has not answered yet."""
         tick, command = self._applied
         return command if tick == self._commands - 1 and tick >= 0 else None
 
@@ -223,7 +223,7 @@ class Actor(WorkingNode):
         self._commands += 1
 
     def _send(self, outcome: Outcome) -> None:
-        # In shadow mode without recorded commands it is not known what was done: no transitions.
+        # In shadow mode without recorded commands the actions are unknown: no transitions.
         known = not self.config.shadow or self.config.bag.action_topic
         for transition in outcome.transitions if known and self.learns else ():
             self.sender.send(transition)
@@ -249,7 +249,7 @@ class Actor(WorkingNode):
         return ""
 
     def _contact(self) -> bool:
-        """Whether the contact rule has stopped the robot since the tick before."""
+        """Whether the contact rule has stopped the robot since the previous tick."""
         status = self._safety[1]
         before, counts = self._contacts, zip(status.rule_names, status.rule_counts) if status is not None else ()
         self._contacts = next((count for name, count in counts if name == CONTACT), 0)
@@ -278,9 +278,9 @@ class Actor(WorkingNode):
         message.reason = message.reason[:MOST_CHARACTERS]
         self._safety = (time.monotonic(), message)
         if message.emergency_stop and self.config.robot.driver == "external" and self.session.state != "stopped":
-            self._requests.add("stop")  # after a release, a person starts it again
+            self._requests.add("stop")  # after a release, a person must start it again
 
-    # A person has taken over: where a message cannot be used the robot rests, and the policy does not continue.
+    # While a person has taken over, an unusable message makes the robot rest; the policy does not continue.
 
     def _on_person(self, message: PersonAction) -> None:
         if not message.holds:

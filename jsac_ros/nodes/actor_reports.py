@@ -1,5 +1,5 @@
-"""What the actor publishes about itself: control_status and /diagnostics once a second, an Episode at each end, histograms
-for the run folder."""
+"""Reports of the actor: control_status and /diagnostics once a second, an Episode at the end of each episode, and histograms
+in the run folder."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from jsac_ros.report.tables import Table
 from jsac_ros.rig import JOINTS
 
 WRITE_PERIOD_S = 10.0
-SHADOW_ROWS = 10_000  # actions of shadow mode that wait to be written, at most
+SHADOW_ROWS = 10_000  # most actions of shadow mode that wait to be written
 TIMINGS = (
     "lateness", "done", "obs_to_command", "image_age", "joint_age", "image_joint_skew", "inference", "policy_age",
 )  # fmt: skip
 
 
 class ActorReports:
-    """`tick` and `shadow` belong to the control thread, the timers to the executor."""
+    """The control thread calls `tick` and `shadow`; the timers run in the executor."""
 
     def __init__(
         self, node: JsacNode, folder: Path, session: Session, acting: Acting, outbox: Outbox, robot: str, clock: Clock
@@ -51,7 +51,7 @@ class ActorReports:
     # -- control thread ------------------------------------------------------------------------------------------
 
     def tick(self, tick: Tick, view: View, outcome: Outcome) -> None:
-        """Called when the command has been published."""
+        """Call when the command of a tick has been published."""
         self._ticks += 1
         self._missed += tick.missed
         add = {name: timing.add for name, timing in self._timings.items()}
@@ -82,7 +82,7 @@ class ActorReports:
         self._episodes.publish(message)
 
     def shadow(self, episode: int, step: int, choice: Choice) -> None:
-        """Keeps what the policy would have done."""
+        """Records the action that the policy would have taken."""
         action = {f"action.{k}": float(value) for k, value in enumerate(self._flat(choice.action))}
         self._shadow_rows.append({"episode": episode, "step": step, "policy_version": choice.version} | action)
 
@@ -114,7 +114,7 @@ class ActorReports:
             self._node.written.say(self._shadow_table.path.name, self._shadow_table.problem)
 
     def write(self) -> None:
-        """The whole run's histograms, and what shadow mode logged."""
+        """Writes the histograms of the whole run and the actions of shadow mode."""
         while self._shadow_rows:
             self._shadow_table.append(self._shadow_rows.popleft())
         write_histograms(self._folder / FILE, self._timings)

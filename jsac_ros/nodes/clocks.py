@@ -1,8 +1,8 @@
-"""How far the clocks of other nodes' computers are from this one's, by round trips with a service that every node has.
+"""Measures the clock offsets of other computers, by round trips with a service that every node has.
 
-The middleware stamps an answer with the clock of the computer that sends it. That time lies between the question and its
-arrival here: the middle of both differs from it by the difference of the clocks, to within half the round trip. Nothing of ours
-has to run there, and nothing is changed: parameters are asked for by no name.
+The middleware stamps an answer with the clock of the computer that sends it, at a time between the request and the arrival
+of the answer. The stamp minus the midpoint is the clock offset, to within half the round trip time. This needs no jsac_ros
+process on the other computer and changes nothing: the request asks for an empty list of parameters.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WAIT_S = 0.3  # for an answer
 
 
 class Difference(NamedTuple):
-    """Of another clock from this one's, seconds."""
+    """Offset of another computer's clock from this one's, in seconds."""
 
     ahead_s: float  # negative: behind
     within_s: float
 
 
 def difference(node: Node, other: str) -> Difference | None:
-    """other: full name of a node; None where it does not answer. The node's executor must not spin meanwhile."""
+    """The offset of the computer of node `other` (full name); None if it does not answer. `node` must not spin meanwhile."""
     client = node.create_client(GetParameters, f"{other}/get_parameters", callback_group=Polled())
     try:
         if not client.wait_for_service(WAIT_S):
@@ -51,7 +51,7 @@ def _exchange(client) -> Difference | None:
 
 
 def _between(asked_ns: int, answered_ns: int, heard_ns: int) -> Difference | None:
-    """None where the middleware does not stamp answers, or our own clock was set meanwhile."""
+    """None if the middleware does not stamp answers, or if this computer's clock was set meanwhile."""
     if answered_ns <= 0 or heard_ns < asked_ns:
         return None
     return Difference((answered_ns - (asked_ns + heard_ns) // 2) * 1e-9, (heard_ns - asked_ns) / 2 * 1e-9)

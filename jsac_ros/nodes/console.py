@@ -1,4 +1,4 @@
-"""What an operator can do, ready to be done at once: for nodes that a person presses something in."""
+"""The operator's verbs with their service clients ready, for nodes with buttons or keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER_S = 5.0
 
 
 class Console:
-    """Of one node; `do` may be called from any thread but the executor's."""
+    """The verbs, called from one node. `do` may be called from any thread except the executor's."""
 
     def __init__(self, node: Node):
         self._node = node
@@ -30,7 +30,7 @@ class Console:
         return tuple(self._clients)
 
     def work(self, verbs: queue.SimpleQueue[str], where: str, stop: threading.Event) -> Iterator[tuple[str, bool, str]]:
-        """Does one verb after the other until `stop`; of each: the verb, whether it will be done, and what will happen."""
+        """Executes verbs until `stop`; yields (verb, whether it was accepted, what will happen) for each."""
         while not stop.is_set():
             try:
                 verb = verbs.get(timeout=0.2)
@@ -39,9 +39,9 @@ class Console:
             yield verb, *self.do(verb, where)
 
     def do(self, verb: str, where: str) -> tuple[bool, str]:
-        """Whether it will be done, and what will happen. where: "dashboard", for the log."""
+        """Executes a verb; returns whether it was accepted, and what will happen. where: source for the log ("dashboard")."""
         self._node.get_logger().info(f"{verb} from the {where}")
-        if verb == EMERGENCY_STOP:  # a topic: no service has to be found first
+        if verb == EMERGENCY_STOP:  # a topic, which needs no service discovery
             self._stop_robot.publish(Bool(data=True))
             return True, "stopped; release lets it move again"
         client = self._clients[verb]

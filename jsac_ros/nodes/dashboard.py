@@ -1,11 +1,11 @@
-"""Dashboard: the page on which a run is watched, stopped and judged, from the desk or from the phone beside the robot.
+"""Dashboard: a web page to watch, stop and evaluate a run, from a desk or a phone.
 
 Subscribes  episode, control_status, training_status, replay_status, safety_status; while a page is open, the cameras,
-            policy_command (or shadow_command), applied_action, and the joint states where a camera is calibrated
+            policy_command (or shadow_command), applied_action, and, if a camera is calibrated, the joint states
 Publishes   emergency_stop
 Calls       the operator's services of actor, safety and learner
 Serves      HTTP on `dashboard.host`:`dashboard.port` (jsac_ros/dashboard)
-A process because a web server, images and a slow link must not touch control. It is told what happens; nothing waits for it.
+A process because a web server, images and a slow link must not delay control. Nothing waits for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STATUSES = {
     "control": ("control_status", ControlStatus), "training": ("training_status", TrainingStatus),
     "replay": ("replay_status", ReplayStatus), "safety": ("safety_status", SafetyStatus),
 }  # fmt: skip
-STALE_S = 3.0  # a status older than this says that its process is gone
+STALE_S = 3.0  # age of a status after which its process counts as gone
 
 
 class Dashboard(JsacNode):
@@ -51,15 +51,15 @@ class Dashboard(JsacNode):
         super().__init__("dashboard")
         self.folder = run_folder(self.config)
         self.spaces = read_spaces(self.folder)
-        # An environment in the robot's place has no topics of cameras.
+        # A Gymnasium environment has no camera topics.
         rig = None if self.config.robot.driver == "gymnasium" else Rig.of(self.config)
         self.hub = Hub()
         self.watch = Watch(self, self.hub, rig, [image.name for image in self.spaces.images] if rig else [])
         self._processes, self._adviser = Processes(self.folder), Adviser(self.folder)
         self._saliency = Saliency(self.folder, self.hub.set_image, lambda text: self.hub.set("saliency", text))
-        self._newest: dict[str, float] = {}  # part -> when it came
+        self._newest: dict[str, float] = {}  # part -> time of arrival
         self._events = Events(lambda event: self.hub.append("events", event))
-        self._rules: set[str] = set()  # that acted in this second
+        self._rules: set[str] = set()  # rules that acted in this second
         self._has_baseline = False
         self._console = Console(self)
         for part, (topic, kind) in STATUSES.items():
@@ -72,7 +72,7 @@ class Dashboard(JsacNode):
         self._describe()
         self._server, self._address = self._make_server()
 
-    # -- what is shown ---------------------------------------------------------------------------------------------
+    # -- data for the page -----------------------------------------------------------------------------------------
 
     def _describe(self) -> None:
         config = self.config
@@ -86,7 +86,7 @@ class Dashboard(JsacNode):
                 "verbs": list(self._console.verbs), "needs_start": config.robot.driver == "external",
             },
         )  # fmt: skip
-        # Of before this page was opened
+        # From before the start of this node
         self.hub.append("episodes", *map(plain.of_row, read_rows(self.folder / "episodes.csv")))
         self.hub.append("events", *events_before(self.folder))
 
@@ -163,7 +163,7 @@ class Dashboard(JsacNode):
         thread.join(timeout=3.0)
 
     def _serve(self) -> None:
-        """A node without its page must not linger."""
+        """Serves the page; if the server stops, the node ends too."""
         try:
             self._server.run(sockets=[self._address])
         finally:

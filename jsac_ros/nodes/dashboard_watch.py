@@ -1,4 +1,4 @@
-"""What the dashboard subscribes to while a page is open: cameras, commands, and joint states where a camera is calibrated."""
+"""The dashboard's subscriptions while a page is open: cameras, commands, and joint states if a camera is calibrated."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_map import JointMap
 from jsac_ros.ros_types import message_class
 
-PERIOD_S = 0.1  # at the most ten images a second of a camera are shown, and as many places of the tool
-LARGEST_SIDE = 640  # pixels; larger images are shown smaller
+PERIOD_S = 0.1  # shows at most ten images per second and camera, and ten tool positions
+LARGEST_SIDE = 640  # pixels; larger images are scaled down
 
 
 class Watch:
-    """Fills the hub's images and its parts `sources`, `overlay`, and the list `ticks`."""
+    """Fills the hub's images, its parts `sources` and `overlay`, and its list `ticks`."""
 
     def __init__(self, node: JsacNode, hub: Hub, rig: Rig | None, images: list[str]):
-        """rig: None where an environment stands in the robot's place; images: that the policy sees."""
+        """rig: None if a Gymnasium environment replaces the robot; images: names of the images in the observation."""
         self._node, self._hub, self._config = node, hub, node.config
         self._sources = rig.sources if rig else {}
         self.cameras = [name for name in images if name in self._sources]
@@ -39,11 +39,11 @@ class Watch:
         self.strip = Strip(control.period_s, by_camera=control.trigger != "clock")
         self._overlay = Overlay(self._config, rig.robot) if rig else None
         self._joints = JointMap(rig.robot.names) if rig else None
-        self._views: dict[str, dict[str, list[int]]] = {}  # camera -> size of its images, part that becomes a frame
+        self._views: dict[str, dict[str, list[int]]] = {}  # camera -> size of its images, crop
         self._subscriptions: list[Any] = []
 
     def update(self) -> None:
-        """Called every PERIOD_S."""
+        """Call every PERIOD_S."""
         if self._hub.viewers and not self._subscriptions:
             self._subscribe()
         elif not self._hub.viewers and self._subscriptions:
@@ -56,8 +56,8 @@ class Watch:
             self._hub.append("ticks", *columns)
 
     def _subscribe(self) -> None:
-        """Everything but the statuses is taken at the pace of `update`: an executor that wakes for each message, of a command
-        or of the joints, costs a tenth of a core."""
+        """Subscribes to everything except the statuses, to be polled by `update`: an executor that wakes for each command and
+        joint state would use a tenth of a core."""
         config = self._config
         topics: dict[str, list[str]] = {}
         for name in self.cameras:
@@ -65,7 +65,7 @@ class Watch:
         for topic, names in topics.items():
             shown = lambda message, _, names=names: self._on_image(names, message)
             self._poll(message_class(self._sources[names[0]].type), topic, shown, _best_effort(1))
-        # As many as come between two looks, and some more
+        # All that arrive between two polls, with a margin
         several = _best_effort(10 + round(1.0 / config.control.period_s))
         self._poll(Action, "shadow_command" if config.shadow else "policy_command", self._on_command, several)
         self._poll(AppliedAction, "applied_action", self._on_applied, several)
@@ -78,7 +78,7 @@ class Watch:
         )
 
     def _on_image(self, cameras: list[str], message: Any) -> None:
-        """Shown whole, without the crop of each camera."""
+        """Shows the whole image, without the camera's crop."""
         for name in cameras:
             camera = self._config.cameras[name]
             image = to_rgb(message, camera.channels, camera.depth_range_m)
@@ -99,10 +99,10 @@ class Watch:
 
     def _on_joints(self, message: JointState, _: Any) -> None:
         joints = self._joints(message.name, message.position, message.velocity, to_ns(message.header.stamp))
-        if joints is not None:  # else it is of another device
+        if joints is not None:  # otherwise it belongs to another device
             self._hub.set("overlay", self._overlay.at(joints.position))
 
 
 def _best_effort(depth: int) -> QoSProfile:
-    """A page that is late hears the newest ones; nothing is sent again for it."""
+    """Best effort: a slow page gets the newest messages, and nothing is resent for it."""
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)

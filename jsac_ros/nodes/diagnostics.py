@@ -1,5 +1,5 @@
-"""Our statuses as diagnostics, named `jsac_ros/<node>: <what>`, the node with its namespace, on the hardware that the system
-moves: what rqt_robot_monitor and a diagnostic_aggregator (config/layouts/diagnostics.yaml) make a tree of."""
+"""Statuses as ROS diagnostics, named `jsac_ros/<node with namespace>: <what>`, with the robot as hardware id, so that
+rqt_robot_monitor and a diagnostic_aggregator (config/layouts/diagnostics.yaml) show them as a tree."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 
 
 def status(node: Node, what: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
-    """One entry of a node; numbers are shown with four digits."""
+    """One diagnostics entry of a node. Numbers are formatted with four digits."""
     full = node.get_fully_qualified_name().strip("/")
-    namespace, _, _ = full.rpartition("/")  # of one robot of several
+    namespace, _, _ = full.rpartition("/")  # of this robot, if there are several
     shown = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in values.items()}
     return DiagnosticStatus(
         name=f"jsac_ros/{full}: {what}", level=level, message=message,
@@ -36,15 +36,16 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
 
 
 _SAFETY_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
-# A person stopped the actor, or the run is complete; what is an error besides is safety's to say.
+# "stopped" is no error: a person stopped the actor, or the run is complete. Errors are reported by safety.
 _ACTOR_LEVEL = {
     "acting": OK, "shadow": OK, "resetting": OK, "waiting": WARN, "holding": WARN, "paused": WARN, "stopped": WARN,
 }  # fmt: skip
 
 
 def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: float, alarm: bool) -> DiagnosticArray:
-    """`safety`: msg/SafetyStatus. State and rules, an error with an `alarm` too; and the watch's own timing, a warning
-    when it skips ticks."""
+    """State and rules of safety (an error if `alarm`), and the timing of its watch (a warning if it skips ticks).
+
+    safety: msg/SafetyStatus; gate: durations of commands."""
     level = ERROR if alarm else _SAFETY_LEVEL[safety.state]
     rules = dict(zip(safety.rule_names, safety.rule_counts))
     lateness = Percentiles(*map(float, safety.lateness_ms))
@@ -63,20 +64,21 @@ def safety_diagnostics(node: Node, stamp, safety, gate: Percentiles, period_ms: 
 
 
 def refusal_diagnostics(node: Node, stamp, refused: Mapping[str, int], new: int) -> DiagnosticArray:
-    """`refused`: topic or service -> messages that could not be used, in all; a warning where some are `new`."""
+    """refused: {topic or service: number of refused messages}; new: in the last second, a warning if not 0."""
     message = f"{new} messages refused in the last second" if new else "none refused in the last second"
     return array_of(stamp, status(node, "refused", WARN if new else OK, message, dict(sorted(refused.items()))))
 
 
 def disk_diagnostics(node: Node, stamp, problems: Mapping[str, str]) -> DiagnosticArray:
-    """`problems`: file -> why it is not as it should be; an error while there are any."""
+    """problems: {file: why it could not be written}; an error while there are any."""
     message = "; ".join(sorted(set(problems.values()))) or "everything is written"
     return array_of(stamp, status(node, "disk", ERROR if problems else OK, message, {}))
 
 
 def actor_diagnostics(node: Node, stamp, control, timings: dict[str, Percentiles], missed: int) -> DiagnosticArray:
-    """`control`: msg/ControlStatus. State and policy; and the loop's `timings` of the last second, a warning when it
-    `missed` ticks since the message before."""
+    """State and policy of the actor, and the timing of its loop (a warning if it missed ticks).
+
+    control: msg/ControlStatus; timings: of the last second; missed: ticks since the previous message."""
     values = {"ticks": control.ticks, "missed": control.missed, "rate Hz": control.rate_hz}
     for name, last in timings.items():
         values |= percentiles(name.replace("_", " "), last)
@@ -106,7 +108,7 @@ _LEARNER_LEVEL = {"compiling": OK, "waiting": OK, "learning": OK, "paused": WARN
 
 
 def learner_diagnostics(node: Node, stamp, training) -> DiagnosticArray:
-    """`training`: msg/TrainingStatus; its `problem` is an error."""
+    """State of the learner. training: msg/TrainingStatus; its `problem` is an error."""
     values = {
         "state": training.state,
         "updates": training.updates,
@@ -122,7 +124,7 @@ def learner_diagnostics(node: Node, stamp, training) -> DiagnosticArray:
 
 
 def replay_diagnostics(node: Node, stamp, replay) -> DiagnosticArray:
-    """`replay`: msg/ReplayStatus; its `problem` is an error. That it waits is part of every run."""
+    """State of replay. replay: msg/ReplayStatus; its `problem` is an error. Waiting is normal."""
     names = ("stored", "valid", "received", "lost", "refused", "batches", "ingest_per_s", "sample_ms")
     values = {name.replace("_", " "): getattr(replay, name) for name in names}
     waits = f"waiting for {replay.waiting_for}" if replay.waiting_for else "sampling"

@@ -1,12 +1,12 @@
-"""Environment: a Gymnasium environment in the place of robot and actor, for asynchronous learning without a robot.
+"""Environment: a Gymnasium environment instead of robot and actor, for asynchronous learning without a robot.
 
-Acts with the newest policy as fast as `replay.min_updates_per_step` lets it: replay acknowledges a transition when the
-learner has kept up, and acting waits once some are unacknowledged. Every `train.evaluate_every` steps it evaluates, in an
-environment apart, while learning continues; at the end it films the last policy.
+It acts with the newest policy as fast as `replay.min_updates_per_step` permits: replay acknowledges a transition when the
+learner has kept up, and acting pauses while too many are unacknowledged. Every `train.evaluate_every` steps it evaluates the
+policy in a separate environment while learning continues; at the end it films the last policy.
 
 Subscribes   transition_ack, the policy mailbox
 Publishes    transitions, episode, control_status (a tick is an environment step)
-A process like the actor, in its place: the learner and replay are the same processes for both.
+A process that replaces the actor; learner and replay are the same for both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jsac_ros.training.environment import ROBOT
 from jsac_ros.training.episodic import play
 from jsac_ros.types import Action, Observation, Transition
 
-AHEAD = 100  # transitions unacknowledged; at most half of what replay's topic holds
+AHEAD = 100  # most unacknowledged transitions; at most half the queue of replay's topic
 
 
 class Environment(WorkingNode):
@@ -48,7 +48,7 @@ class Environment(WorkingNode):
         self.test = environments.Environment(test, spaces, seed + evaluation.SEED)
         self.acting = Acting(config, spaces, self.session, self.get_namespace(), self.get_logger())
         self.sender = TransitionSender(self, ROBOT, self.session, RunKey.of(config))
-        self.before = read_totals(self.folder).total("ticks")  # where it was killed: to within a second
+        self.before = read_totals(self.folder).total("ticks")  # steps of earlier processes (after a kill: to within a second)
         self.steps, self._said = 0, (time.monotonic(), 0)  # of this process
         self.state = "waiting"
         self.episode = self.create_publisher(EpisodeMessage, "episode", 10)
@@ -61,7 +61,7 @@ class Environment(WorkingNode):
         self._publish_status()  # the final counts
 
     def work(self) -> None:
-        """The loop: choose, step, send; wait while replay is behind."""
+        """The loop: choose an action, step, send the transition; wait while replay is behind."""
         self.acting.warm_up()
         while self.acting.version is None and not self.stop.wait(0.05):
             pass
@@ -85,7 +85,7 @@ class Environment(WorkingNode):
         self._send(environment.stop())
         self.state = "stopped"
         self.sender.drain()
-        if self.acting.version and not self.stop.is_set():  # an interrupted process has ten seconds to end
+        if self.acting.version and not self.stop.is_set():  # an interrupted process has only ten seconds to exit
             self._film()
         self.stop.set()
 
@@ -103,7 +103,7 @@ class Environment(WorkingNode):
         return self.acting.choose(observation, 0, 0, True).action
 
     def _evaluate(self) -> None:
-        """Deterministic episodes, not stored; before anything is learned there is nothing to evaluate."""
+        """Runs deterministic episodes, which are not stored; none before the first update."""
         for _ in range(self.config.train.evaluation_episodes if self.acting.version else 0):
             began_s, version = time.monotonic(), self.acting.version
             play(self.test, self._best_action, self.stop.is_set)
@@ -130,7 +130,7 @@ class Environment(WorkingNode):
         version, outbox = self.acting.version, self.sender.outbox
         message = ControlStatus(robot=ROBOT, session=self.session, state=self.state, ticks=self.steps)
         message.header.stamp = self.get_clock().now().to_msg()
-        for name in TIMINGS:  # an environment keeps no time
+        for name in TIMINGS:  # an environment has no timing
             setattr(message, f"{name}_ms", NOTHING)
         message.reason = "the learner's first policy" if version is None else ""
         message.rate_hz = (self.steps - before) / (now_s - then_s)

@@ -1,9 +1,9 @@
-"""How a gripper's driver is told: one class for each interface of `grippers.NAME.interface`.
+"""Commands for a gripper's driver: one class per interface of `grippers.NAME.interface`.
 
-joint_trajectory          trajectory_msgs/JointTrajectory of one point, in time for the gripper's speed
-float64_multi_array       std_msgs/Float64MultiArray, where the fingers should be by now (a forward command controller)
+joint_trajectory          trajectory_msgs/JointTrajectory with one point, timed for the gripper's speed
+float64_multi_array       std_msgs/Float64MultiArray with the present desired position (forward command controller)
 parallel_gripper_command  control_msgs action: position, speed and force of the joint
-gripper_command           control_msgs action of before Jazzy: it has no speed, so it is led there in small steps
+gripper_command           control_msgs action from before Jazzy: it has no speed, so the goal moves in small steps
 set_io                    ur_msgs service: a digital output, 1 closes
 """
 
@@ -21,17 +21,17 @@ from jsac_ros.control.safety.grippers import Opening
 from jsac_ros.robots.gripper import SET_DIGITAL_OUT, Gripper
 from jsac_ros.ros_types import request_class
 
-_SAME_M = 1e-4  # two openings closer than this are one
-_AGAIN_S = 1.0  # a topic's listener that starts later hears what it missed
-_STEP_S = 0.1  # between two goals on the way, and between two tries
+_SAME_M = 1e-4  # openings closer than this count as equal
+_AGAIN_S = 1.0  # repetition period on a topic, for subscribers that start later
+_STEP_S = 0.1  # between intermediate goals, and between attempts
 
 
 class GripperCommands:
-    """Says what changes, once; what makes it impossible is in `problem`."""
+    """Sends each change of the opening once. `problem`: why commands cannot be sent, or ""."""
 
     problem = ""
-    every_s = 0.0  # at least, between two messages on the way; 0: only a new target is said
-    again_s = math.inf  # the same target is repeated after so long
+    every_s = 0.0  # minimum period of intermediate commands; 0: only targets are sent
+    again_s = math.inf  # after which the same target is repeated
 
     def __init__(self, gripper: Gripper):
         self.gripper = gripper
@@ -39,7 +39,7 @@ class GripperCommands:
         self._said_s = self._failed_s = -math.inf
 
     def step(self, now_s: float, opening: Opening) -> None:
-        """Once a period of the gate."""
+        """Call once per period of the gate."""
         value = opening.now if self.every_s else opening.target
         changed = self._said is None or abs(value - self._said) > _SAME_M
         passed_s = now_s - self._said_s
@@ -52,11 +52,11 @@ class GripperCommands:
             self._failed_s = now_s
 
     def say(self, opening: float, takes_s: float) -> bool:
-        """m, and how long the fingers need; False when it has to be tried again."""
+        """Sends an opening in m. takes_s: how long the fingers need. Returns False to try again."""
         raise NotImplementedError
 
     def look(self) -> None:
-        """Once a second: whether anybody hears."""
+        """Call once a second: checks whether the driver is there."""
 
 
 class TopicCommands(GripperCommands):
@@ -98,7 +98,7 @@ class GripperPosition(TopicCommands):
 
 
 class RequestCommands(GripperCommands):
-    """By an action or a service, whose server may be missing or refuse."""
+    """Commands through an action or a service, whose server may be missing or refuse."""
 
     def __init__(self, gripper: Gripper, client: Any, what: str):
         super().__init__(gripper)
@@ -113,7 +113,7 @@ class RequestCommands(GripperCommands):
         self.problem = self._refused if self.is_there() else f"{self._what} is not served; is its controller active?"
 
     def refused(self, why: str) -> None:
-        """Said once more at the next step."""
+        """Call when the server refused a command: the next step sends it again."""
         self._refused = f"{self._what} refused the command{why and ': '}{why}"
         self._said = None
         self.look()
@@ -196,6 +196,6 @@ _CLASSES = {
 
 
 def gripper_commands_of(node: Node, gripper: Gripper) -> GripperCommands:
-    """Of the configured interface. Raises ConfigError where its action or service is not installed."""
+    """The commands of the configured interface. Raises ConfigError if its action or service is not installed."""
     kind = request_class(gripper)
     return _CLASSES[gripper.config.interface](node, gripper, *([kind] if kind else []))

@@ -1,10 +1,10 @@
-"""Keyboard: the keys of the run's own terminal, as verbs.
+"""Keyboard: turns keys in the run's terminal into verbs.
 
-The starter reads the terminal and passes each key on to this process's standard input.
+The starter reads the terminal and forwards each key to this process's standard input.
 
-Publishes   keys (std_msgs/String, every key: teleop may drive by them), emergency_stop
+Publishes   keys (std_msgs/String, every key, which teleop may use), emergency_stop
 Calls       the operator's services of actor, safety and learner
-A process because a key must act within milliseconds, which a node that is running can and one that is started cannot.
+A process because a key must act within milliseconds, and starting a node for each key would take longer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Keyboard(WorkingNode):
     def _read(self) -> None:
         while data := os.read(sys.stdin.fileno(), 64):
             for key in data.decode(errors="replace"):
-                if key == " ":  # nothing that is still being answered is in its way
+                if key == " ":  # at once, not after verbs that still wait for an answer
                     self._console.do(EMERGENCY_STOP, "keyboard")
                     _show("emergency stop; jsac-ros release lets it move again")
                 elif key in VERBS:
@@ -44,13 +44,13 @@ class Keyboard(WorkingNode):
                 self._keys.publish(String(data=key))
 
     def work(self) -> None:
-        """Does one verb after the other and says what came of it."""
+        """Executes one verb after the other and prints the answers."""
         for verb, success, message in self._console.work(self._verbs, "keyboard", self.stop):
             _show(message if success else f"{verb}: not done: {message}")
 
 
 def _show(line: str) -> None:
-    """Below the display of the reporter, which leaves the cursor at the end of its last line."""
+    """Prints below the reporter's display, which leaves the cursor at the end of its last line."""
     print(f"\n{line}", flush=True)
 
 

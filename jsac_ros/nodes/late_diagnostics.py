@@ -1,4 +1,4 @@
-"""A part of /diagnostics that exists from the first problem on: a node without one pays nothing."""
+"""A part of /diagnostics that is published from the first problem on, so that a node without problems has no overhead."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PERIOD_S = 1.0
 
 
 class LateDiagnostics(ABC):
-    """Of one node."""
+    """Diagnostics of one node."""
 
     def __init__(self, node: Node):
         self._node = node
         self._publisher = None
 
     def show(self) -> None:
-        """From now on, once a second."""
+        """Starts to publish once a second."""
         from diagnostic_msgs.msg import DiagnosticArray
 
         if self._publisher is None:
@@ -29,10 +29,10 @@ class LateDiagnostics(ABC):
             self._node.create_timer(PERIOD_S, self.publish)
 
     def publish(self) -> None:
-        """Once a second by itself where the node spins."""
+        """Publishes now. A timer calls this once a second if the node spins."""
         if self._publisher is not None:
             self._publisher.publish(self._array(self._node.get_clock().now().to_msg()))
 
     @abstractmethod
     def _array(self, stamp) -> DiagnosticArray:
-        """What is published now. stamp: builtin_interfaces/Time."""
+        """The message to publish. stamp: builtin_interfaces/Time."""

@@ -1,13 +1,13 @@
-"""Learner: owns everything that learns.
+"""Learner: owns all state that learns.
 
-Takes batches from shared memory, updates, publishes the actor's parameters every K updates (mailbox in shared memory,
-or a latched topic for an actor on another host) and checkpoints in the background.
+It takes batches from shared memory, updates, publishes the actor's parameters every K updates (to a mailbox in shared memory,
+or a latched topic for an actor on another host) and writes checkpoints in the background.
 
 Subscribes   batch ring `<name>_batches`
 Publishes    mailbox `<name>_policy`, policy_info, training_status, /diagnostics, TD errors in the slots of the
              ring
 Serves       learner/checkpoint
-A process because an update occupies every core it can get, and control must not wait for it.
+A process because an update uses all cores, and control must not wait for it.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ class Learner(WorkingNode):
         self.state_name, self.published, self.problem = "compiling", -1, ""
         self.update_ms: deque[float] = deque(maxlen=1000)
         self.waited_s = 0.0
-        self._taken: deque[Taken] = deque()  # not given back yet
-        self._sequence = 0  # of the last batch learned from
+        self._taken: deque[Taken] = deque()  # batches not given back yet
+        self._sequence = 0  # of the last batch used
         self._ring: BatchRing | None = None
 
         self.checkpoints = self._open_checkpoints(self.folder, config.learner.keep_checkpoints)
         try:
             self.learner = learning.Learner(self.agent, self._first_state(), config.learner.devices)
-        except ValueError as error:  # fewer devices than asked for
+        except ValueError as error:  # fewer devices than configured
             raise ConfigError(str(error)) from None
         self._window = (time.monotonic(), self.learner.updates, 0.0)  # when, updates and waited_s at the last status
 
@@ -93,7 +93,7 @@ class Learner(WorkingNode):
     # -- learning ------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Compiles, then learns from the ring until stopped; publishes every K updates, checkpoints now and then."""
+        """Compiles, then learns from the ring until stopped; publishes every K updates and writes checkpoints periodically."""
         config = self.config
         self._compile()
         self._publish_policy()
@@ -126,7 +126,7 @@ class Learner(WorkingNode):
         self.state_name = "waiting"
 
     def _batches(self) -> Iterator[Batch | None]:
-        """From the ring until stopped; None where none is ready. Blocks only while no batch is being learned from."""
+        """Batches from the ring until stopped; None if none is ready. Blocks only while no update is running."""
         while not self.stop.is_set():
             if self._ring is None:
                 self._ring = self._attach()
@@ -166,11 +166,11 @@ class Learner(WorkingNode):
 
     def _name_skipped(self, batch: Batch, td_error: np.ndarray) -> None:
         rows, bad = batch.index, ~np.isfinite(td_error)
-        which = f"rows {rows[bad].tolist()} of the store" if bad.any() else "its gradient, not a transition in it,"
+        which = f"rows {rows[bad].tolist()} of the store" if bad.any() else "its gradient; every TD error is finite"
         update = f"update {self.learner.updates} skipped, batch {self._taken[0].sequence}"
         self.get_logger().warning(f"{update}: not finite because of {which}", throttle_duration_sec=1.0)
 
-    # -- what it publishes ---------------------------------------------------------------------------------------
+    # -- publishing ----------------------------------------------------------------------------------------------
 
     def _publish_policy(self) -> None:
         vector, version = self.learner.policy_vector(), self.learner.updates
@@ -200,7 +200,7 @@ class Learner(WorkingNode):
         self.status.publish(message)
         self._diagnostics.publish(learner_diagnostics(self, message.header.stamp, message))
 
-    # -- what it keeps -------------------------------------------------------------------------------------------
+    # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def _on_checkpoint(self, _, response):
         if self.state_name != "learning":
@@ -215,7 +215,7 @@ class Learner(WorkingNode):
         return Checkpoints(folder / "checkpoints", self.agent, keep)
 
     def _first_state(self) -> TrainState:
-        """Of this run's own checkpoint (after a crash), of another run's (`learner.resume`), or a fresh one."""
+        """The state from this run's checkpoint (after a crash), from another run (`learner.resume`), or an initial state."""
         resume, source = self.config.learner.resume, self.checkpoints
         try:
             if source.latest() is None:
@@ -251,7 +251,7 @@ class Learner(WorkingNode):
         self._keep(lambda: self.checkpoints.save(self.learner.state, {"batches": self._sequence, "session": self.session}))
 
     def _keep(self, write: Callable[[], None]) -> None:
-        """Where the disk does not take it, learning continues, and so do the checkpoints when they are due."""
+        """Calls `write`. If the disk is full, learning continues, and the next checkpoint is written when it is due."""
         try:
             write()
         except (OSError, CheckpointError) as error:
@@ -260,7 +260,7 @@ class Learner(WorkingNode):
             self.get_logger().error(f"{self.problem}; the last good one is update {last}, the next try in {period_s:g} s")
 
     def _export(self) -> None:
-        """The policy as it is now, in `policy/` of the run folder: usable without ROS (`agent.export.load`)."""
+        """Exports the current policy to `policy/` in the run folder, for use without ROS (`agent.export.load`)."""
         sections = ("control", "cameras", "sensors", "robot", "actions", "task")
         tree = self.config.model_dump(mode="json")
         export.save(self.folder / "policy", self.learner.policy_params(), self.agent, {name: tree[name] for name in sections})

@@ -1,11 +1,11 @@
-"""Listening: what arrives on the topics of a configuration, and whether messages arrive at all. For `jsac-ros doctor`.
+"""Listening: measures the messages on the topics of a configuration, and tests DDS with a loopback. For `jsac-ros doctor`.
 
   python -m jsac_ros.nodes.listening '{"config": "my_ur5.yaml", "overrides": {}, "namespace": "/", "seconds": 4}'
 
 Subscribes   cameras, joint states and sensors of the configuration, and a test topic
-Calls        get_parameters of the nodes that publish them, by no name: what their computers' clocks say
-Publishes    the test topic: one small message and one of a megabyte, over the transport that our processes use
-A process because only nodes import ROS, and because a middleware that hangs must not hang the doctor. Prints JSON.
+Calls        get_parameters of the nodes that publish them, with an empty list, to measure their computers' clocks
+Publishes    the test topic: one small message and one of a megabyte, with the transport of a system's processes
+A process because only nodes import ROS, and because a middleware that hangs must not block the doctor. It prints JSON.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from jsac_ros.ros_types import message_class
 
 SIZES = {"small": 100, "large": 1_000_000}  # bytes
 LOOPBACK_S = 5.0
-MOST_CLOCKS = 8  # nodes that are asked, 2.7 s each at most
+MOST_CLOCKS = 8  # nodes whose clock is measured, 2.7 s each at most
 
 
 class Ear:
-    """One source: arrivals, ages and what was wrong."""
+    """Measures one source: arrivals, ages and problems."""
 
     def __init__(self, source: Source, camera: CameraConfig | None):
         self._source, self._camera = source, camera
         self._arrived_s: list[float] = []
         self._ages_s: list[float] = []
-        self._ahead_s = 0.0  # the furthest that a stamp was ahead of its arrival
+        self._ahead_s = 0.0  # most by which a stamp was ahead of its arrival
         self._brightness: list[float] = []
         self._problem = ""
         self._arrivals, self._image_bytes = Arrivals(), 0
@@ -67,7 +67,7 @@ class Ear:
             self._problem = str(error)
 
     def told(self) -> dict[str, Any]:
-        """As JSON; None where nothing was heard."""
+        """The measurements as JSON values; None without messages."""
         count, ages = len(self._arrived_s), np.array(self._ages_s)
         gaps = np.diff(self._arrived_s)
         return {
@@ -81,7 +81,7 @@ class Ear:
 
 
 def listen(config: SystemConfig, namespace: str, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """{source: what was heard of it}, {node that publishes some: its sources, and how its clock differs}."""
+    """Returns {source: its measurements}, {publishing node: its sources and the offset of its clock}."""
     rig = Rig.of(config)
     ears = {name: Ear(source, config.cameras.get(name)) for name, source in rig.sources.items()}
     with _Node("doctor", namespace) as (node, executor):
@@ -99,7 +99,7 @@ def listen(config: SystemConfig, namespace: str, seconds: float) -> tuple[dict[s
 
 
 def _clock(node: Any, other: str, sources: list[str]) -> dict[str, Any]:
-    """As JSON; None where it does not answer."""
+    """The clock offset of a node as JSON values; None if the node does not answer."""
     found = difference(node, other)
     return {
         "sources": sources, "ahead_s": found.ahead_s if found else None, "within_s": found.within_s if found else None,
@@ -107,7 +107,7 @@ def _clock(node: Any, other: str, sources: list[str]) -> dict[str, Any]:
 
 
 def loopback() -> dict[str, float | None]:
-    """Seconds until a message of each size has come from one participant to another; None where it has not."""
+    """Seconds until a message of each size has arrived from one participant at another; None if it has not."""
     topic, took_s, began_s = f"doctor_{os.getpid()}", dict.fromkeys(SIZES), time.monotonic()
     names = {size: name for name, size in SIZES.items()}
 
@@ -129,7 +129,7 @@ def loopback() -> dict[str, float | None]:
 
 
 class _Node:
-    """A node with a context of its own, which is a DDS participant, and its executor."""
+    """A node with a separate context (a DDS participant), and its executor."""
 
     def __init__(self, name: str, namespace: str):
         self._context = rclpy.Context()

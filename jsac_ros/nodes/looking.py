@@ -1,9 +1,10 @@
-"""Looking: what a camera shows, or where the joints stand, each time it is asked. For `jsac-ros crop` and `jsac-ros teach`.
+"""Looking: returns a camera's image or the joint positions on request. For `jsac-ros crop` and `jsac-ros teach`.
 
   python -m jsac_ros.nodes.looking '{"config": "a.yaml", "overrides": {}, "namespace": "/", "source": "joints", "wait_s": 5}'
 
 Subscribes   one camera of the configuration, or the joint states
-A process because only nodes import ROS. Every line of its standard input asks; a line of JSON answers. It ends with its input.
+A process because only nodes import ROS. Every line on its standard input is a request, answered by a line of JSON. It ends at
+the end of its input.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from jsac_ros.ros_types import message_class
 
 
 class Camera:
-    """The newest image of a camera, whole and without loss."""
+    """The newest image of a camera, uncropped and losslessly encoded."""
 
     def __init__(self, config: SystemConfig, name: str):
         self._config, self._newest = config.cameras[name], None
@@ -40,7 +41,7 @@ class Camera:
         self._newest = time.monotonic(), message
 
     def told(self, since_s: float) -> dict[str, Any] | None:
-        """None where nothing has come since. Raises ValueError where it cannot be used."""
+        """The newest image; None if none has arrived since. Raises ValueError if it cannot be used."""
         if self._newest is None or self._newest[0] < since_s:
             return None
         image = to_rgb(self._newest[1], self._config.channels, self._config.depth_range_m)
@@ -66,7 +67,7 @@ class JointStates:
             self._problem = str(error)
 
     def told(self, since_s: float) -> dict[str, Any] | None:
-        """As above, of all joints."""
+        """The position of all joints; None if some have not arrived since. Raises ValueError if they cannot be used."""
         if self._problem:
             raise ValueError(self._problem)
         if self._newest is None or self._newest.oldest_ns < since_s * 1e9:
@@ -78,7 +79,7 @@ class JointStates:
 
 
 def answer(heard: Camera | JointStates, topic: str, wait_s: float) -> dict[str, Any]:
-    """What came first after this call."""
+    """The first value that arrives after this call."""
     began_s, problem = time.monotonic(), ""
     while time.monotonic() - began_s < wait_s:
         try:
@@ -89,7 +90,7 @@ def answer(heard: Camera | JointStates, topic: str, wait_s: float) -> dict[str, 
             break
         time.sleep(0.005)
     problem = problem or heard.lacking()
-    return {"topic": topic, "problem": problem or f"nothing came in {wait_s:g} s", "silent": not problem}
+    return {"topic": topic, "problem": problem or f"no message in {wait_s:g} s", "silent": not problem}
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Calls one service of a running system and prints its answer.
 
-The system has to be on the same ROS_DOMAIN_ID; a system in a namespace is reached with --namespace.
+The system must be on the same ROS_DOMAIN_ID; use --namespace for a system in a namespace.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = parser.prog.split()[-1]
     parser.set_defaults(verb=verb)
     parser.epilog = f"examples:\n  jsac-ros {verb}\n  jsac-ros {verb} --namespace left_arm"
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, where it has one")
-    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="to find the service and to hear from it")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, if it has one")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="for discovery and for the answer (default 5)")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """0 where the service did it; 1 where it refused, or no node answered."""
+    """Returns 0 if the service accepted; 1 if it refused or no node answered."""
     service = f"{domain.absolute(arguments.namespace)}/{SERVICES[arguments.verb]}".replace("//", "/")
     os.environ |= dds.discovery() | dds.profile()
     answer = call(service, arguments.timeout)
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _user() -> str:
-    """Who asks, as far as a node's name can tell."""
+    """The user's name, as a part of a node's name."""
     try:
         return re.sub(r"\W", "_", getpass.getuser())
     except (OSError, KeyError):  # a user without a name, as in a container
@@ -53,7 +53,7 @@ def _user() -> str:
 
 
 def call(service: str, timeout_s: float) -> Trigger.Response | None:
-    """Calls a std_srvs/Trigger service once; None where no node answers in time."""
+    """Calls a std_srvs/Trigger service once; None if no node answers in time."""
     context = rclpy.Context()
     rclpy.init(args=["--ros-args", *dds.enclave("operator")], context=context, domain_id=domain.domain_id())
     node = rclpy.create_node(f"operator_{_user()}_{os.getpid()}", context=context)

@@ -1,4 +1,4 @@
-"""From a node's ROS parameters to the one configuration that all of them share, which is read once."""
+"""Reads the system's configuration from the ROS parameters of a node, once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ READ_ONLY = (
 
 
 def load_config(node: Node, kinds: Collection[str]) -> SystemConfig:
-    """Reads every parameter the node was started with (`automatically_declare_parameters_from_overrides`).
+    """Reads all parameters that the node was started with (`automatically_declare_parameters_from_overrides`).
 
-    kinds: of plug-ins whose sections are checked, as `parameters.from_parameters` takes them.
-
-    Raises jsac_ros.config.ConfigError.
+    kinds: plug-ins whose sections are checked, as for `parameters.from_parameters`. Raises ConfigError.
     """
     values = {name: parameter.value for name, parameter in node.get_parameters_by_prefix("").items()}
     sections = {name: list(v) if isinstance(v, array.array) else v for name, v in values.items()}
@@ -33,12 +31,12 @@ def load_config(node: Node, kinds: Collection[str]) -> SystemConfig:
 
 
 def refuse_changes(_) -> SetParametersResult:
-    """For `add_on_set_parameters_callback`, in front of rclpy's own, which would act on `use_sim_time`."""
+    """For `add_on_set_parameters_callback`; runs before rclpy's own callback, which would act on `use_sim_time`."""
     return SetParametersResult(successful=False, reason=READ_ONLY)
 
 
 class PolledParameters:
-    """The parameter services of a node whose executor has no time for them at every message; call `answer` now and then."""
+    """The parameter services of a node, polled, as an executor would check them at every message. Call `answer` regularly."""
 
     def __init__(self, node: Node):
         self._node, self._group = node, Polled()
@@ -49,10 +47,10 @@ class PolledParameters:
         self._polled.append(self._node.create_service(*arguments, callback_group=self._group, **options))
 
     def __getattr__(self, name: str):
-        return getattr(self._node, name)  # in the place of the node, for ParameterService
+        return getattr(self._node, name)  # this object replaces the node for ParameterService
 
     def answer(self) -> None:
-        """Every request that has come."""
+        """Answers all waiting requests."""
         for service in self._polled:
             with service.handle:
                 request, header = service.handle.service_take_request(service.srv_type.Request)

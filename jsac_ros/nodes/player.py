@@ -1,9 +1,9 @@
-"""Player: a recording in the place of cameras, robot and sensors.
+"""Player: plays a recording instead of cameras, robot and sensors.
 
-Publishes  their messages of `bag.path` as they were recorded, with their own spacing times `bag.rate`;
-           recorded_action, where `bag.action_topic` names commands: which one answers a frame, never where a robot listens
-It begins when the actor listens to all of them, refuses to play beside another publisher of the same topics, and ends with
-status 0 after the last message. A process so that no other knows the difference between a recording and a robot.
+Publishes  the recorded messages of `bag.path` with their original timing, at `bag.rate` times the speed; recorded_action,
+           if `bag.action_topic` names recorded commands: the command for each image, on a topic to which no robot listens
+It starts when the actor has subscribed to all topics, refuses to play beside another publisher of a topic, and exits with
+status 0 after the last message. A process so that the other processes cannot tell a recording from a robot.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TYPE = "jsac_ros/msg/Action"
 
 
 def played_topics(bag: Bag, rig: Rig) -> list[Played]:
-    """Each topic once. Raises BagError where one is missing, of another type or empty."""
+    """The topics to play, each once. Raises BagError if one is missing, empty or of another type."""
     played = {}
     for source in rig.sources.values():
         topic = bag.find(f"topic of {source.name}", source.topic, (source.type,))
@@ -63,7 +63,7 @@ class Player(JsacNode):
             yield _record_of(item) if isinstance(item, Answer) else item
 
     def _actor_listens(self, topic: str) -> bool:
-        """Other subscribers (a recorder, a viewer) may be there long before."""
+        """Whether the actor has subscribed; other subscribers (a recorder, a viewer) do not count."""
         actor = ("actor", self.get_namespace())
         return any((end.node_name, end.node_namespace) == actor for end in self.get_subscriptions_info_by_topic(topic))
 
@@ -72,7 +72,7 @@ class Player(JsacNode):
 
 
 def _record_of(answer: Answer) -> Record:
-    """As a message; without a velocity where nothing had been commanded yet."""
+    """The answer as an Action message; without a velocity if nothing had been commanded yet."""
     message = Action(policy_version=-1, observation_stamp=CLASSES.time(answer.stamp_ns))
     if answer.command is not None:
         message.velocity = answer.command.motion.tolist()

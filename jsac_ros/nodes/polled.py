@@ -1,4 +1,4 @@
-"""What no executor looks at: its node takes the messages when it needs them."""
+"""Subscriptions and services that no executor serves: the node takes the messages when it needs them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rclpy.subscription import Subscription
 
 
 class Polled(CallbackGroup):
-    """Of subscriptions and services that their node takes from by itself."""
+    """Callback group of polled subscriptions and services."""
 
     def can_execute(self, entity) -> bool:
         return False
@@ -17,7 +17,7 @@ class Polled(CallbackGroup):
 
 
 def take(subscription: Subscription) -> None:
-    """Hands all that has come to the callback, which takes the message and its info, each once and in order."""
+    """Passes all queued messages to the callback, as (message, info), in order."""
     queue = subscription.handle
     with queue:
         while (taken := queue.take_message(subscription.msg_type, False)) is not None:

@@ -1,9 +1,9 @@
-"""What every process of ours does the same way: start, one line for a wrong configuration, end when asked.
+"""Start and end of every process: one line for a wrong configuration, and an orderly exit on signals.
 
-A node is a class with `run()` (blocks until `stop` is set; by default it spins) and `close()` (always called; what
-moves stops there). The starter's signal, SIGTERM, SIGINT and SIGHUP set `stop`; so does the death of the starter, however
-it died. A process that its starter asked to end leaves with status 0; one that another process asked dies of the signal, in
-the same order, so that its starter knows that it has to start it again.
+A node is a class with `run()` (blocks until `stop` is set; by default it spins) and `close()` (always called; stops
+everything that moves). The starter's signal, SIGTERM, SIGINT and SIGHUP set `stop`, and so does the death of the starter. After
+the starter's own signal the process exits with status 0. After any other signal it shuts down in the same order but dies of the
+signal, so that its starter restarts it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from jsac_ros.signals import endings, on_signals
 from jsac_ros.supervision import NO_ROOM, STOP, WRONG_CONFIGURATION
 
 _PR_SET_PDEATHSIG = 1
-_LAST_WORDS_S = 3.5  # a lost datagram comes again with the writer's next heartbeat: after 0.2 s, 3 s without a profile of ours
-# Messages find their type support through a package that also holds the code generator, parser included: 7 MB that a
-# running node has no use for. None in the place of the module: it cannot be imported, and the package does without.
+_LAST_WORDS_S = 3.5  # a lost datagram is resent with the writer's next heartbeat: after 0.2 s, or 3 s without our DDS profile
+# Messages import their type support from a package that also imports its code generator with a parser: 7 MB that a running
+# node does not need. None instead of the module prevents that import, which the package tolerates.
 sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
 
 
 class JsacNode(Node):
-    """A node with the shared configuration in `config` and an event that asks it to end in `stop`; one of its name in a
-    namespace on this host. What its subscriptions, services and timers cannot use is refused, see `refusals`; what it writes to
-    the run's folder may wait for room on the disk, see `written`."""
+    """A node with the shared configuration in `config`, and an event `stop` that asks it to end. Only one process of a name
+    may run per namespace and host. Messages that its callbacks cannot use are refused (`refusals`); files in the run folder may
+    wait for space on a full disk (`written`)."""
 
-    kinds: tuple[str, ...] = ("robot", "action", "task")  # of plug-ins that it needs
+    kinds: tuple[str, ...] = ("robot", "action", "task")  # kinds of plug-ins that it needs
     _steady_logger: SteadyLogger | None = None
 
     def __init__(self, name: str, **options):
@@ -62,40 +62,40 @@ class JsacNode(Node):
         self.add_on_set_parameters_callback(refuse_changes)
 
     def get_logger(self) -> SteadyLogger:
-        """As of rclpy, throttled by the steady clock."""
+        """Like rclpy's, but throttled by the steady clock."""
         if self._steady_logger is None:
             self._steady_logger = SteadyLogger(super().get_logger().name)
         return self._steady_logger
 
     def create_timer(self, period_s, callback, clock=None, **options):
-        """As of rclpy, by the steady clock: the computer's may be set back, and a simulation's stands still. With the same
-        guard as a subscription: what it works with was heard."""
+        """Like rclpy's, but on the steady clock, as the wall clock may be set back and simulated time may stand still. Guarded
+        like a subscription, because the callback works with received data."""
         guarded = self.refusals.guarded(f"timer {getattr(callback, '__name__', 'of the node')}", callback)
         return super().create_timer(period_s, guarded, clock=clock or Clock(clock_type=ClockType.STEADY_TIME), **options)
 
     def create_subscription(self, msg_type, topic, callback, qos_profile, **options):
-        """As of rclpy: whatever a callback raises, the message is refused and the node continues."""
+        """Like rclpy's, but if the callback raises, the message is refused and the node continues."""
         return super().create_subscription(msg_type, topic, self.refusals.guarded(topic, callback), qos_profile, **options)
 
     def create_service(self, srv_type, srv_name, callback, **options):
-        """As of rclpy, with the same guard."""
+        """Like rclpy's, with the same guard."""
         guarded = self.refusals.guarded_service(srv_name, callback, srv_type.Response)
         return super().create_service(srv_type, srv_name, guarded, **options)
 
     def answered(self, verb: str, response, success: bool, message: str):
-        """The response of an operator's service, written to the log with the nodes that may have asked for it."""
+        """Fills the response of an operator's service, and logs it with the nodes that may have called the service."""
         response.success, response.message = success, message
         log = self.get_logger().info if success else self.get_logger().warning
-        log(f"{message} (asked by {', '.join(self._clients_of(verb)) or 'a client that has gone'})")
+        log(f"{message} (called by {', '.join(self._clients_of(verb)) or 'a client that has gone'})")
         return response
 
     def _clients_of(self, verb: str) -> list[str]:
-        """Names of the nodes that have a client of our service `~/verb`; a request does not tell which of them sent it."""
+        """Names of the nodes with a client of the service `~/verb`; a request does not identify its sender."""
         service, found = self.resolve_service_name(f"~/{verb}"), []
         for name, namespace in self.get_node_names_and_namespaces():
             try:
                 clients = self.get_client_names_and_types_by_node(name, namespace)
-            except NodeNameNonExistentError:  # it has just ended
+            except NodeNameNonExistentError:  # it has just exited
                 continue
             if any(service == client for client, _ in clients):
                 found.append(f"{namespace.rstrip('/')}/{name}")
@@ -106,7 +106,7 @@ class JsacNode(Node):
         self.spin_while(lambda: not self.stop.is_set())
 
     def spin_while(self, condition: Callable[[], bool]) -> None:
-        """Asks again after every callback, and ten times a second."""
+        """Spins while `condition()` is true; checks it after every callback and ten times a second."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
         try:
@@ -118,19 +118,19 @@ class JsacNode(Node):
             executor.remove_node(self)
 
     def close(self) -> None:
-        """Releases what the node holds; called once, on every way out."""
+        """Releases the node's resources; called exactly once, however the process ends."""
 
     def fail(self, line: str, exit_code: int = 1) -> None:
-        """Logs what is wrong and ends the process."""
+        """Logs the error and ends the process."""
         self.get_logger().fatal(line)
         self.exit_code = exit_code
         self.stop.set()
 
 
 class WorkingNode(JsacNode):
-    """A node whose work is done in one thread beside the executor's. `doing` names it.
+    """A node that works in one thread beside the executor's. `doing` names it.
 
-    The executor spins until the work has ended: what ends may still wait for messages.
+    The executor spins until the work has ended, because ending may need messages.
     """
 
     doing = ""
@@ -140,15 +140,15 @@ class WorkingNode(JsacNode):
         self._worker = threading.Thread(target=self._guarded, name=self.doing)
 
     def work(self) -> None:
-        """Until `stop` is set, which it may do itself."""
+        """Works until `stop` is set, which it may do itself."""
         raise NotImplementedError
 
     def _guarded(self) -> None:
-        """An exception ends the process, which must not linger without its thread."""
+        """Runs `work`; an exception ends the process."""
         try:
             self.work()
         except Exception as error:
-            if not isinstance(error, ConfigError):  # else one line tells all
+            if not isinstance(error, ConfigError):  # a ConfigError needs no traceback
                 self.get_logger().error(traceback.format_exc())
             self.fail(f"{self.doing} stopped: {error}")
 
@@ -163,13 +163,13 @@ class WorkingNode(JsacNode):
 
 
 def run_node(make_node, args=None) -> int:
-    """Starts ROS, makes the node, runs it to its end. Returns the exit status, see `supervision`."""
+    """Starts ROS, creates the node and runs it to its end. Returns the exit status, see `supervision`."""
     drop_what_is_lost()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ.get("JSAC_STARTER_PID", str(os.getppid())) != str(os.getppid()):
         print("error: the parent process has exited; not starting", file=sys.stderr, flush=True)
         return 1
-    asked: list[int] = []  # the signals that asked to end
+    asked: list[int] = []  # signals received to end
     node = None
 
     def end(number: int) -> None:
@@ -204,7 +204,8 @@ def run_node(make_node, args=None) -> int:
 
 
 def _endings() -> list[int]:
-    """Under a launch file Ctrl-C and a closing terminal reach all processes at once; it asks each in its turn."""
+    """The signals that end the process. Under a launch file, Ctrl-C and a closing terminal would reach all processes at once;
+    they are ignored, and launch stops the processes in turn."""
     if not os.environ.get("JSAC_ENDS_IN_TURN"):
         return [STOP, *endings()]
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -213,7 +214,7 @@ def _endings() -> list[int]:
 
 
 def _die_of(number: int) -> None:
-    """Ends by the signal itself: a starter, a shell and a process manager tell that from an exit without a signal."""
+    """Dies of the signal itself, so that starters, shells and process managers see it."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     signal.signal(number, signal.SIG_DFL)
@@ -221,17 +222,17 @@ def _die_of(number: int) -> None:
 
 
 def _be_heard(node: Node) -> None:
-    """Waits until the last words have arrived, but not long for a listener that has died unnoticed."""
+    """Waits until the last messages are acknowledged, but not long, as a subscriber may have died unnoticed."""
     end_s = time.monotonic() + _LAST_WORDS_S
     for publisher in node.publishers:
         publisher.wait_for_all_acked(Duration(seconds=max(end_s - time.monotonic(), 0.0)))
 
 
 def run_folder(config: SystemConfig) -> Path:
-    """Where this run keeps its files: as the starter set it, or a new folder where a node is started alone."""
+    """The run folder set by the starter, or a new one if the node is started alone."""
     folder = os.environ.get("JSAC_RUN_FOLDER", "")
     if folder:
         return Path(folder)
-    from jsac_ros.system import make_run_folder  # not above: 2 MB of the 80 of the safety process, whose starter makes it
+    from jsac_ros.system import make_run_folder  # imported late: saves 2 of the 80 MB of the safety process
 
     return make_run_folder(config)

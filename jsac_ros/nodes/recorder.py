@@ -1,9 +1,9 @@
-"""Recorder: everything that a run needs to be computed again, as a rosbag2 recording in its folder (`bag.record: true`).
+"""Recorder: records everything that is needed to recompute a run, as a rosbag2 in its folder (`bag.record: true`).
 
-Subscribes  cameras, joints and sensors of the rig, every command, every topic of ours; reads the policy mailbox
-Writes      `bag/` in the run folder: with the configuration in front and every published policy in between, so that the
-            run can be computed again step by step (`jsac-ros replay`)
-A process so that a slow or full disk stops no other.
+Subscribes  cameras, joints and sensors of the rig, every command, every topic of jsac_ros; reads the policy mailbox
+Writes      `bag/` in the run folder, with the configuration first and every published policy, so that the run can be
+            recomputed step by step (`jsac-ros replay`)
+A process so that a slow or full disk delays no other process.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Recorder(JsacNode):
         self.get_logger().info(self._recording.summary())
 
     def _tell(self) -> None:
-        """Nothing spins here: what other nodes say by a timer."""
+        """Publishes what timers publish in other nodes, as this node does not spin."""
         self.written.say("bag", self._recording.problem)
         self.written.publish()
         self.refusals.publish()
@@ -102,7 +102,7 @@ class Recorder(JsacNode):
             self._take_policy()
 
     def _take_policy(self) -> None:
-        """The parameters do not travel over a topic: they are read where the actor reads them."""
+        """Records new parameters from the policy mailbox, as they are not published on a topic."""
         if self._mailbox is not None and self._mailbox.abandoned():
             self._mailbox.close()
             self._mailbox = None
@@ -122,7 +122,7 @@ class Recorder(JsacNode):
         self._recording.add(POLICY, message, "jsac_ros/msg/PolicyParameters", latest.stamp_ns)
 
     def _attach(self) -> None:
-        """To the mailbox that the learner's `policy_info` describes; no need for JAX to know its layout."""
+        """Attaches to the mailbox with the layout from the learner's `policy_info`, without JAX."""
         if self._info is None:
             return
         try:
@@ -138,7 +138,7 @@ class Recorder(JsacNode):
 
 
 def _new_folder(run: Path) -> Path:
-    """`bag`, or `bag_2`, ... where a recorder of this run has died before."""
+    """`bag`, or `bag_2`, ... if an earlier recorder of this run has died."""
     folder, number = run / "bag", 1
     while folder.exists():
         number += 1

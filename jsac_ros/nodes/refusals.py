@@ -1,7 +1,7 @@
-"""What a node refuses of what it hears: the one guard where messages and requests enter, and around what timers make of them.
+"""Messages and requests that a node refuses: one guard around the callbacks of subscriptions, services and timers.
 
-A callback raises for what it cannot use, ValueError with one line where that was foreseen. Nothing that is heard ends a
-process: it is counted by topic, named in the log at most once a second, and shown in /diagnostics from then on.
+A callback raises for a message that it cannot use (a ValueError with one line for expected errors). No message ends a process:
+refused ones are counted by topic, logged at most once a second, and shown in /diagnostics from then on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE = 300  # characters of an error that are shown
 
 
 class Refusals(LateDiagnostics):
-    """Of one node, by topic or service. `count` may be looked at from any thread."""
+    """The refused messages of one node, by topic or service. `count` may be read from any thread."""
 
     def __init__(self, node: Node):
         super().__init__(node)
@@ -31,7 +31,7 @@ class Refusals(LateDiagnostics):
 
     @contextmanager
     def guard(self, topic: str) -> Iterator[None]:
-        """Around everything that is done at once with one message."""
+        """A context that refuses the message of `topic` if its block raises."""
         try:
             yield
         except Exception as error:
@@ -40,7 +40,7 @@ class Refusals(LateDiagnostics):
     def guarded(self, topic: str, callback: Callable) -> Callable:
         """A subscription's callback with the guard around it."""
 
-        @functools.wraps(callback)  # rclpy looks at its parameters
+        @functools.wraps(callback)  # rclpy inspects its parameters
         def hear(*message):
             with self.guard(topic):
                 callback(*message)
@@ -48,7 +48,7 @@ class Refusals(LateDiagnostics):
         return hear
 
     def guarded_service(self, name: str, callback: Callable, response_type: type) -> Callable:
-        """A service's callback with the guard around it: what fails is answered with an empty response, and why."""
+        """A service's callback with the guard around it: after an error the response is empty, with the error as message."""
 
         @functools.wraps(callback)
         def serve(request, response):
@@ -64,7 +64,7 @@ class Refusals(LateDiagnostics):
         return serve
 
     def add(self, topic: str, error: Exception) -> None:
-        """One message that could not be used."""
+        """Counts and logs one message that could not be used."""
         self.count[topic] += 1
         self._node.get_logger().debug(traceback.format_exc())
         now = time.monotonic()
@@ -82,6 +82,6 @@ class Refusals(LateDiagnostics):
 
 
 def _line(error: Exception) -> str:
-    """A ValueError says what was expected; of any other, its name belongs to what happened."""
+    """The error as one line; with its type unless it is a ValueError, which explains itself."""
     text = " ".join(str(error).split())[:_LINE]
     return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"

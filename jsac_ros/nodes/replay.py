@@ -1,11 +1,11 @@
-"""Replay: keeps every transition that any actor has sent, and two batches ready for the learner.
+"""Replay: stores every transition of all actors, and keeps two batches ready for the learner.
 
 The executor thread writes transitions to the store and acknowledges them; the sampler thread fills slots of the batch
-ring. Copies of frames leave the interpreter to the other thread.
+ring. Copying frames releases the GIL, so that both run in parallel.
 
 Subscribes   transitions; reads TD errors from the slots of the ring
 Publishes    transition_ack, replay_status, /diagnostics; fills the batch ring `<name>_batches`
-A separate process because sampling must wait neither for control nor for learning, and has to survive both.
+A process because sampling must wait for neither control nor learning, and must survive both.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from jsac_ros.rig import read_spaces
 from jsac_ros.run_key import RunKey
 from jsac_ros.types import batch_layout
 
-WAIT_S = 0.2  # longest block of the sampler thread
-ACK_PERIOD_S = 0.02  # acknowledgements of what came in it go out together
-RESEND_PERIOD_S = 0.2  # what is on its way again needs so long before it is asked for once more
+WAIT_S = 0.2  # longest blocking wait of the sampler thread
+ACK_PERIOD_S = 0.02  # transitions of one period are acknowledged together
+RESEND_PERIOD_S = 0.2  # before missing transitions are requested again
 
 
 class Replay(WorkingNode):
@@ -66,12 +66,12 @@ class Replay(WorkingNode):
             self.store.close()
             raise
         self.ingest = Ingest(self.store.next_sequences())
-        self.waiting_for = ""  # of the sampler
-        self.holding = ""  # why transitions are not taken at present
-        self.disk_error = ""  # until a transition is written again
-        self.before = (self.store.count, self.store.counters["lost"])  # received and lost when this began
+        self.waiting_for = ""  # why the sampler waits
+        self.holding = ""  # why transitions are not accepted at present
+        self.disk_error = ""  # until a transition can be written again
+        self.before = (self.store.count, self.store.counters["lost"])  # received and lost before this process
         self.sample_ms: deque[float] = deque(maxlen=1000)
-        self._resend: dict[Stream, bool] = {}  # streams to acknowledge, and whether to ask again
+        self._resend: dict[Stream, bool] = {}  # streams to acknowledge, and whether to request a resend
         self._asked_s: dict[Stream, float] = {}
         self._listeners = 0
         self._window = (time.monotonic(), self.store.count)
@@ -83,13 +83,13 @@ class Replay(WorkingNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(Transition, "transitions", self._on_transition, qos)
         self.ack_timer = self.create_timer(ACK_PERIOD_S, self._publish_acks)
-        self.ack_timer.cancel()  # runs only while something waits to be acknowledged
+        self.ack_timer.cancel()  # runs only while there is something to acknowledge
         self.create_timer(1.0, self._on_second)
         stored, valid = self.store.stored, self.store.valid_count
         held = f"{stored} of {config.replay.capacity} transitions, {valid} can be sampled"
         self.get_logger().info(f"store {self.store.folder}: {held}")
         if self.store.left_out or self.store.counters.damaged:
-            lost = f"{self.store.left_out} damaged rows left out" + "; its counters begin at 0" * self.store.counters.damaged
+            lost = f"{self.store.left_out} damaged rows skipped" + "; its counters restart at 0" * self.store.counters.damaged
             self.get_logger().warning(f"store {self.store.folder}: {lost}")
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Replay(WorkingNode):
         if verdict.store:
             try:
                 transition = from_message(message, self.spaces)
-                if not self.config.person.episodes:  # else all that is stored is a person's
+                if not self.config.person.episodes:  # otherwise a person chose every stored action
                     self.interventions.add(transition)
                 self.store.append(transition)
                 self.ingest.accept(stream, message.sequence)
@@ -123,7 +123,7 @@ class Replay(WorkingNode):
                 self._grown.set()
             except ValueError:
                 self.store.counters["refused"] += 1
-                self.ingest.accept(stream, message.sequence)  # it would be no better the next time
+                self.ingest.accept(stream, message.sequence)  # resending it would not help
                 self._acknowledge(stream, resend)
                 raise
             except OSError as error:
@@ -157,7 +157,7 @@ class Replay(WorkingNode):
     # -- sampling ------------------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """The loop: wait until a batch may be handed out and a slot is free, fill it in place, publish it."""
+        """The loop: wait until a batch is due and a slot is free, fill the slot in place, publish it."""
         config, store, ring = self.config, self.store, self.ring
         rng = np.random.default_rng([config.run.seed, store.count])
         while not self.stop.is_set():

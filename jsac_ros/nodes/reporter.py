@@ -1,10 +1,10 @@
-"""Reporter: writes down what happened in a run, and shows the progress on its standard output.
+"""Reporter: writes the tables and reports of a run, and shows its progress on standard output.
 
 Subscribes  episode, control_status, training_status, replay_status, safety_status
-Writes      `episodes.csv`, `metrics.csv` (a row a second), what `report.loggers` names (`tensorboard/`), `summary.json` (every
-            ten seconds, so that a run that was killed has one); in children of low priority `baseline.json`,
+Writes      `episodes.csv`, `metrics.csv` (one row per second), the logs of `report.loggers` (`tensorboard/`), `summary.json`
+            (every ten seconds, so that a killed run has one); in child processes of low priority `baseline.json`,
             `learning_curve.png` and `report.html`
-A process because no disk, no drawing and no terminal may delay a control tick or an update; it starts first and stops last.
+A process because disks, plots and terminals must not delay a control tick or an update; it starts first and stops last.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ STATUSES = {  # topic -> (message, prefix of its columns)
     "replay_status": (ReplayStatus, "replay"),
     "safety_status": (SafetyStatus, "safety"),
 }
-ROW_PERIOD_S = 1.0  # of metrics.csv in the first hour, ten seconds later on: a day adds some 20 MB
+ROW_PERIOD_S = 1.0  # of metrics.csv in the first hour, then LATER_ROW_PERIOD_S: a day adds about 20 MB
 LATER_ROW_PERIOD_S = 10.0
 FIRST_HOUR_S = 3600.0
-MOST_EPISODES = 2000  # that are kept in memory
+MOST_EPISODES = 2000  # kept in memory
 SUMMARY_PERIOD_S = 10.0
 CURVE_PERIOD_S = 300.0  # two CPU seconds each
-STALE_S = 3.0  # a status older than this is not written down again
-LAST_WORDS_S = 4.0  # at the end: how long to listen while other processes are still ending
+STALE_S = 3.0  # a status older than this is not written again
+LAST_WORDS_S = 4.0  # how long to wait at the end for messages of processes that are still exiting
 QUIET_S = 0.5
 LAST_DRAWING_S = 30.0
 MOST_ROBOTS, MOST_COLUMNS = 16, 500
@@ -52,7 +52,7 @@ def _fields(message) -> dict:
 
 
 def _columns(message_type, prefix: str) -> list[str]:
-    """The columns that are known before the first message; named values come when they come."""
+    """The columns known before the first message; those of named values are added when they arrive."""
     columns = []
     for field, kind in message_type.get_fields_and_field_types().items():
         if kind == "float[4]":
@@ -63,13 +63,13 @@ def _columns(message_type, prefix: str) -> list[str]:
 
 
 def _child(nice: int, *words: str) -> subprocess.Popen:
-    """`jsac-ros WORDS` beside us: what it needs of memory goes away with it, and it goes away with us."""
+    """Starts `jsac-ros WORDS` as a child process, so that its memory is freed when it ends; it dies with this process."""
     command = ["nice", "-n", str(nice), sys.executable, "-m", "jsac_ros.report.child", *words]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 class Reporter(JsacNode):
-    kinds = ()  # it needs no code of a plug-in
+    kinds = ()  # it needs no plug-in
 
     def __init__(self):
         super().__init__("reporter")
@@ -89,7 +89,7 @@ class Reporter(JsacNode):
         self.drawing: subprocess.Popen | None = None
         self.baseline = self._measure_baseline()
         self._heard: dict[str, dict[str, tuple[float, dict]]] = {}  # prefix -> source -> (when, columns)
-        self._columns: set[str] = set()  # of all statuses
+        self._columns: set[str] = set()  # of all status messages
         self._summary_due_s = self._curve_due_s = 0.0
         for topic, (message, prefix) in STATUSES.items():
             self.create_subscription(message, topic, lambda m, p=prefix: self._on_status(p, m), QoSProfile(depth=10))
@@ -98,14 +98,14 @@ class Reporter(JsacNode):
         self.create_timer(ROW_PERIOD_S, self._on_timer)
 
     def _measure_baseline(self) -> subprocess.Popen | None:
-        """What the curve is drawn beside, while the system starts."""
+        """Measures the baselines of the learning curve in a child process while the system starts."""
         file = self.folder / BASELINE
         if self.config.robot.driver != "sim" or not plugins.load("sim", self.config.sim.type).is_light or file.exists():
             return None
         return _child(19, "baseline", str(self.folder / "config.yaml"), "--episodes", "20", "--json", str(file))
 
     def _run_began(self) -> float:
-        """When `time_s` was 0, of `elapsed.now_s`; a restarted reporter continues counting, after a boot from its last row."""
+        """`elapsed.now_s()` at `time_s` 0. A restarted reporter continues counting; after a reboot, from its last row."""
         file = self.folder / "began"
         began_s = elapsed.marked(file)
         if began_s is None:
@@ -118,8 +118,8 @@ class Reporter(JsacNode):
         return {"time_s": f"{elapsed.now_s() - self.began_s:.2f}", "unix_s": f"{time.time():.3f}"}
 
     def _on_status(self, prefix: str, message) -> None:
-        """Raises ValueError for what is no status of ours, and where there are more robots or columns than a table can have."""
-        source = getattr(message, "robot", "")  # several robots, one of all others
+        """Raises ValueError for a malformed status, and if there are more robots or columns than a table can have."""
+        source = getattr(message, "robot", "")  # there may be several robots, but only one of each other source
         columns, sources = flatten(prefix, _fields(message)), self._heard.setdefault(prefix, {})
         if len(source) > ROBOT_BYTES or len(sources.keys() | {source}) > MOST_ROBOTS:
             raise ValueError(f"robot is {source[:ROBOT_BYTES]!r}; expected at most {MOST_ROBOTS} names of {ROBOT_BYTES} bytes")
@@ -129,7 +129,7 @@ class Reporter(JsacNode):
         sources[source] = (time.monotonic(), columns)
 
     def _on_episode(self, message: Episode) -> None:
-        """Raises ValueError where a number is not finite, or far beyond what anything counts to."""
+        """Raises ValueError if a number is not finite or implausibly large."""
         columns = flatten("", _fields(message))
         for name in ("episode_return", "duration", "reset_duration"):
             if not math.isfinite(getattr(message, name)):
@@ -146,7 +146,7 @@ class Reporter(JsacNode):
             self._row_due_s = now + (LATER_ROW_PERIOD_S if is_later else ROW_PERIOD_S) - ROW_PERIOD_S / 2
             self._write_rows(now)
         if self.baseline is not None:
-            self.baseline.poll()  # what has ended leaves no zombie
+            self.baseline.poll()  # reaps it, so that it does not remain a zombie
         if now >= self._summary_due_s:
             self._summary_due_s = now + SUMMARY_PERIOD_S
             self.written("summary.json", lambda: write_summary(self.folder, self.totals))
@@ -160,7 +160,7 @@ class Reporter(JsacNode):
         self.display.show(Progress.of(duration_s, self.config.run.duration_s, self.totals, self.latest))
 
     def _write_rows(self, now: float) -> None:
-        """One row of metrics.csv, or one for every robot that was heard."""
+        """Writes one row of metrics.csv, or one per robot if there are several."""
         columns: dict = self.processes.sample()
         for prefix, sources in self._heard.items():
             for when, values in sources.values():
@@ -177,7 +177,7 @@ class Reporter(JsacNode):
             self.get_logger().error(f"{problem}; the run continues without it")
 
     def run(self) -> None:
-        """Until asked to end; then listens on until the other processes have said their last words."""
+        """Runs until asked to end; then receives messages until the other processes have exited."""
         super().run()
         asked_s = time.monotonic()
         self.spin_while(lambda: self._more_to_hear(time.monotonic() - asked_s))
@@ -197,7 +197,7 @@ class Reporter(JsacNode):
                 child.wait()
         report = _child(0, "report", str(self.folder)) if self.config.run.report else None
         due_s = time.monotonic() + LAST_DRAWING_S
-        self.events.close()  # while the report is drawn: a service elsewhere may let us wait
+        self.events.close()  # while the report is written, as remote services may take long
         if report is not None:
             self._wait_for(report, due_s)
 
@@ -207,7 +207,7 @@ class Reporter(JsacNode):
         except subprocess.TimeoutExpired:
             report.kill()
             report.wait()
-            self.get_logger().warning(f"the report took longer than {LAST_DRAWING_S} s; `jsac-ros report` makes it")
+            self.get_logger().warning(f"the report took longer than {LAST_DRAWING_S} s; run `jsac-ros report` to write it")
 
 
 def main(args=None) -> int:

@@ -1,14 +1,13 @@
-"""How a motion reaches the robot's driver: one class for each command interface.
+"""Sends motions to the robot's driver: one class per command interface.
 
-trajectory  one short JointTrajectory per motion; it ends at rest, so the arm stops by itself when no more come.
-            There is one for each command of the actor (25 a second), not one for each period of the gate. One that continues
-            from the motion before says when (its stamp) and from where (a point at time zero): without them the
-            controller starts its spline from the measured state, which lags behind what it was told and, where the
-            speed slider is not at 100 %, has a fraction of the planned speed; the arm would jolt at every message. One
-            from rest has stamp zero, "now".
-velocity    the motion's velocity, every period of the gate. The controller repeats the last one until another comes, so this
-            process has to live to stop it; zeros are repeated at rest.
-twist       the same for a mobile base, whose drivers stop by themselves when they hear nothing. Twist or TwistStamped.
+trajectory  one short JointTrajectory per motion, which ends at rest, so that the arm stops by itself if no more follow. One is
+            sent per command of the actor (25 per second), not per period of the gate. If it continues the previous motion, it
+            has a stamp and a point at time zero. Without them the controller would start its spline at the measured state,
+            which lags behind the commanded one and, with the speed slider below 100 %, has only a fraction of the planned
+            speed: the arm would jolt at every message. A motion from rest has stamp zero, "now".
+velocity    the motion's velocity, every period of the gate. The controller repeats the last one until the next, so that only
+            a living safety process can stop the arm; zeros are repeated at rest.
+twist       the same for a mobile base, whose drivers stop by themselves without commands. Twist or TwistStamped.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from jsac_ros.config import RobotParameters
 from jsac_ros.control.motion import Motion
 from jsac_ros.nodes.qos import SAYS_QUIETLY
 
-_REPEAT_ZEROS = 12  # periods between two zeros at rest
+_REPEAT_ZEROS = 12  # periods between repeated zeros at rest
 
 
 class TrajectoryCommands:
@@ -38,7 +37,7 @@ class TrajectoryCommands:
         self._clock = node.get_clock()
 
     def send(self, motion: Motion, begins_s: float | None) -> None:
-        """A new motion takes the place of what the robot executes; `begins_s` (steady clock): where it continues from that."""
+        """Replaces the motion that the robot executes. begins_s: start on the steady clock if it continues the previous one."""
         stamp = None
         if begins_s is not None:
             stamp_ns = self._clock.now().nanoseconds + round((begins_s - time.monotonic()) * 1e9)
@@ -46,7 +45,7 @@ class TrajectoryCommands:
         self._publisher.publish(trajectory_message(motion, self._names, self._with_acceleration, stamp))
 
     def period(self, velocity: np.ndarray) -> None:
-        """Once a period of the gate: what the robot should be doing now. Its trajectory says so already."""
+        """Call once per period of the gate with the present velocity. Does nothing, as the trajectory contains it."""
 
 
 class VelocityCommands:
@@ -57,7 +56,7 @@ class VelocityCommands:
         self._zeros = 0
 
     def send(self, motion: Motion, begins_s: float | None) -> None:
-        """The next period says it."""
+        """Does nothing: the next period sends its velocity."""
 
     def period(self, velocity: np.ndarray) -> None:
         self._zeros = 0 if velocity.any() else self._zeros + 1
@@ -66,12 +65,12 @@ class VelocityCommands:
 
 
 def commands_of(node: Node, config: RobotParameters, names: tuple[str, ...], jerk_limited: bool):
-    """The configured interface, its publisher made."""
+    """The commands of the configured interface, with their publisher."""
     if config.interface == "trajectory":
         return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
     if config.interface == "velocity":
         return VelocityCommands(node, config.velocity_topic, Float64MultiArray, velocity_message)
-    from geometry_msgs.msg import Twist, TwistStamped  # not above: 1 MB of the safety node's 80 that no arm has use for
+    from geometry_msgs.msg import Twist, TwistStamped  # imported late: 1 of the safety node's 80 MB, which arms do not need
 
     if not config.twist_stamped:
         return VelocityCommands(node, config.twist_topic, Twist, twist_message)
@@ -83,9 +82,9 @@ def commands_of(node: Node, config: RobotParameters, names: tuple[str, ...], jer
 def trajectory_message(
     motion: Motion, names: list[str], with_acceleration: bool, begins: Time | None = None
 ) -> JointTrajectory:
-    """Points at the ends of the segments, the last at rest; with `begins` stamped so and with a point for the start.
+    """Points at the ends of the segments, the last one at rest. begins: stamp; adds a point for the start.
 
-    Accelerations only where the motion is smooth: with them the controller's splines are quintic, without cubic.
+    with_acceleration: for a jerk-limited motion; the controller's splines are quintic with accelerations, cubic without.
     """
     message = JointTrajectory(joint_names=names)
     if begins is not None:
@@ -114,7 +113,7 @@ def twist_message(velocity: np.ndarray):
 
 
 def twist_stamped_message(velocity: np.ndarray, stamp: Time):
-    """[m/s, rad/s] -> TwistStamped; its driver drops what is older than its time-out."""
+    """[m/s, rad/s] -> TwistStamped, whose driver drops messages older than its time-out."""
     from geometry_msgs.msg import TwistStamped
 
     message = TwistStamped(twist=twist_message(velocity))

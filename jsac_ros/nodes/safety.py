@@ -1,14 +1,14 @@
-"""The gate between the actor and the robot's driver: nothing of ours reaches the robot but through here.
+"""Safety: the gate between the actor and the robot's driver. Every command of jsac_ros to the robot passes through it.
 
-Subscribes  policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and where configured the
+Subscribes  policy_command (Action), joint states, emergency_stop (std_msgs/Bool, true latches), and if configured the
             robot's program_running, safety_mode and speed_scaling, the wrench and a dead man's switch
-Publishes   the robot's commands and its grippers'; applied_action in answer to every Action; safety_status ten times a second
+Publishes   commands of the robot and its grippers; applied_action in answer to every Action; safety_status ten times a second
             and when the state changes; /diagnostics once a second
 Serves      `~/emergency_stop`, `~/release`
 
-A separate process, so that learning, vision and logging can neither delay nor crash it: it starts before any node that
-commands and ends last. The thread that receives a command checks it immediately; a second thread checks at a fixed rate
-that no input has gone stale. On the way out, whatever the reason, the robot is brought to rest first.
+A process so that learning, vision and logging can neither delay nor crash it; it starts before any node that commands
+and stops last. The thread that receives a command checks it immediately; a second thread checks at a fixed rate
+that no input has gone stale. When the process ends, for whatever reason, it brings the robot to rest first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Before anything imports it: OpenSSL, for hashes that this process never computes, is 4 MB of its 80.
+    # Prevents the import of OpenSSL, for hashes that this process never computes: 4 of its 80 MB.
     sys.modules.setdefault("_hashlib", None)
 
 import numpy as np
@@ -50,17 +50,17 @@ _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
 
 class Safety(JsacNode):
-    kinds = ("robot",)  # no code of a task or an algorithm runs in this process
+    kinds = ("robot",)  # runs no code of tasks or algorithms
 
     def __init__(self):
         super().__init__("safety", start_parameter_services=False)
-        self._parameter_services = PolledParameters(self)  # an executor would look at them at every message
+        self._parameter_services = PolledParameters(self)  # an executor would check them at every message
         config = self.config
         if config.shadow:
             raise ConfigError("robot.interface is 'none'; the safety node expects 'trajectory', 'velocity' or 'twist'")
         robot = plugins.make("robot", config.robot.type, config.robot)
         self._gate = gate_of(config, robot)
-        self._lock = threading.Lock()  # of the gate
+        self._lock = threading.Lock()  # protects the gate
         self._joints = robot.motion_size
         self._period_s = 1.0 / config.safety.rate_hz
         self._rate = FixedRate(self._period_s)
@@ -83,7 +83,7 @@ class Safety(JsacNode):
         sensor = qos_profile_sensor_data
         heard = [
             (Action, "policy_command", self._on_action, 1),
-            # Twice what must be heard whoever says it: a reliable or latched subscription hears no lesser publisher.
+            # Two subscriptions each, as a reliable or latched subscription does not match a best-effort publisher.
             (Bool, "emergency_stop", self._on_emergency_stop, 10),
             (Bool, "emergency_stop", self._on_emergency_stop, sensor),
             (Bool, robot.program_running_topic, self._on_program, LATCHED),
@@ -99,7 +99,7 @@ class Safety(JsacNode):
         self.create_timer(1.0, self._each_second)
 
     def _safety_mode(self) -> list[tuple]:
-        """The subscription of the robot's safety mode, whose message comes with the driver; without it, none."""
+        """The subscription of the robot's safety mode; none if the driver's message type is not installed."""
         if not (topic := self.config.robot.safety_mode_topic):
             return []
         try:
@@ -109,7 +109,7 @@ class Safety(JsacNode):
             return []
         return [(SafetyMode, topic, lambda message: self._on_safety_mode(message.mode), LATCHED)]
 
-    # -- what is heard (executor thread) -------------------------------------------------------------------------
+    # -- callbacks (executor thread) -----------------------------------------------------------------------------
 
     def _on_action(self, message: Action) -> None:
         came_s = time.monotonic()
@@ -140,7 +140,7 @@ class Safety(JsacNode):
         self._applied.publish(answer)
 
     def _await_cycle(self) -> None:
-        """At most 2 ms, and mostly none: until what is decided now begins in a cycle of the robot's that is known."""
+        """Waits up to 2 ms, mostly not at all, until a motion decided now would start in a known cycle of the robot."""
         with self._lock:
             wait_s = self._gate.wait_s(time.monotonic())
         if wait_s > 0:
@@ -152,7 +152,7 @@ class Safety(JsacNode):
             self._stop_now("topic emergency_stop")
             if is_first:
                 publishers = ", ".join(publishers_of(self, "emergency_stop")) or "a publisher that has gone"
-                self.get_logger().warning(f"stopped (asked by {publishers})")
+                self.get_logger().warning(f"stopped (by {publishers})")
 
     def _on_stop_service(self, _, response: Trigger.Response) -> Trigger.Response:
         self._stop_now("service emergency_stop")
@@ -185,10 +185,10 @@ class Safety(JsacNode):
         with self._lock:
             self._gate.dead_man_held(time.monotonic(), message.data)
 
-    # -- the watch (its own thread) ------------------------------------------------------------------------------
+    # -- the watch (second thread) -------------------------------------------------------------------------------
 
     def _watch_on(self) -> None:
-        """Until stopped; then, whatever ended it, brings the robot to rest."""
+        """Checks the inputs at a fixed rate until stopped; then brings the robot to rest, whatever the reason."""
         try:
             self._take_rights()
             while (tick := self._rate.wait()) is not None:
@@ -216,7 +216,7 @@ class Safety(JsacNode):
         self.get_logger().info(f"at rest at the latest {self._gate.rest_s:.2f} s after the last command")
 
     def _watch(self, now_s: float) -> None:
-        """One look at the joints and the rules; the lock is held."""
+        """One check of inputs and rules. Call with the lock held."""
         self._measurements.take()
         decision = self._gate.watch(now_s)
         self._drivers.execute(decision)
@@ -224,7 +224,7 @@ class Safety(JsacNode):
         self._drivers.open(now_s, self._gate.grippers.step(now_s, bool(self._gate.reasons)))
 
     def _come_to_rest(self) -> None:
-        """Nothing is obeyed any more; returns when the robot has been told to be at rest and had the time for it."""
+        """Accepts no more commands; returns when the robot has been commanded to rest and has had time to reach it."""
         rate, deadline_s = FixedRate(self._period_s), time.monotonic() + _REST_TIMEOUT_S
         try:
             with self._lock:
@@ -238,11 +238,11 @@ class Safety(JsacNode):
                     if not self._gate.moving(now_s) or now_s > deadline_s:
                         break
         finally:
-            # The last word, whatever went wrong before it: a velocity controller repeats it for ever.
+            # Sent even after an error, because a velocity controller repeats the last command forever.
             self._drivers.period(np.zeros(self._joints))
 
     def _tell(self, tick: Tick) -> None:
-        """The status, at its rate and when the state changes."""
+        """Publishes the status, at its rate and when the state changes."""
         shown = self._state()
         if shown == self._shown and tick.number % max(1, round(self.config.safety.rate_hz / _STATUS_HZ)):
             return

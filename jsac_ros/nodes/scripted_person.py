@@ -1,11 +1,11 @@
-"""Scripted person: the task's expert, or an intervener who takes over where nothing progresses, in a person's place.
+"""Scripted person: replaces a person by the task's expert, or by an intervener that takes over when there is no progress.
 
-It is told the truth of the simulation and acts shortly before each of the actor's ticks, so that all that a person brings can
-be tried without one: demonstrations, takeovers, learning from both.
+It uses the ground truth of the simulation and acts shortly before each of the actor's ticks, so that demonstrations,
+interventions and learning from both can be tested without a person.
 
 Subscribes  sim_truth, policy_command (one a tick), episode
 Publishes   person_action
-A process because a person is one.
+A process because a person acts independently of the actor, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jsac_ros.tasks.expert import hand_of
 from jsac_ros.types import Arrays
 
 TRUTH_MAX_AGE_S = 0.2
-LEAD_S = 0.025  # before the tick: a hand that acted on an older truth would swing about its aim
+LEAD_S = 0.025  # before the tick: with an older ground truth the hand would oscillate about its target
 
 
 class ScriptedPerson(JsacNode):
@@ -33,18 +33,18 @@ class ScriptedPerson(JsacNode):
         self._hand = hand_of(Rig(self.config))
         self._hand.begin()
         self._truth: tuple[float, Arrays] = (-TRUTH_MAX_AGE_S, {})
-        self._acting = False  # whether our action was the last one
-        self._policy_acts = False  # at the newest tick
+        self._acting = False  # whether this node acted last
+        self._policy_acts = False  # whether the policy acted at the newest tick
         period_s = self.config.control.period_s
         self._before_tick = self.create_timer(period_s - min(LEAD_S, period_s / 2), self._act)
-        self._before_tick.cancel()  # runs from a tick on
+        self._before_tick.cancel()  # each tick starts it
         self._publisher = self.create_publisher(PersonAction, "person_action", 1)
         self.create_subscription(SimTruth, "sim_truth", self._on_truth, qos_profile_sensor_data)
         self.create_subscription(Action, "policy_command", self._on_command, 1)
         self.create_subscription(Episode, "episode", self._on_episode, 10)
 
     def run(self) -> None:
-        # A person is slowed down by no learner, and by no simulator.
+        # Real-time priority, as a real person is not slowed down by the learner or the simulator.
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
         self.get_logger().info("; ".join(map(str, measures)))
         super().run()
@@ -56,12 +56,12 @@ class ScriptedPerson(JsacNode):
         self._truth = (time.monotonic(), truth)
 
     def _on_command(self, message: Action) -> None:
-        """One tick. A policy's command has its version; without one nothing acts, or the person does."""
+        """Called once per tick. Only a command of the policy has a version."""
         self._policy_acts = message.policy_version >= 0
         self._before_tick.reset()
 
     def _act(self) -> None:
-        """For the next tick."""
+        """Publishes the action for the next tick."""
         self._before_tick.cancel()
         heard_s, truth = self._truth
         if time.monotonic() - heard_s > TRUTH_MAX_AGE_S:
@@ -69,7 +69,7 @@ class ScriptedPerson(JsacNode):
         if self.config.person.by == "intervener" and not (self._policy_acts or self._acting):
             return
         action = None
-        with self.refusals.guard("sim_truth"):  # another scene's: only the hand knows what it needs
+        with self.refusals.guard("sim_truth"):  # the hand raises if the ground truth is of another scene
             action = self._hand(truth)
         self._acting = action is not None
         parts = [Vector(name=name, values=values) for name, values in (action or {}).items()]

@@ -1,7 +1,7 @@
-"""What the drivers of a simulated robot say beside its state: its description, its frames, its cameras' intrinsics.
+"""Description, frames and camera intrinsics of a simulated robot, as its drivers would publish them.
 
-Publishes  robot_description (its URDF, as robot_state_publisher does); where tf2_msgs is installed, /tf of the joints 25 times
-           a second and /tf_static of what is fixed; camera_info beside each image topic, as image_transport does
+Publishes  robot_description (the URDF, like robot_state_publisher); if tf2_msgs is installed, /tf of the joints 25 times a
+           second and /tf_static of fixed frames; camera_info beside each image topic, like image_transport
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _TF_HZ = 25.0
 
 class SimDescription:
     def __init__(self, node: Node, rig: Rig, sim: Sim, cameras: Mapping[str, str]):
-        """cameras: {image topic: the camera whose image it brings}. Raises ConfigError where the URDF cannot be read."""
+        """cameras: {image topic: its camera}. Raises ConfigError if the URDF cannot be read."""
         self._node, self._prefix = node, rig.robot.prefix
-        self._every = max(1, round(rig.config.sim.joint_rate_hz / _TF_HZ))  # joint states
+        self._every = max(1, round(rig.config.sim.joint_rate_hz / _TF_HZ))  # joint states per /tf message
         self._heard = 0
         self._tf = None
         if urdf := rig.robot.description:
@@ -56,7 +56,7 @@ class SimDescription:
         self._tf_static.publish(self._tf_message(transforms=[_stamped(fixed, header) for fixed in frames.fixed]))
 
     def joints(self, state: JointState) -> None:
-        """A joint state has been published."""
+        """Call when a joint state has been published."""
         self._heard += 1
         if self._tf is None or self._heard % self._every or not self._tf.get_subscription_count():
             return
@@ -66,7 +66,7 @@ class SimDescription:
         self._tf.publish(self._tf_message(transforms=transforms))
 
     def image(self, topic: str, header: Header) -> None:
-        """An image has been published."""
+        """Call when an image has been published."""
         publisher, info = self._infos.get(topic, (None, None))
         if publisher is not None and publisher.get_subscription_count():
             info.header = header
@@ -74,13 +74,13 @@ class SimDescription:
 
 
 def info_topic(image_topic: str) -> str:
-    """Where the intrinsics of the images on this topic belong."""
+    """The camera_info topic that belongs to an image topic."""
     folder, slash, _ = image_topic.removesuffix("/compressed").rpartition("/")
     return f"{folder}{slash}camera_info"
 
 
 def _camera_info(matrix: np.ndarray, height: int, width: int) -> CameraInfo:
-    """Without its header; of a camera without distortion."""
+    """The intrinsics of a camera without distortion, without a header."""
     projection = np.hstack((matrix, np.zeros((3, 1))))
     return CameraInfo(
         height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5, k=matrix.ravel(), r=np.eye(3).ravel(),

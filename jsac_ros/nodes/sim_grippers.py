@@ -1,4 +1,4 @@
-"""The drivers of simulated grippers: what `nodes/gripper_commands.py` talks to, with the semantics of ros2_control."""
+"""Drivers of simulated grippers: the counterpart of `nodes/gripper_commands.py`, with the semantics of ros2_control."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from trajectory_msgs.msg import JointTrajectory
 from jsac_ros.robots.gripper import SET_DIGITAL_OUT, Gripper
 from jsac_ros.ros_types import request_class
 
-_NEAR_M = 2e-3  # of what was asked: reached
-_STALLED_S = 0.5  # the fingers have not moved for so long
-_LOOK_S = 0.05  # between two looks at a goal
+_NEAR_M = 2e-3  # distance from the goal that counts as reached
+_STALLED_S = 0.5  # without motion, after which the fingers have stalled
+_LOOK_S = 0.05  # between checks of a goal
 
 
 def serve(node: Node, gripper: Gripper, command: Callable[[float], None], opening: Callable[[], float]) -> None:
-    """Takes what the configured interface says. command: of the opening in m, may raise ValueError; opening: measured, m.
+    """Serves the configured interface. command: takes an opening in m, may raise ValueError; opening: the measured one, m.
 
-    Raises ConfigError where the interface's action or service is not installed."""
+    Raises ConfigError if the interface's action or service is not installed."""
     config = gripper.config
     to_joint = lambda joint: command(gripper.opening(joint))
     if config.interface == "joint_trajectory":
@@ -48,7 +48,7 @@ def _guarded(node: Node, take: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _set(request, response, gripper: Gripper, command: Callable[[float], None]):
-    """ur_msgs/SetIO."""
+    """The service ur_msgs/SetIO."""
     response.success = (request.fun, request.pin) == (SET_DIGITAL_OUT, gripper.config.output_pin)
     if response.success:
         command(0.0 if request.state else gripper.stroke_m)
@@ -56,8 +56,8 @@ def _set(request, response, gripper: Gripper, command: Callable[[float], None]):
 
 
 class _ActionServer:
-    """GripperCommand or ParallelGripperCommand: a goal ends when the fingers are there, when they stall, or when the next
-    takes its place."""
+    """GripperCommand or ParallelGripperCommand. A goal ends when the fingers reach it, when they stall, or when the next goal
+    replaces it."""
 
     def __init__(self, node: Node, kind: type, gripper: Gripper, to_joint, opening: Callable[[], float]):
         from rclpy.action import ActionServer, GoalResponse

@@ -1,6 +1,6 @@
-"""The simulated arm's safety mode and robot mode, as the UR driver publishes them: latched, when they change.
+"""Safety mode and robot mode of the simulated arm, published like the UR driver's: latched, on change.
 
-Their message types come with the driver (ur_dashboard_msgs); where it is not installed nothing is published.
+If the driver's message types (ur_dashboard_msgs) are not installed, nothing is published.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _CONTROLLER = "io_and_status_controller"
 
 class SimModes:
     def __init__(self, node: Node, safety_mode_topic: str):
-        """safety_mode_topic: as configured; empty: the driver's."""
+        """safety_mode_topic: as configured; empty: the driver's default."""
         self._publishers = {}
         self._said: dict[type, int] = {}
         try:
@@ -26,7 +26,7 @@ class SimModes:
         self._publishers = {kind: node.create_publisher(kind, topic, LATCHED) for kind, topic in topics.items()}
 
     def say(self, protective_stop: bool) -> None:
-        """A protective stop changes the safety mode; the arm stays powered, which is the robot mode RUNNING."""
+        """Publishes changed modes. A protective stop changes the safety mode; the robot mode stays RUNNING (powered)."""
         if not self._publishers:
             return
         safety, robot = self._safety_mode, self._robot_mode

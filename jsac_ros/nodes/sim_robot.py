@@ -1,11 +1,11 @@
-"""The embedded robot: stands in for the robot's driver, its cameras, its sensors and the task's scene, in real time.
+"""The embedded robot: replaces the robot's driver, cameras, sensors and the task's scene by a simulation in real time.
 
 Subscribes  the command topics of the configured interface and of the grippers, sim_fault (std_msgs/String, see sim/faults.py)
-Publishes   joint states, images, sensors, robot_program_running, speed_scaling, the arm's safety mode and robot mode, what
-            nodes/sim_description.py says; sim_state (the true joint state, whatever the faults do), sim_truth (for a
+Publishes   joint states, images, sensors, robot_program_running, speed_scaling, the arm's safety mode and robot mode, the
+            topics of nodes/sim_description.py; sim_state (the true joint state, unaffected by faults), sim_truth (for a
             scripted person)
 Serves      new_target
-A process because the real ones are; two threads with absolute deadlines, because executor timers bunch when they are late.
+A process like the drivers that it replaces. It has two threads with absolute deadlines, as late executor timers would bunch.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _JOINTS_LATE_S, _CAMERA_LATE_S = 0.2, 0.4
 _JUMP_RAD = 0.5
 _SLIDER = 0.5
 _CONTACT_N = 100.0
-_SCALING_HZ = 100.0  # of the driver's speed_scaling_state_broadcaster, however many joint states there are
-_TRUTH_PERIOD_S = 0.02  # between two messages to a scripted person
-_LONGEST_STEP_S = 0.1  # after a longer pause of this process the robot has simply stood still
+_SCALING_HZ = 100.0  # of the driver's speed_scaling_state_broadcaster, at any rate of joint states
+_TRUTH_PERIOD_S = 0.02  # between messages to a scripted person
+_LONGEST_STEP_S = 0.1  # longest step; during a longer pause of this process the robot stands still
 
 
 class SimRobot(JsacNode):
@@ -60,8 +60,8 @@ class SimRobot(JsacNode):
         self.rig = Rig.of(config)
         self._sim: Sim = plugins.make("sim", config.sim.type, config.sim, self.rig, config.run.seed)
         check_sensors(self._sim, self.rig.sensors)
-        self._names = sorted(self._sim.names)  # a driver's own order
-        self._lock = threading.Lock()  # of the simulation
+        self._names = sorted(self._sim.names)  # the order of the driver
+        self._lock = threading.Lock()  # protects the simulation
         self._faults = Faults()
         self._trajectory: JointTrajectory | None = None  # not taken yet
         self._restarting = False
@@ -74,7 +74,7 @@ class SimRobot(JsacNode):
 
     def _make_topics(self) -> None:
         robot = self.config.robot
-        self._joint_states = self.create_publisher(JointState, robot.joint_states_topic, 10)  # reliable, as the driver
+        self._joint_states = self.create_publisher(JointState, robot.joint_states_topic, 10)  # reliable, like the driver
         self._true_state = self.create_publisher(JointState, "sim_state", qos_profile_sensor_data)
         self._truth = self.create_publisher(SimTruth, "sim_truth", qos_profile_sensor_data)
         self._cameras = defaultdict(list)  # topic -> cameras that share it
@@ -117,13 +117,13 @@ class SimRobot(JsacNode):
 
         sim_grippers.serve(self, self.rig.grippers[name], command, opening)
 
-    # -- what is heard -------------------------------------------------------------------------------------------
+    # -- callbacks -----------------------------------------------------------------------------------------------
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        self._trajectory = message  # the newest counts: the controller looks once a cycle
+        self._trajectory = message  # the controller takes the newest one once per cycle
 
     def _take_trajectory(self) -> None:
-        """At the begin of a cycle; the lock is held."""
+        """Executes the newest trajectory at the start of a cycle. Call with the lock held."""
         message, self._trajectory = self._trajectory, None
         if message is None or self._restarting:
             return
@@ -167,7 +167,7 @@ class SimRobot(JsacNode):
     # -- the robot ------------------------------------------------------------------------------------------------
 
     def _move(self) -> None:
-        """Thread of the driver: one step of the robot and one joint state a period."""
+        """The driver's thread: one step of the robot and one joint state per period."""
         rate = self._rate(1.0 / self.config.sim.joint_rate_hz)
         late: deque[tuple[float, JointState]] = deque()
         truth_every = max(1, round(_TRUTH_PERIOD_S * self.config.sim.joint_rate_hz))
@@ -217,7 +217,7 @@ class SimRobot(JsacNode):
         return message
 
     def _spoiled(self, state: JointState, now_s: float) -> JointState:
-        """The joint state with the faults of the moment in it."""
+        """The joint state with the active faults applied."""
         first = state.name.index(self._sim.names[0])
         if self._faults.active("nan_joints", now_s) or self._faults.active("joint_jump", now_s):
             wrong = float("nan") if self._faults.active("nan_joints", now_s) else state.position[first] + _JUMP_RAD
@@ -261,10 +261,10 @@ class SimRobot(JsacNode):
         try:
             self._film()
         finally:
-            self._sim.close()  # by the thread that rendered
+            self._sim.close()  # in the rendering thread
 
     def _film(self) -> None:
-        """Thread of the cameras: exposes at their rate, publishes after their delay."""
+        """The cameras' thread: renders at their rate and publishes after their delay."""
         sim = self.config.sim
         rate = self._rate(1.0 / sim.camera_rate_hz)
         late: deque[tuple[float, str, Image | CompressedImage]] = deque()
@@ -299,7 +299,7 @@ class SimRobot(JsacNode):
         self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._move, self._render)]
         for thread in self._threads:
             thread.start()
-        # The robot that this stands for has a computer of its own, which no learner slows down.
+        # Real-time priority, as a real robot has its own computer, which the learner does not slow down.
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
         self.get_logger().info("; ".join(map(str, measures)))
         super().run()
@@ -314,7 +314,7 @@ class SimRobot(JsacNode):
 
 
 def _trajectory(message: JointTrajectory) -> Trajectory:
-    """Raises ValueError where the points are of unequal length."""
+    """Raises ValueError if the points have unequal lengths."""
     points = message.points
 
     def rows(name: str) -> np.ndarray | None:
@@ -326,7 +326,7 @@ def _trajectory(message: JointTrajectory) -> Trajectory:
 
 
 def _image(image: np.ndarray, compressed: bool) -> Image | CompressedImage:
-    """RGB uint8 [H, W, 3] -> message without its header."""
+    """RGB uint8 [H, W, 3] -> a message without a header."""
     if compressed:
         _, jpeg = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 95))
         return CompressedImage(format="rgb8; jpeg compressed bgr8", data=array.array("B", jpeg.tobytes()))

@@ -1,7 +1,7 @@
 """A node's logger that throttles by the steady clock.
 
-rclpy throttles by the computer's clock: what is logged at most once a second would not be logged at all while a clock that
-was set back catches up.
+rclpy throttles by the wall clock: after the wall clock is set back, throttled lines would not be logged at all until it has
+caught up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from rclpy.clock import Clock, ClockType
 from rclpy.impl import rcutils_logger
 
-# rclpy tells lines apart by the place that logs them, which is the first outside of these files.
+# rclpy throttles by the calling line, which is the first one outside of these files.
 rcutils_logger._internal_callers.append(os.path.realpath(__file__))
 
 _CLOCK = Clock(clock_type=ClockType.STEADY_TIME)

@@ -1,4 +1,4 @@
-"""Target display: shows the reacher's red disc on a real monitor, full screen, in front of the real robot's camera.
+"""Target display: shows the reacher's red disc full screen on a monitor in front of the real robot's camera.
 
 Serves  new_target
 A process because a window needs a main loop.
@@ -19,7 +19,7 @@ _POLL_MS = 20
 
 
 class TargetDisplay(JsacNode):
-    """Owns the window; ROS runs in a second thread, which only leaves the new place of the disc."""
+    """Owns the window; ROS runs in a second thread, which only sets the position of the disc."""
 
     def __init__(self):
         super().__init__("target_display")
@@ -49,7 +49,7 @@ class TargetDisplay(JsacNode):
         return response
 
     def _draw(self) -> None:
-        """Every 20 ms in the window's thread; the disc stays round whatever the monitor's shape."""
+        """Draws every 20 ms in the window's thread; the disc is round at any aspect ratio of the monitor."""
         if self.stop.is_set():
             self._window.quit()
             return

@@ -1,13 +1,13 @@
-"""Teleop: a person's gamepad, SpaceMouse, keys, velocities or leading arm as actions of the task, and its buttons as verbs.
+"""Teleop: converts a person's gamepad, SpaceMouse, keys, velocities or leader arm to actions, and its buttons to verbs.
 
-Every message of the device is answered with one of ours, so that a device that falls silent is a person who does. With
-`person.direct` there are no messages: the device is read as often as one would come.
+It publishes one message per message of the device, so that a silent device makes the person's action stale. With
+`person.direct` it reads the device itself, at about the same rate.
 
 Subscribes  the topic of the mapping (sensor_msgs/Joy, geometry_msgs/Twist or TwistStamped, or keys); of a leader its
             sensor_msgs/JointState and buttons (sensor_msgs/Joy), and the robot's joint states
 Publishes   person_action, emergency_stop
 Calls       the operator's services of the actor
-A process because a device must be heard whatever control and learning do.
+A process because a device must be handled whatever control and learning do.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_map import JointMap
 from jsac_ros.ros_graph import publishers_of
 
-POLL_S = 0.04  # of keys and of a device that is read directly
-DRIVER_S = 3.0  # between two looks for the device's driver
-LEADER_S = 0.008  # of a leader that says its angles more often, one message in so long
+POLL_S = 0.04  # for keys and for a device that is read directly
+DRIVER_S = 3.0  # between two checks that the device has a driver
+LEADER_S = 0.008  # minimum period of a leader's messages; more frequent ones are dropped
 
 
 class Teleop(WorkingNode):
@@ -96,7 +96,7 @@ class Teleop(WorkingNode):
         super().run()
 
     def _read(self) -> None:
-        """A device that is not there (any more) is silent."""
+        """Reads the device; one that is missing or has been unplugged gives no reading."""
         reading = self._reader.read(time.monotonic())
         for line in self._reader.take_news():
             self.get_logger().info(line)
@@ -114,14 +114,14 @@ class Teleop(WorkingNode):
             self._keys.press(key, time.monotonic())
 
     def _on_joints(self, message: JointState) -> None:
-        """Raises ValueError where it cannot be used."""
+        """Raises ValueError if the message cannot be used."""
         stamp = message.header.stamp
         joints = self._joints(message.name, message.position, message.velocity, stamp.sec * 10**9 + stamp.nanosec)
         if joints is not None:
             self._follower.set(joints.position)
 
     def _on_leader(self, message: JointState) -> None:
-        """Raises ValueError where it is not the mapping's."""
+        """Raises ValueError if the message does not fit the mapping."""
         now_s = time.monotonic()
         if now_s - self._led_s < LEADER_S:
             return
@@ -133,7 +133,7 @@ class Teleop(WorkingNode):
         self._problem = self._device.problem
 
     def _hear(self, reading: Reading | LeaderReading) -> None:
-        """Raises ValueError where the device is not the mapping's."""
+        """Raises ValueError if the reading does not fit the mapping."""
         said = self._device.hear(reading, time.monotonic())
         action = [Vector(name=name, values=values) for name, values in said.action.items()]
         message = PersonAction(holds=said.holds, action=action)
@@ -143,13 +143,13 @@ class Teleop(WorkingNode):
             self._holds = said.holds
             self.get_logger().info("the person takes over" if said.holds else "the person hands back")
         for verb in said.verbs:
-            if verb == "emergency_stop":  # nothing that is still being answered is in its way
+            if verb == "emergency_stop":  # at once, not after verbs that still wait for an answer
                 self._console.do(EMERGENCY_STOP, "teleop")
             else:
                 self._verbs.put(verb)
 
     def work(self) -> None:
-        """Does one verb after the other."""
+        """Executes one verb after the other."""
         for verb, success, message in self._console.work(self._verbs, "teleop", self.stop):
             if not success:
                 self.get_logger().warning(f"{verb}: not done: {message}")
@@ -165,7 +165,7 @@ class Newest:
         self._value, self._at_s = value, time.monotonic()
 
     def get(self) -> Any:
-        """None where there is none, or it is too old."""
+        """The value; None if there is none or it is too old."""
         return self._value if time.monotonic() - self._at_s <= self._max_age_s else None
 
 

@@ -1,4 +1,4 @@
-"""Transitions on their way to replay: sent in order, held until they are acknowledged, sent again on request."""
+"""Sends transitions to replay: in order, kept until they are acknowledged, resent on request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jsac_ros.msg import Frame, Output, SourceStamp, Transition, TransitionAck, 
 from jsac_ros.replay.outbox import Outbox
 from jsac_ros.run_key import RunKey
 
-# At the end, for the last acknowledgements: while they come, less than an actor has for its end.
+# Waits for the last acknowledgements: for the next one, and in total (less than an actor has to exit).
 _DRAIN_S, _LONGEST_DRAIN_S = 3.0, 8.0
 
-# An array.array is the one type that a generated message takes over without looking at every element.
+# array.array is the only type that a generated message accepts without checking every element.
 CLASSES = Classes(
     {f"jsac_ros/msg/{kind.__name__}": kind for kind in (Frame, Output, SourceStamp, Transition, Vector)}
     | {"builtin_interfaces/msg/Time": Time, "std_msgs/msg/Header": Header},
@@ -31,7 +31,7 @@ to_time = CLASSES.time  # nanoseconds -> Time
 class TransitionSender:
     """Sends the transitions of one session.
 
-    `send` is one thread's, everything else happens in the executor.
+    One thread calls `send` and `drain`; everything else runs in the executor.
     """
 
     def __init__(self, node: Node, robot: str, session: int, key: RunKey):
@@ -46,7 +46,7 @@ class TransitionSender:
         self._publish(self.outbox.add(to_message(transition, CLASSES)))
 
     def drain(self) -> None:
-        """Waits until replay has it all, or acknowledges nothing any more; then warns."""
+        """Waits until replay has acknowledged everything; if it stops acknowledging, logs a warning and returns."""
         begun_s = heard_s = time.monotonic()
         least = len(self.outbox)
         while held := len(self.outbox):
@@ -59,14 +59,14 @@ class TransitionSender:
             time.sleep(0.02)
 
     def _on_ack(self, message: TransitionAck) -> None:
-        """Raises ValueError where it is not replay's, or of what was never sent."""
+        """Raises ValueError if the message is not from replay, or acknowledges transitions that were never sent."""
         if (message.robot, message.session) == (self._robot, self._session):
             self._key.check(message)
             self._publish(self.outbox.acknowledge(message.next_sequence, message.resend))
 
     def _publish(self, held: list[tuple[int, Transition]]) -> None:
         for sequence, message in held:
-            with self._publishing:  # the other thread may send the same message again
+            with self._publishing:  # the other thread may resend the same message
                 message.sequence, message.oldest_sequence = sequence, self.outbox.oldest
                 self._key.sign(message)
                 self._publisher.publish(message)

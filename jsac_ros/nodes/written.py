@@ -1,6 +1,6 @@
-"""What of a node's files is not on disk: a full disk stops no node, and is seen in its log and in /diagnostics.
+"""Files of a node that could not be written. A full disk stops no node; it is shown in the log and in /diagnostics.
 
-Where the disk does not take something the node continues; what is due is written again.
+The node continues and writes the file again when it is due.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from jsac_ros.nodes.late_diagnostics import LateDiagnostics
 
 
 class Written(LateDiagnostics):
-    """Of one node. It says nothing until something could not be written, and from then on whether all is."""
+    """Problems with the files of one node. Publishes diagnostics from the first problem on."""
 
     def __init__(self, node: Node):
         super().__init__(node)
-        self._problems: dict[str, str] = {}  # file -> why it is not as it should be
+        self._problems: dict[str, str] = {}  # file -> why it could not be written
 
     def __call__(self, file: str, write: Callable[[], None]) -> None:
-        """Calls `write`, which writes `file`."""
+        """Calls `write`, which writes `file`, and records whether it failed."""
         try:
             write()
         except OSError as error:
@@ -29,11 +29,11 @@ class Written(LateDiagnostics):
             self.say(file, "")
 
     def say(self, file: str, problem: str) -> None:
-        """problem: why `file` is not as it should be, in one line; "" where it is. From any thread."""
+        """problem: why `file` could not be written, in one line; "" if it was. May be called from any thread."""
         known = self._problems.get(file, "")
         if problem:
             self._problems[file] = problem
-            self._node.get_logger().error(f"{problem}; tried again when there is room", throttle_duration_sec=30.0)
+            self._node.get_logger().error(f"{problem}; retried when there is room", throttle_duration_sec=30.0)
         else:
             self._problems.pop(file, None)
         if problem and self._publisher is None:
