@@ -1,7 +1,7 @@
-"""Demonstrations: a person drives, marks and discards episodes; the successful ones become a store to learn from.
+"""Records demonstrations: a person drives the robot and marks or discards episodes; the successful ones go into a store.
 
 After a reset the robot waits until the person takes over; `success`, `failure` and `discard` (buttons, keys, verbs) end an
-episode. The command ends when enough episodes have succeeded, and leaves a store for `replay.demonstrations`.
+episode. The command ends when enough episodes have succeeded, and writes a store for `replay.demonstrations`.
 
   jsac-ros demo push --episodes 20                           with the gamepad; --device spacemouse, keyboard or a file
   jsac-ros demo push --episodes 20 --expert                  the task's scripted expert in the simulator
@@ -27,17 +27,17 @@ DEMONSTRATIONS = "demonstrations"  # in a run folder
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, a shipped configuration, or keep, list, page, drop, merge, import")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, ...; or stores")
-    parser.add_argument("--episodes", type=int, default=20, metavar="N", help="that succeed (default 20)")
+    parser.add_argument("--episodes", type=int, default=20, metavar="N", help="number of successful episodes (default 20)")
     hand = parser.add_mutually_exclusive_group()
     hand.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard, leader or a file")
     hand.add_argument("--expert", action="store_true", help="the task's scripted expert instead of a person")
-    parser.add_argument("--to", metavar="FOLDER", help="of the store (default: demonstrations/ in the run folder)")
+    parser.add_argument("--to", metavar="FOLDER", help="folder of the store (default: demonstrations/ in the run folder)")
     parser.add_argument(
         "--map", action="append", default=[], metavar="PART=KEY",
-        help="import: where a part of ours is in the dataset: front=observation.images.top, arm=action[0:6]",
+        help="import: where a part of the rig is in the dataset: front=observation.images.top, arm=action[0:6]",
     )  # fmt: skip
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of all topics and services that are not absolute")
-    parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after so many seconds in any case")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
+    parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after this many seconds in any case")
     parser.add_argument("--open", action="store_true", help="open the run's page in a browser (dashboard.enabled=true)")
 
 
@@ -56,7 +56,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
     folder, status = drive(arguments)
     if not demonstrations_of(folder):
-        print("no episode succeeded: there is no demonstration to keep")
+        print("no episode succeeded: no demonstrations to store")
         return status or 1
     _keep_those_of(folder, arguments.to)
     print(
@@ -83,9 +83,9 @@ def _keep(arguments: argparse.Namespace) -> int:
 
 
 def drive(arguments: argparse.Namespace) -> tuple[Path, int]:
-    """Runs the system without a learner until enough episodes succeeded; returns run folder and status. Raises ConfigError.
+    """Runs the system without a learner until enough episodes have succeeded; returns run folder and status.
 
-    arguments: of `add_arguments`.
+    arguments: from `add_arguments`. Raises ConfigError.
     """
     if arguments.episodes < 1:
         raise ConfigError(f"--episodes is {arguments.episodes}; expected 1 or more")
@@ -138,12 +138,12 @@ def _page(arguments: argparse.Namespace) -> int:
 
 
 def _page_of(store: str | Path) -> int:
-    """Writes the page of a store, and where it is."""
+    """Writes the page of a store and prints its path."""
     from jsac_ros.report.demonstration_page import write_page
 
     try:
-        print(f"to look through them: {write_page(store)}")
-    except OSError as error:  # the demonstrations are there all the same
+        print(f"to review them: {write_page(store)}")
+    except OSError as error:  # the demonstrations themselves are stored
         print(f"warning: {store}: no page was written: {error.strerror}")
         return 1
     return 0
@@ -166,7 +166,7 @@ def _import(arguments: argparse.Namespace) -> int:
     rig = Rig.of(parameters.load(config, dict(map(parameters.parse_override, overrides))))
     dataset = Dataset(folder, rig, keys)
     episodes, steps = import_dataset(dataset, arguments.to)
-    left_out = f", {dataset.left_out} left out: their only action has no outcome" if dataset.left_out else ""
+    left_out = f", {dataset.left_out} skipped: their only action has no known outcome" if dataset.left_out else ""
     print(f"{arguments.to}: {episodes} demonstrations, {steps} steps{left_out}")
     _page_of(arguments.to)
     print(f"to learn from them: jsac-ros run {config} replay.demonstrations={arguments.to}")

@@ -1,13 +1,13 @@
-"""Acts with a learned policy: actor and safety, without learner and replay.
+"""Runs a learned policy: actor and safety, without learner and replay.
 
-  jsac-ros deploy runs/lift_20260101_120000 lift                      the policy of a run, on the rig it was learned on
+  jsac-ros deploy runs/lift_20260101_120000 lift                      the policy of a run, on the same rig
   jsac-ros deploy my_policy my_ur5.yaml --duration 600                a policy folder copied to this computer
-  jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  always its best actions
+  jsac-ros deploy my_policy my_ur5.yaml --no-sampled                  with deterministic actions
 
 To act without this package, or without JAX: `jsac-ros export POLICY --to onnx`.
 
-The folder contains policy.json and policy.safetensors, or is a run folder with such a folder `policy` in it. Everything else
-is as with `jsac-ros run`: the same gate, verbs, dashboard, report and ways to end it.
+The folder contains policy.json and policy.safetensors, or it is a run folder with such a folder `policy`. Everything else works
+as in `jsac-ros run`: safety, verbs, dashboard, report and the ways to end it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_arguments(parser)
     parser.add_argument(
         "--sampled", action=argparse.BooleanOptionalAction, default=None,
-        help="sampled actions, as while learning, or the best ones; default: those that did better when the policy was chosen",
+        help="sampled actions, as during learning, or deterministic ones (default: the better ones in the policy's evaluation)",
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@
   jsac-ros run my_ur5.yaml learner.resume=runs/NAME            continue from the last checkpoint of a run
   jsac-ros run my_ur5.yaml --only replay,learner               only these processes; the others run on another computer
 
-It does what `ros2 launch` does, and more: processes stop one group after the other (the actor first, safety
-after the robot is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a terminal that closes
-(SIGHUP) end the system in this order.
+It does the same as `ros2 launch`, and more: processes stop one group after the other (the actor first, safety after the robot
+is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a closing terminal (SIGHUP) end the system
+in this order.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
     parser.add_argument("--only", metavar="NAME,...", help="start only these processes, for a system on two computers")
     parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
-    parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after so many seconds (0: never)")
+    parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after this many seconds (0: never)")
     parser.add_argument("--open", action="store_true", help="open the dashboard in a browser (dashboard.enabled=true)")
 
 
@@ -205,8 +205,8 @@ def _chosen(processes: list[Process], only: str | None) -> list[Process]:
 
 
 def resolve(arguments: argparse.Namespace) -> SystemConfig:
-    """The configuration of the command line, checked. Raises ConfigError with everything that is wrong with it, with where
-    it would run and with what runs there already, one line each."""
+    """The checked configuration of the command line. Raises ConfigError with all errors in it, in the domain and namespace, and
+    with systems that run there already, one line each."""
     overrides = {}
     for text in arguments.overrides:
         name, value = parameters.parse_override(text)
@@ -244,8 +244,8 @@ def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None
         run_key.make(folder)
     elif system.SIGNING.intersection(only.split(",")) and not (config.run.key or config.run.policy):
         print(
-            "warning: run.key is ''; what anybody on the network says as this run's actor or replay is believed; "
-            "expected the same file with a secret on every computer of the run",
+            "warning: run.key is ''; forged messages of actor or replay from the network are accepted; "
+            "expected a file with the same secret on every computer of the run",
             file=sys.stderr,
         )
     return folder
@@ -254,7 +254,7 @@ def prepare(config: SystemConfig, spaces: Spaces | None = None, only: str | None
 def supervise(
     config: SystemConfig, folder: Path, only: str | None = None, namespace: str = domain.ROOT, open_page: bool = False
 ) -> int:
-    """Runs all or some of its processes to the end; returns the exit status."""
+    """Runs all or some of the system's processes to the end; returns the exit status."""
     processes = _chosen(system.processes(config), only)
     if terminal.is_ours():
         processes.append(Process("keyboard", is_optional=True))

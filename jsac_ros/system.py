@@ -1,7 +1,7 @@
 """The node graph: the processes of a system, in the order in which they start.
 
-The only description for both ways to start it, `ros2 launch` and `jsac-ros run`. The gate exists before anything that
-can move the robot: safety starts first and stops last.
+`ros2 launch` and `jsac-ros run` both start a system from this description. Safety starts first and stops last, so that the gate
+exists whenever another process could move the robot.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from jsac_ros.supervision import Process
 from jsac_ros.tasks.expert import hand_of
 from jsac_ros.xla_settings import compilation_cache, learner_environment
 
-# JAX for a batch of one; with `policy.compute_in_calling_thread` inference waits for no other thread and no other core.
+# JAX settings for inference; with `policy.compute_in_calling_thread` it waits for no other thread and no other core.
 ACTING = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
-BAG_GRACE_S = 3.0  # after the last message of a recording: the actor closes its episode, replay stores it
+BAG_GRACE_S = 3.0  # after the last message of a recording, for the actor to close its episode and replay to store it
 PERSON = {"device": "teleop", "expert": "scripted_person", "intervener": "scripted_person"}  # person.by -> its process
 SIGNING = {"actor", "environment", "replay"}  # they need the run's key
-LATCHED = {"JSAC_SAFETY_LATCHED": "the safety process had died and was started again"}
+LATCHED = {"JSAC_SAFETY_LATCHED": "the safety process had died and was restarted"}
 
 
 def processes(config: SystemConfig) -> list[Process]:
-    """Every process of this system, in the order of starting."""
+    """All processes of this system, in the order in which they start."""
     driver, system = config.robot.driver, []
     if not config.shadow and driver != "gymnasium":
         system.append(Process("safety", restart_environment=LATCHED if config.safety.restart_needs_person else {}))
@@ -74,7 +74,7 @@ def processes(config: SystemConfig) -> list[Process]:
 
 
 def companions_of(config: SystemConfig) -> list[Process]:
-    """What the task needs beside a real robot."""
+    """Additional processes that the task needs with a real robot."""
     return [Process(module.rpartition(".")[2], module=module) for module in plugins.load("task", config.task.type).companions]
 
 
@@ -130,7 +130,7 @@ def check(config: SystemConfig, here: Collection[str] | None = None) -> None:
 
 
 def findings(checks: Iterable[Callable[[], object]]) -> list[str]:
-    """What all of them say that raise ConfigError, each line once."""
+    """The error lines of all checks that raise ConfigError, each line once."""
     found: dict[str, None] = {}
     for check_part in checks:
         try:
@@ -168,7 +168,7 @@ def _check_policy(config: SystemConfig, spaces: Spaces) -> None:
 
 
 def _check_learner(config: SystemConfig, spaces: Spaces) -> None:
-    """Raises ConfigError where learning cannot begin from what `learner.resume` or `learner.encoder` names."""
+    """Raises ConfigError if learning cannot start from `learner.resume` or `learner.encoder`."""
     resume, encoder = Path(config.learner.resume) / "checkpoints", config.learner.encoder
     try:
         if config.learner.resume and resume.is_dir():
@@ -183,13 +183,13 @@ def _check_learner(config: SystemConfig, spaces: Spaces) -> None:
 
 
 def _check_demonstrations(config: SystemConfig, spaces: Spaces) -> None:
-    """Raises ConfigError where `replay.demonstrations` names no store, or another rig's."""
+    """Raises ConfigError if `replay.demonstrations` is not a store, or that of another rig."""
     folder = Path(config.replay.demonstrations).expanduser()
     folders.compare(folder, read_header(folder)[0], spaces)
 
 
 def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
-    """A line for every inconsistency in the rig, the agent, the limits and the simulator."""
+    """One line for each inconsistency in the rig, the agent, the limits and the simulator."""
     rig = Rig(config)
     found = rig.problems()
     checks: list[Callable[[], object]] = [] if config.shadow else [lambda: gate_of(config, rig.robot)]
@@ -215,14 +215,14 @@ def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
 
 
 def _check_person(config: SystemConfig, rig: Rig) -> None:
-    """Raises ConfigError where nobody could act, or nothing would tell them the truth."""
+    """Raises ConfigError if the task has no scripted person, or if there is no simulator with its ground truth."""
     if config.robot.driver != "sim":
         raise ConfigError(f"person.by is {config.person.by!r}; expected robot.driver 'sim', not {config.robot.driver!r}")
     hand_of(rig)
 
 
 def _check_device(config: SystemConfig, rig: Rig) -> None:
-    """Raises ConfigError where the person's device does not fit the actions, or cannot be read directly."""
+    """Raises ConfigError if the person's device does not fit the actions, or cannot be read directly."""
     mapping = teleop.load(config.person.mapping)
     teleop.device_of(mapping, rig)
     if config.person.direct:

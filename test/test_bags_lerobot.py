@@ -144,7 +144,7 @@ def test_what_a_truncated_episode_did_last_is_left_out(tmp_path, capsys):
     (folder / "meta/info.json").write_text(json.dumps(info))
     parquet.write_table(table, folder / "data/chunk-000/file-000.parquet")
     assert main(["demo", "import", str(folder), config, "--to", str(tmp_path / "b"), *MAPPED]) == 0
-    assert "1 demonstrations, 2 steps, 1 left out" in capsys.readouterr().out
+    assert "1 demonstrations, 2 steps, 1 skipped" in capsys.readouterr().out
     (episode,) = stored(tmp_path / "b")
     assert len(episode) == 3 and all(t.mask == 1.0 for t in episode)
 

@@ -80,7 +80,7 @@ def test_a_shipped_configuration_is_copied(tmp_path, monkeypatch):
     source, target = edit.target_of("ur5_reacher", None)
     assert source == shipped.find("ur5_reacher") and target.name == "ur5_reacher.yaml" and not target.is_absolute()
     target.write_text("x")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         edit.target_of("ur5_reacher", None)
     assert edit.target_of("ur5_reacher.yaml", None) == (target, target)
     with pytest.raises(ConfigError, match="did you mean 'ur5_reacher'"):

@@ -111,7 +111,7 @@ def test_of_a_recording_the_first_image_not_earlier_is_taken(tmp_path):
         messages.append(bag_files.Message("/camera/image_raw", kind, time_ns, data))
     path = bag_files.write_mcap(tmp_path / "a.mcap", messages)
     assert [int(crop.of_bag(path, CameraConfig(), at_s).mean()) for at_s in (0.0, 0.5, 2.0)] == [0, 10, 20]
-    with pytest.raises(ConfigError, match="--at 2.5: /camera/image_raw has no image so late; the recording has 2.0 s"):
+    with pytest.raises(ConfigError, match="--at 2.5: /camera/image_raw has no image after that; the recording is 2.0 s long"):
         crop.of_bag(path, CameraConfig(), 2.5)
     with pytest.raises(ConfigError, match="topic /other is missing"):
         crop.of_bag(path, CameraConfig(topic="other"), 0.0)

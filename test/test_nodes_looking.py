@@ -158,7 +158,11 @@ def test_limits_stay_inside_those_of_the_arm_and_the_floor_is_the_lowest_pose():
 
 @pytest.mark.parametrize(
     ("poses", "said"),
-    [([], "0 poses were recorded; expected 2 or more"), ([HOME], "1 poses"), ([HOME, HOME], "within 0 mm in x; expected 5 mm")],
+    [
+        ([], "0 poses were recorded; expected 2 or more"),
+        ([HOME], "1 poses"),
+        ([HOME, HOME], "within 0 mm in x; expected at least 5 mm"),
+    ],
 )
 def test_too_little_is_refused(poses, said):
     with pytest.raises(ConfigError, match=said):

@@ -120,7 +120,7 @@ def test_a_page_shows_a_film_of_every_episode_and_follows_what_is_dropped(store,
     frames.flush()
     assert main(["demo", "page", str(store)]) == 0
     page = store / "episodes.html"
-    assert f"to look through them: {page}" in capsys.readouterr().out
+    assert f"to review them: {page}" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<figure class=film") == 4 and text.count("data:image/jpeg;base64,") == 4
     assert "<b>Episode 1</b>: 5 steps, 0.2 s" in text and "wrist; 1 damaged frames are left out" in text

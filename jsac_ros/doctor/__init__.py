@@ -1,1 +1,1 @@
-"""`jsac-ros doctor`: whether this computer and what is connected to it are fit for a run, before the first one."""
+"""`jsac-ros doctor`: checks this computer and the drivers before a run."""

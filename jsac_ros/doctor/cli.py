@@ -1,11 +1,11 @@
-"""Whether this computer is fit for a run, and with a configuration whether its camera and robot are, in 20 seconds.
+"""Checks this computer and, with a configuration, its cameras and robot, in 20 seconds.
 
-  jsac-ros doctor                      the computer, JAX and DDS
-  jsac-ros doctor my_ur5.yaml          and the rate, age and exposure of what its drivers publish now
-  jsac-ros doctor my_ur5.yaml --json   for programs
+  jsac-ros doctor                      checks the computer, JAX and DDS
+  jsac-ros doctor my_ur5.yaml          also rate, age and exposure of the messages that its drivers publish now
+  jsac-ros doctor my_ur5.yaml --json   prints JSON
 
-green: well. amber: a run works, but worse than it could. red: it does not, and the exit status is 1. Each with the cure.
-Nothing is changed and nothing moves.
+green: good. amber: a run works, but not as well as it could. red: a run does not work; the exit status is then 1. Each amber
+and red line has a cure. The command changes nothing and moves nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", default="", help="a file, or the name of a shipped configuration")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value")
     parser.add_argument("--namespace", default="", metavar="NAME", help="of the drivers' topics that are not absolute")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Raises ConfigError where the configuration is wrong."""
+    """Raises ConfigError if the configuration is wrong."""
     overrides = dict(map(parse_override, arguments.overrides))
     config = load(arguments.config, overrides) if arguments.config else SystemConfig()
     namespace = domain.absolute(arguments.namespace)

@@ -1,4 +1,4 @@
-"""What JAX computes on: asked in a child, so that nothing of JAX stays here and a driver that hangs costs its time alone."""
+"""The devices of JAX, queried in a child process, so that JAX is not loaded here and a hanging driver only costs a time-out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_devices() -> Finding:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Finding(
-            "JAX", "red", f"did not name its devices within {TIMEOUT_S:g} s", "restart the GPU's driver; docs/gpu.md"
+            "JAX", "red", f"did not list its devices within {TIMEOUT_S:g} s", "restart the GPU's driver; docs/gpu.md"
         )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
@@ -34,9 +34,9 @@ def check_devices() -> Finding:
 
 
 def devices(found: Sequence[tuple[str, str]], has_nvidia: bool) -> Finding:
-    """found: platform and kind of every device of JAX."""
+    """found: platform and kind of every JAX device."""
     said = ", ".join(f"{kind} ({platform})" if kind != platform else platform for platform, kind in found)
     if has_nvidia and not any(platform in ("gpu", "cuda") for platform, _ in found):
         cure = "install JAX's CUDA plug-in: docs/gpu.md. The learner uses the CPU until then."
-        return Finding("JAX", "amber", f"{said}, though an NVIDIA driver is here", cure)
+        return Finding("JAX", "amber", f"{said}, although an NVIDIA driver is installed", cure)
     return Finding("JAX", "green", said)

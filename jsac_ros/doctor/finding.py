@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Level = Literal["green", "amber", "red"]
 
 
 class Finding(NamedTuple):
-    """red: a run will not work; amber: it will, but worse than it could."""
+    """red: a run will not work; amber: it will, but not as well as it could."""
 
     name: str
     level: Level
@@ -17,6 +17,6 @@ class Finding(NamedTuple):
 
 
 def graded(name: str, said: str, cure: str, red: bool = False, amber: bool = False) -> Finding:
-    """By the worse of two conditions."""
+    """A finding whose level is that of the worse of two conditions."""
     level: Level = "red" if red else "amber" if amber else "green"
     return Finding(name, level, said, "" if level == "green" else cure)

@@ -1,4 +1,4 @@
-"""Checks of the computer alone: each reads one thing and grades it; nothing is changed."""
+"""Checks of the computer. Each reads one property and grades it; none changes anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROW_BYTES = 512  # of a transition without its frames, about
 
 
 def check_machine(config: SystemConfig) -> list[Finding]:
-    """Every check of this computer, in milliseconds."""
+    """All checks of this computer; takes milliseconds."""
     folder = Path(config.run.folder).expanduser().resolve()
     return [
         realtime(_tried_fifo(config.realtime.fifo_priority)),
@@ -38,17 +38,17 @@ def realtime(fifo: Applied) -> Finding:
         "real-time rights",
         str(fifo),
         f"add `{os.environ.get('USER', 'USER')} - rtprio 90` to /etc/security/limits.conf and log in again; in a container "
-        "`--cap-add SYS_NICE`. Without it ticks are later, none is lost.",
+        "`--cap-add SYS_NICE`. Without them ticks are later, but none is lost.",
         amber=not fifo.ok,
     )
 
 
 def cores(count: float, load: float) -> Finding:
-    """load: programs that want to run, mean of a minute."""
+    """load: load average of one minute."""
     return graded(
         "cores",
         f"{count:g}, of which {load:.1f} are in use",
-        "end other programs or use a computer with more cores: learning takes all that control leaves",
+        "end other programs or use a computer with more cores: learning uses all cores that control leaves",
         amber=count < 2 or load > 0.7 * count,
     )
 
@@ -56,7 +56,7 @@ def cores(count: float, load: float) -> Finding:
 def memory(available_gib: float) -> Finding:
     said = f"{available_gib:.1f} GiB are free"
     return graded(
-        "memory", said, "end other programs; the demo takes 1.7 GiB", red=available_gib < 1.5, amber=available_gib < 3
+        "memory", said, "end other programs; the demo needs 1.7 GiB", red=available_gib < 1.5, amber=available_gib < 3
     )
 
 
@@ -71,9 +71,9 @@ def shared_memory(free_gib: float) -> Finding:
 
 
 def disk(folder: Path, free_gib: float | None, needed_gib: float) -> Finding:
-    """free_gib: None where nothing can be written."""
+    """free_gib: None if the folder is not writable."""
     if free_gib is None:
-        return Finding("disk", "red", f"{folder} cannot be written", "set run.folder to a folder of yours")
+        return Finding("disk", "red", f"{folder} is not writable", "set run.folder to a folder that you can write")
     return graded(
         "disk",
         f"{free_gib:,.0f} GiB are free for {folder}; a full store takes {needed_gib:.1f} GiB",
@@ -89,32 +89,32 @@ def store_gib(config: SystemConfig) -> float:
 
 
 def clock(state: int) -> Finding:
-    """state: that adjtimex(2) returns; negative where it may not be asked."""
+    """state: returned by adjtimex(2); negative if the call is not permitted."""
     if state < 0:
-        return Finding("clock", "green", "the kernel does not say whether it is synchronised")
+        return Finding("clock", "green", "the kernel does not report whether it is synchronised")
     return graded(
         "clock",
         "not synchronised" if state == _UNSYNCHRONISED else "synchronised",
-        "with cameras or robots on other computers their stamps then lie: `sudo timedatectl set-ntp true` on each, or PTP",
+        "stamps from other computers are then wrong: run `sudo timedatectl set-ntp true` on each computer, or use PTP",
         amber=state == _UNSYNCHRONISED,
     )
 
 
 def middleware(profile: dict[str, str], chosen: str) -> Finding:
-    """profile: of ours, {} where the user has another one."""
+    """profile: of jsac_ros; {} if the user has another one."""
     if profile:
         return Finding("DDS profile", "green", Path(next(iter(profile.values()))).name)
     return Finding(
         "DDS profile",
         "amber",
-        f"another one than ours, or another middleware ({chosen or 'rmw_fastrtps_cpp'})",
-        "unset RMW_IMPLEMENTATION, FASTRTPS_DEFAULT_PROFILES_FILE and FASTDDS_DEFAULT_PROFILES_FILE unless you need them: ours "
-        "survives a process that is killed",
+        f"not that of jsac_ros, or another middleware ({chosen or 'rmw_fastrtps_cpp'})",
+        "unset RMW_IMPLEMENTATION, FASTRTPS_DEFAULT_PROFILES_FILE and FASTDDS_DEFAULT_PROFILES_FILE unless you need them: the "
+        "profile of jsac_ros tolerates killed processes",
     )
 
 
 def _tried_fifo(priority: int) -> Applied:
-    """In a thread that ends at once."""
+    """Tries real-time priority in a short-lived thread."""
     tried: list[Applied] = []
     thread = threading.Thread(target=lambda: tried.append(thread_fifo(priority)))
     thread.start()
@@ -123,7 +123,7 @@ def _tried_fifo(priority: int) -> Applied:
 
 
 def _cores() -> float:
-    """That this process may use, a container's quota included."""
+    """The number of cores that this process may use, including a container's quota."""
     count = float(len(os.sched_getaffinity(0)))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -133,7 +133,7 @@ def _cores() -> float:
 
 
 def _available_gib() -> float:
-    """Of the computer, and of a container's limit."""
+    """Available memory, limited by that of a container."""
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024 / GIB
     try:
@@ -144,7 +144,7 @@ def _available_gib() -> float:
 
 
 def _free_gib(folder: Path) -> float | None:
-    """Where the folder is or will be made."""
+    """Free space where the folder is or will be created; None if it is not writable."""
     there = next(path for path in (folder, *folder.parents) if path.is_dir())
     return shutil.disk_usage(there).free / GIB if os.access(there, os.W_OK | os.X_OK) else None
 

@@ -1,1 +1,1 @@
-"""Fitting a configuration to what is there, by looking and by hand: `jsac-ros crop` and `jsac-ros teach`."""
+"""Adapts a configuration to a rig: the crop from an image (`jsac-ros crop`), limits from taught poses (`jsac-ros teach`)."""

@@ -1,14 +1,13 @@
-"""The crop of a camera, chosen with the mouse on a page that shows beside it what the policy will see.
+"""Selects the crop of a camera with the mouse, on a page that also shows the resulting frame.
 
-  jsac-ros crop my_ur5.yaml --open                      the live image of its only camera, in a browser
+  jsac-ros crop my_ur5.yaml --open                      live image of the only camera, in a browser
   jsac-ros crop my_ur5.yaml --camera wrist --bag runs/NAME --at 3.5
-                                                        of a recording, 3.5 s after it began
+                                                        image from a recording, 3.5 s after its start
   jsac-ros crop ur5_reacher --image photo.png --out my_ur5.yaml
-                                                        of a file; of a shipped configuration a copy is written
+                                                        image from a file; a shipped configuration is copied
 
-The page is served on this computer alone, and writes with the token of its address. "Write" puts `cameras.NAME.crop` into the
-file; comments stay. What the policy will see is made by the conversion of a run, with the size, channels and depth range of the
-configuration.
+The page is served only to this computer and needs the token in its address to write. "Write" sets `cameras.NAME.crop` in the
+file and keeps its comments. The frame is computed as in a run, with the size, channels and depth range of the configuration.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ Look = Callable[[], np.ndarray]  # -> the newest image, uint8 [H, W, channels]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, for this alone")
-    parser.add_argument("--camera", default="", metavar="NAME", help="which of the cameras, where there are several")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the camera's topic where it is not absolute")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a file in the place of the live image")
-    parser.add_argument("--bag", type=Path, metavar="BAG", help="a recording in the place of the live image")
-    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="seconds after the recording began (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write there instead")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
+    parser.add_argument("--camera", default="", metavar="NAME", help="the camera, if there are several")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="of the camera's topic if it is not absolute")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="use an image file instead of the live image")
+    parser.add_argument("--bag", type=Path, metavar="BAG", help="use a recording instead of the live image")
+    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="seconds after the recording's start (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write to this file instead")
+    parser.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """1 where nothing was written. Raises ConfigError."""
+    """Returns 1 if nothing was written. Raises ConfigError."""
     from jsac_ros.dashboard import opening, serving
     from jsac_ros.dashboard.access import Access
     from jsac_ros.fitting.crop_page import Cropping, create_app
@@ -71,12 +70,12 @@ def main(arguments: argparse.Namespace) -> int:
             if arguments.open and not opening.open_page(Path(folder)):
                 print("no browser here; open this address in one", flush=True)
             server.run(sockets=[listening])
-    print(f"written: {target}: cameras.{name}.crop" if cropping.written else "nothing is written")
+    print(f"written: {target}: cameras.{name}.crop" if cropping.written else "nothing was written")
     return 0 if cropping.written else 1
 
 
 def camera_of(config: SystemConfig, name: str) -> str:
-    """Raises ConfigError where it is none, or one of several is not named."""
+    """The name of the camera. Raises ConfigError if it does not exist, or if it is ambiguous."""
     known = sorted(config.cameras)
     if not known:
         raise ConfigError("cameras is empty; expected a camera to crop")
@@ -92,7 +91,7 @@ def camera_of(config: SystemConfig, name: str) -> str:
 def looks(
     arguments: argparse.Namespace, source: Path, overrides: dict[str, object], name: str, camera: CameraConfig
 ) -> Iterator[Look]:
-    """Where images come from. Raises ConfigError where the first cannot be had."""
+    """The source of images. Raises ConfigError if there is no first image."""
     if arguments.image and arguments.bag:
         raise ConfigError(f"--image {arguments.image} and --bag {arguments.bag}; expected one of them")
     if arguments.image or arguments.bag:
@@ -122,7 +121,7 @@ def of_file(path: Path, camera: CameraConfig) -> np.ndarray:
 
 
 def of_bag(path: Path, camera: CameraConfig, at_s: float) -> np.ndarray:
-    """The first image of the camera's topic that is not earlier. Raises ConfigError."""
+    """The first image of the camera's topic from `at_s` seconds on. Raises ConfigError."""
     from jsac_ros.bags.reader import IMAGES, Bag
     from jsac_ros.bags.recorded_file import BagError
     from jsac_ros.control.images import to_rgb
@@ -133,7 +132,8 @@ def of_bag(path: Path, camera: CameraConfig, at_s: float) -> np.ndarray:
             from_ns = bag.start_ns + round(at_s * 1e9)
             for record in bag.messages([topic.name], from_ns):
                 return to_rgb(bag.decode(record), camera.channels, camera.depth_range_m).copy()
-            raise ConfigError(f"--at {at_s:g}: {topic.name} has no image so late; the recording has {bag.duration_s:.1f} s")
+            length = f"{bag.duration_s:.1f} s"
+            raise ConfigError(f"--at {at_s:g}: {topic.name} has no image after that; the recording is {length} long")
     except (BagError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise

@@ -1,4 +1,4 @@
-"""The page of `jsac-ros crop`: the image, and what the policy will see of it with a crop."""
+"""The page of `jsac-ros crop`: the image, and the frame that results from a crop."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Cropping:
     """One camera, its newest image, and the file that the crop is written to."""
 
     def __init__(self, name: str, camera: CameraConfig, look: Callable[[], np.ndarray], source: Path, target: Path):
-        """look: -> the newest image, uint8 [H, W, channels]; source: the configuration file, target: where it is written."""
+        """look: returns the newest image, uint8 [H, W, channels]; source: configuration file to read; target: file to write."""
         self.name, self.camera, self.written = name, camera, False
-        self.ends: Callable[[], None] = lambda: None  # called when it is written
+        self.ends: Callable[[], None] = lambda: None  # called after writing
         self._look, self._source, self._target = look, source, target
         self.image = look()
 
     def look_again(self) -> None:
-        """Raises ConfigError where nothing comes."""
+        """Gets a new image. Raises ConfigError if none arrives."""
         self.image = self._look()
 
     def frame(self, crop: Crop) -> np.ndarray:
-        """What the policy will see, uint8 [height, width, channels]. Raises ValueError with one line."""
+        """The frame with this crop, uint8 [height, width, channels]. Raises ValueError with one line."""
         try:
             camera = CameraConfig.model_validate({**self.camera.model_dump(), "crop": crop})
         except ValidationError as error:
@@ -48,7 +48,7 @@ class Cropping:
         return FrameMaker(camera).of_image(self.image)
 
     def write(self, crop: Crop) -> str:
-        """-> what changes in the file. Raises ValueError as `frame` does, ConfigError where it cannot be written."""
+        """Writes the crop; returns the difference of the file. Raises ValueError like `frame`, ConfigError if writing fails."""
         self.frame(crop)
         before = edit.read(self._source)
         after = edit.edited(before, {f"cameras.{self.name}.crop": crop})
@@ -91,7 +91,7 @@ def create_app(cropping: Cropping, access: Access) -> ASGIApp:
             return _read_only()
         try:
             changed = await run_in_threadpool(cropping.write, _crop(request.query_params.get("crop", "")))
-        except ValueError as error:  # ConfigError, too
+        except ValueError as error:  # also a ConfigError
             return JSONResponse({"success": False, "message": str(error)}, 409)
         cropping.ends()
         return JSONResponse({"success": True, "message": changed or "the file has this crop already"})
@@ -111,7 +111,7 @@ def create_app(cropping: Cropping, access: Access) -> ASGIApp:
 
 
 def _crop(text: str) -> Crop:
-    """Of "10,20,200,300" or "". Raises ValueError."""
+    """Parses "10,20,200,300" or "". Raises ValueError."""
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:

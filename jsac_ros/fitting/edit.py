@@ -1,4 +1,4 @@
-"""Fields of a configuration file replaced in its text: comments, order and everything else stay as they are."""
+"""Replaces fields in the text of a configuration file; comments, order and everything else are kept."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jsac_ros.config import ConfigError
 from jsac_ros.files import replaced
 
 _INDENT = "  "
-Values = Mapping[str, Sequence[float]]  # dotted name of a field -> the list that it becomes
+Values = Mapping[str, Sequence[float]]  # dotted name of a field -> its new list
 
 
 def target_of(config: str, out: Path | None) -> tuple[Path, Path]:
-    """The file to read and the one to write: itself, or `out`; of a shipped configuration a copy in this folder.
+    """The file to read and the file to write: the same, or `out`; for a shipped configuration a copy in this folder.
 
-    Raises ConfigError where there is none, or the copy is there already.
+    Raises ConfigError if the file does not exist, or the copy already does.
     """
     try:
         source = shipped.find(config)
@@ -29,12 +29,12 @@ def target_of(config: str, out: Path | None) -> tuple[Path, Path]:
     is_ours = source.parent == shipped.folder() and not Path(config).is_file()
     target = out or (Path(source.name) if is_ours else source)
     if is_ours and not out and target.exists():
-        raise ConfigError(f"{target} is there already; expected its name, or --out FILE for a copy of {config}")
+        raise ConfigError(f"{target} exists already; expected its name, or --out FILE for a copy of {config}")
     return source, target.resolve() if target.is_symlink() else target
 
 
 def edited(text: str, values: Values) -> str:
-    """The text of a parameter file with these fields set. Raises ConfigError where it is no such file."""
+    """The text of a parameter file with these fields set. Raises ConfigError if it is not a parameter file."""
     for name, value in values.items():
         text = _with(text, name, f"[{', '.join(f'{part:g}' if isinstance(part, int) else repr(part) for part in value)}]")
     tree = documents.yaml_of(text)
@@ -45,13 +45,13 @@ def edited(text: str, values: Values) -> str:
 
 
 def difference(before: str, after: str, name: str) -> str:
-    """What changes, as `diff -u` shows it; '' for nothing."""
+    """The difference as `diff -u` shows it; '' if there is none."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=1)
     return "\n".join(lines)
 
 
 def write(path: Path, text: str) -> None:
-    """In one step, with the rights that the file has. Raises ConfigError."""
+    """Writes atomically and keeps the file's permissions. Raises ConfigError."""
     try:
         with replaced(path) as beside:
             beside.write_text(text)
@@ -97,7 +97,7 @@ def _root(text: str) -> yaml.MappingNode:
 
 
 def _child(node: yaml.MappingNode, names: list[str]) -> tuple[yaml.Node | None, yaml.Node | None, int]:
-    """Key and value of the entry that leads to a field, and how many of its names that takes: keys may be dotted."""
+    """Key and value of the entry that leads to a field, and how many of its names it covers, as keys may be dotted."""
     for key, value in node.value:
         parts = str(key.value).split(".")
         if parts == names[: len(parts)]:
@@ -118,7 +118,7 @@ def _added(text: str, node: yaml.MappingNode, names: list[str], value: str) -> s
 
 
 def _end(node: yaml.Node) -> int:
-    """Where the last value of a section ends: the mark of a block is that of what follows it."""
+    """The end of a section's last value. (The end mark of a block is the start of the next token.)"""
     while isinstance(node, (yaml.MappingNode, yaml.SequenceNode)) and node.value and not node.flow_style:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
@@ -126,7 +126,7 @@ def _end(node: yaml.Node) -> int:
 
 
 def _value(tree: object, name: str) -> object:
-    """Of a field in a document, whatever keys are dotted."""
+    """The value of a field in a document with any dotted keys."""
     (block,) = tree.values()
     at, left = block["ros__parameters"], name.split(".")
     while left:

@@ -1,4 +1,4 @@
-"""From poses that a person has shown to where the robot may be: joint limits, the tool's box, home."""
+"""Derives joint limits, the tool box and home from taught poses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _DIGITS = 1000.0  # limits are rounded to thousandths
 
 
 def check_pose(q: np.ndarray, robot: Robot) -> None:
-    """Raises ConfigError where a joint is not inside the arm's own limits."""
+    """Raises ConfigError if a joint is outside the arm's limits."""
     for name, angle, low, high, slides in zip(robot.names, q, robot.lower, robot.upper, robot.prismatic):
-        if not low <= angle <= high:  # NaN, too
+        if not low <= angle <= high:  # also if NaN
             unit = "m" if slides else "rad"
             raise ConfigError(f"{name} is at {angle:.4f} {unit}; expected {low:.4f} to {high:.4f}, the limits of {robot.model}")
 
@@ -24,15 +24,15 @@ def check_pose(q: np.ndarray, robot: Robot) -> None:
 def learned(
     poses: Sequence[np.ndarray], home: np.ndarray | None, robot: Robot, frame: Frame, margin_m: float, margin_rad: float
 ) -> dict[str, tuple[float, ...]]:
-    """{field of the configuration: its value}. poses: [N] each, in the order of the robot's joints; home among them.
+    """{field of the configuration: its value}. poses: [N] each, in the order of the robot's joints, home included.
 
-    The box gets its margin to all sides but down: below the lowest pose nothing was shown, and a table may be there.
-    Raises ConfigError where they are fewer than two, or the same.
+    The box gets a margin on all sides except below, where a table may be. Raises ConfigError if there are fewer than two poses,
+    or if they coincide.
     """
     if len(poses) < 2:
         raise ConfigError(f"{len(poses)} poses were recorded; expected 2 or more, at opposite corners")
     home = None if home is None else np.round(home, 4)
-    q = np.stack([*poses, *([] if home is None else [home])])  # rounded it lies beside the pose that was shown
+    q = np.stack([*poses, *([] if home is None else [home])])  # includes the rounded home, which differs from the pose
     margins = np.where(robot.prismatic, margin_m, margin_rad)
     lower, upper = q.min(axis=0) - margins, q.max(axis=0) + margins
     fields = {
@@ -46,7 +46,7 @@ def learned(
             axis = "xyz"[int(np.argmin(high - low))]
             raise ConfigError(
                 f"all {len(poses)} poses of the tool are within {1e3 * (high - low).min():.0f} mm in {axis}; "
-                "expected 5 mm at least: record a corner on the other side of the box"
+                "expected at least 5 mm: record a corner on the opposite side of the box"
             )
         fields["safety.box_lower"] = _down(low - (margin_m, margin_m, 0.0))
         fields["safety.box_upper"] = _up(high + margin_m)
@@ -64,7 +64,7 @@ def _up(values: np.ndarray) -> tuple[float, ...]:
 
 
 def _inside(values: tuple[float, ...], limits: np.ndarray, rounded: Callable[[float], int]) -> tuple[float, ...]:
-    """Where a value is beyond the arm's own limit: that, rounded to the inside."""
+    """The values, limited to the arm's limits (rounded inwards)."""
     own = [rounded(limit * _DIGITS) / _DIGITS if math.isfinite(limit) else limit for limit in limits.tolist()]
     nearer = max if rounded is math.ceil else min
     return tuple(nearer(value, limit) for value, limit in zip(values, own))

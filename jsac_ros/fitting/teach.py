@@ -1,12 +1,12 @@
-"""Joint limits, the tool's box and home from poses that you show: guide the arm by hand, or jog it, to the corners.
+"""Sets joint limits, the tool box and home from taught poses: guide the arm by hand to the corners, or jog it there.
 
-  jsac-ros teach my_ur5.yaml                        Enter at each corner, h at home, u takes one back, q ends
-  jsac-ros teach my_ur5.yaml --margin-m 0.05        more room round the box (default 0.02 m; joints 0.05 rad)
-  jsac-ros teach ur5_reacher --out my_ur5.yaml      of a shipped configuration a copy is written
+  jsac-ros teach my_ur5.yaml                        Enter records a corner, h home, u undoes, q ends
+  jsac-ros teach my_ur5.yaml --margin-m 0.05        a larger margin around the box (default 0.02 m; joints 0.05 rad)
+  jsac-ros teach ur5_reacher --out my_ur5.yaml      a shipped configuration is copied
 
-Nothing is commanded: it reads the joint states of the running driver (freedrive or the pendant moves the arm). What would
-change in the file is shown, and written when you agree; comments stay. The box has its margin to all sides but down, where a
-table may be: its floor is the lowest pose.
+The command sends no commands: it reads the joint states of the running driver while you move the arm with freedrive or the
+pendant. It shows the changes of the file, asks before it writes them, and keeps the comments. The box has a margin on all
+sides except below, where a table may be: its floor is the lowest pose.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from jsac_ros.parameters import load, parse_override
 from jsac_ros.rig import JOINTS, Rig
 from jsac_ros.robots.robot import Robot
 
-_KEYS = "Enter records a corner, h home, u takes the last one back, q ends, Ctrl-C leaves all as it is"
+_KEYS = "Enter records a corner, h home, u undoes the last one, q ends, Ctrl-C cancels"
 Fields = dict[str, tuple[float, ...]]  # name of a field of the configuration -> its value
 _MOST_MARGIN = 0.5  # m, rad
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, for this alone")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
     parser.add_argument("--namespace", default="", metavar="NAME", help="of the driver's topics that are not absolute")
-    parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="round the box (default 0.02)")
-    parser.add_argument("--margin-rad", type=float, default=0.05, metavar="RAD", help="round the joint limits (default 0.05)")
-    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write there instead")
+    parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="around the box (default 0.02)")
+    parser.add_argument("--margin-rad", type=float, default=0.05, metavar="RAD", help="of the joint limits (default 0.05)")
+    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write to this file instead")
     parser.add_argument("--yes", action="store_true", help="write without asking")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """1 where nothing was written. Raises ConfigError."""
+    """Returns 1 if nothing was written. Raises ConfigError."""
     for option in ("margin_m", "margin_rad"):
         if not 0 <= (value := getattr(arguments, option)) <= _MOST_MARGIN:
             raise ConfigError(f"--{option.replace('_', '-')} is {value:g}; expected 0 to {_MOST_MARGIN:g}")
@@ -66,21 +66,21 @@ def main(arguments: argparse.Namespace) -> int:
     after = edit.edited(before, fields)
     print(edit.difference(before, after, str(target)) or "nothing changes")
     if "robot.home" not in fields:
-        print("robot.home stays as it is: h records another one")
+        print("robot.home is unchanged: h records a new one")
     if not arguments.yes and not _agreed(target):
-        print("nothing is written")
+        print("nothing was written")
         return 1
     edit.write(target, after)
-    print(f"written: {target}; `jsac-ros doctor {target}` looks at the rest")
+    print(f"written: {target}; check the rest with `jsac-ros doctor {target}`")
     return 0
 
 
 def record(
     looking: Looking, robot: Robot, config: SystemConfig, fields_of: Callable[[list[np.ndarray], np.ndarray | None], Fields]
 ) -> Fields:
-    """Asks for poses until what they make can be used. Raises ConfigError where no joint states come, or its input ends."""
+    """Records poses until they give usable limits. Raises ConfigError if no joint states arrive, or if the input ends."""
     poses: list[np.ndarray] = []  # rad [N] each
-    homes: list[int] = []  # places of those that were home
+    homes: list[int] = []  # indices of home poses
     looking.newest()
     print(f"joint states come from {config.robot.joint_states_topic}. {_KEYS}.", flush=True)
     while True:
@@ -106,7 +106,7 @@ def record(
 
 
 def check(config: SystemConfig, fields: Fields) -> None:
-    """Raises ConfigError where the system would not start with them."""
+    """Raises ConfigError if the system would not start with these fields."""
     sections: dict[str, dict[str, tuple[float, ...]]] = {"safety": {}, "robot": {}}
     for name, value in fields.items():
         section, _, field = name.partition(".")
@@ -127,7 +127,7 @@ def _said(q: np.ndarray, robot: Robot, config: SystemConfig, is_home: bool) -> s
 
 
 def _asked(prompt: str) -> str | None:
-    """A line of the person's; None at the end of the input."""
+    """A line of input; None at the end of the input."""
     try:
         return input(prompt).strip().lower()
     except EOFError:
@@ -136,5 +136,5 @@ def _asked(prompt: str) -> str | None:
 
 def _agreed(target: Path) -> bool:
     if not sys.stdin.isatty():
-        raise ConfigError(f"{target}: nobody can be asked here; expected --yes")
+        raise ConfigError(f"{target}: standard input is no terminal to ask on; expected --yes")
     return _asked(f"write {target}? [y/N] ") in ("y", "yes")

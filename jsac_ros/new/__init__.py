@@ -1,1 +1,1 @@
-"""`jsac-ros new`: writes the beginnings of a package of the user's own."""
+"""`jsac-ros new`: writes the skeleton of a user's package."""

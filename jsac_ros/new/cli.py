@@ -1,9 +1,9 @@
-"""Writes a package of your own: task class, simulated scene, a configuration that runs as it stands, launch file and test.
+"""Writes a package for your own task: task class, simulated scene, a configuration that runs unchanged, launch file, test.
 
   jsac-ros new task pick_mug
   jsac-ros new task pick_mug --into ~/ws/src
 
-What to do with it next is printed at the end.
+It prints the next steps at the end.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from string import Template
 from jsac_ros.config import ConfigError
 
 TEMPLATES = Path(__file__).parent
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # as REP 144 has it for packages
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # package names according to REP 144
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("task",))
-    parser.add_argument("name", metavar="NAME", help="of the package and of its task: lower case, digits, underscores")
+    parser.add_argument("name", metavar="NAME", help="of the package and its task: lower case, digits, underscores")
     parser.add_argument(
-        "--into", type=Path, default=Path("."), metavar="FOLDER", help="where its folder is made (default: here)"
+        "--into", type=Path, default=Path("."), metavar="FOLDER", help="where to create its folder (default: here)"
     )
 
 
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def write(kind: str, name: str, into: Path) -> Path:
-    """The folder of the new package. Raises ConfigError where the name is no package name or the folder exists."""
+    """Writes the package; returns its folder. Raises ConfigError if the name is invalid or the folder exists."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name == "jsac_ros":
         raise ConfigError(f"NAME is {name!r}; expected a package name such as pick_mug: lower case, digits, underscores")
     folder = into.expanduser().resolve() / name

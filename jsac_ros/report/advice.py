@@ -1,4 +1,4 @@
-"""What limits a run, in sentences. Each rule compares measurements with what learning needs, and names the remedy.
+"""What limits a run, in sentences. Each rule compares measurements with what learning needs, and names the cure.
 
 A rule is a small function of the evidence; it returns None if it finds nothing or if nothing was measured. `RULES` lists them
 in the order of importance: a late image, for example, spoils everything that is learned from it.
