@@ -1,4 +1,4 @@
-"""An operator's requests to the actor: answered at once by the executor, executed by the control thread at its next tick."""
+"""The operator's requests to the actor: the executor answers them at once, the control thread executes them at the next tick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsac_ros.nodes.process import JsacNode
 
 
 class ActorRequests:
-    """`situation`: on what the answers depend, now."""
+    """situation: returns the present situation, on which the answers depend."""
 
     def __init__(self, node: JsacNode, session: Session, situation: Callable[[], Situation]):
         self._node, self._session, self._situation = node, session, situation
@@ -22,11 +22,11 @@ class ActorRequests:
             node.create_service(Trigger, f"~/{verb}", lambda _, response, verb=verb: self._on_request(verb, response))
 
     def add(self, verb: str) -> None:
-        """Without a question, from any thread."""
+        """Adds a request that needs no answer, from any thread."""
         self._queue.put(verb)
 
     def serve(self) -> tuple[str, ...]:
-        """Executes what was asked for since the last call; returns a person's words on the episode or the reset."""
+        """Executes the requests since the last call; returns a person's events (EVENTS)."""
         session, events = self._session, []
         while not self._queue.empty():
             verb = self._queue.get()

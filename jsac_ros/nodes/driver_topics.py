@@ -1,4 +1,4 @@
-"""What cameras, robot and sensors publish, into the slots that the actor's control thread reads."""
+"""Puts the messages of cameras, robot and sensors into the slots that the actor's control thread reads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from jsac_ros.types import Command
 
 
 class DriverTopics:
-    """Subscribed to when it is made; `take` belongs to the control thread."""
+    """The constructor subscribes; the control thread calls `take`."""
 
     def __init__(self, node: JsacNode, rig: Rig, inputs: Inputs, follows_clock: bool):
-        """`follows_clock`: with /clock, whose seconds are not this computer's."""
+        """follows_clock: time comes from /clock, which need not run at real time."""
         config, self._rig, self._inputs, self._follows_clock = node.config, rig, inputs, follows_clock
-        # Every frame of a recording is a step: reliable, and deep enough to survive a busy moment.
+        # Every image of a recording is a step: reliable, with a queue for busy moments.
         qos = QoSProfile(depth=100) if config.robot.driver == "bag" else qos_profile_sensor_data
         cameras = defaultdict(list)
         for name in rig.images:
@@ -34,9 +34,9 @@ class DriverTopics:
             cameras[source.topic, source.type].append(name)
         for (topic, kind), names in cameras.items():
             node.create_subscription(message_class(kind), topic, self._on_images_of(names), qos)
-        # An executor that wakes for each of 500 joint states a second takes half a core; each tick takes what has come.
-        # A frame of a recording waits for the joint states that belong to it; and how long a message has waited for its
-        # tick is not known where /clock runs at a speed of its own.
+        # An executor that wakes for each of 500 joint states per second uses half a core, so each tick takes the queued
+        # messages instead. Not so with a recording, whose images wait for their joint states, nor with /clock, in whose
+        # time it is unknown how long a message has waited for its tick.
         polled = {} if config.robot.driver == "bag" or follows_clock else {"callback_group": Polled()}
         take_later = [node.create_subscription(JointState, config.robot.joint_states_topic, self._on_joints, qos, **polled)]
         for name in rig.sensors:
@@ -44,19 +44,19 @@ class DriverTopics:
             heard = lambda message, info, name=name: inputs.on_sensor(name, message, _published_ns(info), self._waited_s(info))
             kind = message_class(source.type, f"sensors.{name}.type")
             take_later.append(node.create_subscription(kind, source.topic, heard, qos, **polled))
-            if not source.max_age_s:  # said once, perhaps before we came: a latched publisher's last word counts too
+            if not source.max_age_s:  # perhaps published once, before the actor started: also latched
                 take_later.append(node.create_subscription(kind, source.topic, heard, LATCHED, **polled))
         self._polled: list[Subscription] = take_later if polled else []
         if inputs.needs_answers:
             node.create_subscription(Action, "recorded_action", self._on_recorded_action, 100)
 
     def take(self) -> None:
-        """What has come since the last tick and is not taken by the executor."""
+        """Takes the messages since the last tick that the executor does not deliver."""
         for subscription in self._polled:
             take(subscription)
 
     def _on_images_of(self, cameras: list[str]):
-        """These share a topic."""
+        """The callback for cameras that share a topic."""
 
         def on_image(message, info: dict) -> None:
             for name in cameras:
@@ -68,7 +68,7 @@ class DriverTopics:
         self._inputs.on_joints(message, _published_ns(info), self._waited_s(info), _number(info))
 
     def _on_recorded_action(self, message: Action) -> None:
-        """Without a velocity: nothing had been commanded yet."""
+        """A message without a velocity means that nothing had been commanded yet."""
         command = None
         if len(message.velocity):
             sizes = {name: 1 for name in self._rig.grippers if name in {output.name for output in message.outputs}}
@@ -77,15 +77,15 @@ class DriverTopics:
         self._inputs.on_recorded_action(to_ns(message.observation_stamp), command)
 
     def _waited_s(self, info: dict) -> float:
-        """Since a message came; 0 with /clock, whose seconds are not this computer's."""
+        """Seconds since a message arrived; 0 with /clock, which need not run at real time."""
         return 0.0 if self._follows_clock else max(time.time_ns() - info["received_timestamp"], 0) * 1e-9
 
 
 def _published_ns(info: dict) -> int:
-    """When the message was published, by its publisher's clock; 0 where the middleware does not tell."""
+    """When the message was published, on its publisher's clock; 0 if the middleware does not provide it."""
     return info.get("source_timestamp") or 0
 
 
 def _number(info: dict) -> int | None:
-    """Which its publisher gave the message; None where the middleware does not tell."""
+    """The publisher's sequence number of the message; None if the middleware does not provide it."""
     return info.get("publication_sequence_number")

@@ -1,4 +1,4 @@
-"""The drivers that the gate commands, the robot's and its grippers': whether they hear it, and whether others command them."""
+"""The drivers of robot and grippers, which the gate commands; checks that they are there and commanded by no other node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jsac_ros.ros_graph import publishers_of
 
 
 class Drivers:
-    """Commands go out under the gate's lock; `look` needs none."""
+    """Call with the gate's lock held, except `look`."""
 
     def __init__(self, node: JsacNode, robot: Robot):
         """Raises ConfigError if a gripper's interface is not installed."""
@@ -25,29 +25,29 @@ class Drivers:
         self._node = node
         self._robot = commands_of(node, config.robot, robot.names, config.safety.max_joint_jerk_rad_s3 > 0)
         self._grippers = {name: gripper_commands_of(node, gripper) for name, gripper in grippers_of(config).items()}
-        self.others: tuple[str, ...] = ()  # a line for each node that also commands the robot
-        self.unheard = ""  # why the robot's driver does not hear us; "" if it does
-        self.gripper_problem = ""  # the same of the grippers
+        self.others: tuple[str, ...] = ()  # one line per node that also commands the robot
+        self.unheard = ""  # why commands do not reach the robot's driver; "" if they do
+        self.gripper_problem = ""  # the same for the grippers
 
     def execute(self, decision: Decision) -> None:
         if decision.motion is not None:
             self._robot.send(decision.motion, decision.begins_s)
 
     def period(self, velocity: np.ndarray) -> None:
-        """Once a period of the gate: the velocity [N] of the robot now."""
+        """Call once per period of the gate, with the present velocity [N] of the robot."""
         self._robot.period(velocity)
 
     def open(self, now_s: float, openings: Mapping[str, Opening]) -> None:
-        """Once a period of the gate: {gripper: its opening}."""
+        """Call once per period of the gate. openings: {gripper: its opening}."""
         for name, opening in openings.items():
             self._grippers[name].step(now_s, opening)
 
     def look(self) -> bool:
-        """Once a second. True if others command the robot than at the look before: the gate guards nothing then."""
+        """Call once a second. Returns True if a new node commands the robot, which bypasses the gate."""
         topic, before = self._robot.topic, self.others
         publishers, here = publishers_of(self._node, topic), self._node.get_fully_qualified_name()
         if here in publishers:
-            publishers.remove(here)  # once: another one of this name is a stranger too
+            publishers.remove(here)  # removes one entry: a second one is another node with our name
         self.others = tuple(f"{name} also commands {topic}" for name in sorted(set(publishers)))
         heard = self._node.count_subscribers(topic)
         self.unheard = "" if heard else f"no subscriber on {topic}; is the robot's controller active?"

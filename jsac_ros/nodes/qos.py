@@ -1,4 +1,4 @@
-"""Qualities of service that several nodes use."""
+"""QoS profiles and event callbacks that several nodes use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# Without handlers for QoS events, each of which the executor would look at for every message.
+# Without handlers for QoS events, each of which the executor would check for every message.
 HEARS_QUIETLY = SubscriptionEventCallbacks(use_default_callbacks=False)
 SAYS_QUIETLY = PublisherEventCallbacks(use_default_callbacks=False)

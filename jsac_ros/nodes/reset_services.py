@@ -1,4 +1,4 @@
-"""The services that a reset calls: requested by the control thread, called by the executor, which has the time for it."""
+"""The services of a reset: the control thread requests a call, and the executor, which has time for it, makes it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from std_srvs.srv import Trigger
 
 from jsac_ros.control.session import Session
 
-TIMEOUT_S = 1.0  # a service that has not answered is called again
+TIMEOUT_S = 1.0  # after which an unanswered service is called again
 
 
 class ResetServices:
-    """One call at a time. `answer` and `request` belong to the control thread."""
+    """Makes one call at a time. The control thread calls `answer` and `request`."""
 
     def __init__(self, node: Node, session: Session):
         self._node, self._session = node, session
@@ -25,7 +25,7 @@ class ResetServices:
         self._wanted = node.create_guard_condition(self._call)
 
     def answer(self) -> None:
-        """Hands the session the answers of its service."""
+        """Passes answers of the service to the session."""
         while not self._answers.empty():
             service, response = self._answers.get()
             self._called_s = -TIMEOUT_S
@@ -33,13 +33,13 @@ class ResetServices:
                 self._session.answered(response.success, response.message)
 
     def request(self) -> None:
-        """Has the service called that the session waits for, if any."""
+        """Requests a call of the service that the session waits for, if any."""
         if self._session.service and time.monotonic() - self._called_s > TIMEOUT_S:
             self._called_s = time.monotonic()
             self._wanted.trigger()
 
     def _call(self) -> None:
-        """In the executor's thread: the control thread has no time to make a client."""
+        """Calls the service, in the executor's thread, as creating a client takes too long for the control thread."""
         name = self._session.service
         if not name:
             return

@@ -49,10 +49,10 @@ class LastMotion:
 
     @property
     def braking(self) -> bool:
-        """Whether nothing but the brake is left of it."""
+        """Whether only its last segment, the braking, is left."""
         return self.time_s - self.motion.start_s >= sum(segment.duration_s for segment in self.motion.segments[:-1])
 
     @property
     def slowed(self) -> bool:
-        """Whether the robot moves less than its velocity commands: they are not slowed down with it as trajectories are."""
+        """Whether speed scaling makes the robot slower than its velocity commands (trajectories are slowed down with it)."""
         return self.cycle is None and self.speed_share < 0.99
