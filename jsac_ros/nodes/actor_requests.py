@@ -1,4 +1,4 @@
-"""The operator's requests to the actor: the executor answers them at once, the control thread executes them at the next tick."""
+"""The operator's requests to the actor: the executor answers them at once, the control thread executes them at its ticks."""
 
 from __future__ import annotations
 
