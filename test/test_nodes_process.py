@@ -1,8 +1,12 @@
 """What every node has: timers that no clock stops, parameters that nobody changes, ends that still listen."""
 
+import ast
 import errno
+import inspect
+import re
 import threading
 import time
+from pathlib import Path
 
 import domains
 import pytest
@@ -318,3 +322,17 @@ def test_throttled_lines_come_when_the_computers_clock_is_set_back(ros, monkeypa
     finally:
         node.destroy_node()
         node._claim.close()
+
+
+def test_no_node_overwrites_an_attribute_of_rclpys():
+    """`self._services` of a node of ours once made rclpy's own list of services unreachable: the node ended in a traceback."""
+    theirs = set(re.findall(r"self\.(_\w+)", inspect.getsource(rclpy.node.Node)))
+    for file in Path(process.__file__).parent.glob("*.py"):
+        nodes = [item for item in ast.walk(ast.parse(file.read_text())) if isinstance(item, ast.ClassDef) and is_a_node(item)]
+        for node in nodes:
+            ours = {item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute) and isinstance(item.ctx, ast.Store)}
+            assert ours & theirs == set(), file.name
+
+
+def is_a_node(definition):
+    return any(isinstance(base, ast.Name) and base.id.endswith("Node") for base in definition.bases)

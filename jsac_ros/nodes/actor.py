@@ -79,7 +79,7 @@ class Actor(WorkingNode):
         self.sender = TransitionSender(self, self.robot, session, RunKey.of(config))
         self.reports = ActorReports(self, self.folder, self.session, self.acting, self.sender.outbox, self.robot, self.clock)
         self._requests = ActorRequests(self, self.session, self._situation)
-        self._services = ResetServices(self, self.session)
+        self._resets = ResetServices(self, self.session)
         self._applied: tuple[int, Command] = (-1, self.rig.actions.rest)
         self._safety: tuple[float, SafetyStatus | None] = (0.0, None)
         self._contacts = 0  # safety's count of contacts at the last tick
@@ -161,7 +161,7 @@ class Actor(WorkingNode):
         ends_s = None
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
             self._topics.take()
-            self._services.answer()
+            self._resets.answer()
             events, problem = self._requests.serve(), self._safety_problem()
             if self._contact() and self.session.state == "acting":  # this observation is the result of the contact
                 events, problem = (*events, CONTACT), ""
@@ -236,7 +236,7 @@ class Actor(WorkingNode):
         if self.session.failed:
             self.get_logger().error(self.session.failed)
             self.session.failed = ""
-        self._services.request()
+        self._resets.request()
 
     def _safety_problem(self) -> str:
         if self.config.shadow:
