@@ -10,11 +10,12 @@ import argparse
 import importlib
 import os
 import platform
+import re
 import signal
 import sys
 from importlib.metadata import version
 
-from jsac_ros import completion, references, xla_settings
+from jsac_ros import completion, domain, references, xla_settings
 from jsac_ros.config import ConfigError
 from jsac_ros.documents import did_you_mean
 from jsac_ros.output import drop_what_is_lost
@@ -65,6 +66,7 @@ VERBS = {
 IMAGES = ("--bags", "--resume", "train.observe=")  # arguments of trainings that may learn from images
 HELP = {"-h", "--help"}
 OF_SYSTEM = ("--namespace", "--timeout")  # options of verbs that call a running system
+OF_ROS = re.compile(r"jsac_ros\.(nodes|msg)|rclpy|\w+_(msgs|srvs|interfaces)")  # modules that `pip install` does not bring
 STORE_VERBS = ("info", "verify", "snapshot", "merge", "-h", "--help")
 
 
@@ -120,6 +122,18 @@ def parser_of(verb: str, rest: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _perform(verb: str, rest: list[str]) -> int:
+    """Returns the exit status of a verb. Raises ConfigError."""
+    try:
+        parser = parser_of(verb, rest)
+        arguments = _parse(parser, rest)
+        return arguments.main(arguments)
+    except ModuleNotFoundError as error:
+        if OF_ROS.match(error.name or ""):
+            domain.expect_ros()
+        raise
+
+
 def main(argv: list[str] | None = None) -> int:
     on_command_line = argv is None
     argv = sys.argv[1:] if on_command_line else argv
@@ -144,10 +158,8 @@ def main(argv: list[str] | None = None) -> int:
         os.environ.update(xla_settings.compilation_cache() | os.environ)
     if on_command_line and updates_here(verb, rest):
         xla_settings.restart_with_them()
-    parser = parser_of(verb, rest)
     try:
-        arguments = _parse(parser, rest)
-        return arguments.main(arguments)
+        return _perform(verb, rest)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

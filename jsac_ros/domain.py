@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 
 from jsac_ros.config import ConfigError
 
 LAST_DOMAIN = 232  # Fast DDS has no ports for larger ids
 ROOT = "/"
+
+
+def expect_ros() -> None:
+    """Raises ConfigError if ROS 2 or the nodes of this package are not installed: `pip install` brings neither."""
+    missing = [name for name in ("jsac_ros.nodes", "jsac_ros.msg", "rclpy") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"no {', '.join(missing)} here; expected ROS 2 Jazzy and the whole package (`make setup` in a clone of jsac_ros)"
+        )
 
 
 def domain_id() -> int:

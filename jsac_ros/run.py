@@ -215,7 +215,7 @@ def resolve(arguments: argparse.Namespace) -> SystemConfig:
         overrides["run.duration_s"] = arguments.duration
     if arguments.open:
         overrides["dashboard.enabled"] = True
-    found = system.findings([domain.domain_id, lambda: domain.absolute(arguments.namespace)])
+    found = system.findings([domain.expect_ros, domain.domain_id, lambda: domain.absolute(arguments.namespace)])
     try:
         config = parameters.load(arguments.config, overrides)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""The configurations that ship with the package, and finding one by its bare name: `ur5_reacher_demo`."""
+"""The folders that ship with the package, and finding a shipped configuration by its bare name: `ur5_reacher_demo`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from jsac_ros.documents import did_you_mean
 
 
-def folder() -> Path | None:
-    """`config/` of the source tree or of the installed package; None if there is neither."""
-    beside = Path(__file__).parents[1] / "config"
-    prefixes = [Path(p) / "share/jsac_ros/config" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
-    return next((path for path in (beside, *prefixes) if path.is_dir()), None)
+def folder(name: str = "config") -> Path | None:
+    """`config/` or `msg/` of the source tree, of the wheel (setup.py) or of the ROS package; None if there is none."""
+    package = Path(__file__).parent
+    source = [package.parent] if (package.parent / "package.xml").is_file() else []
+    prefixes = [Path(prefix) / "share/jsac_ros" for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if prefix]
+    return next((path / name for path in (*source, package / "share", *prefixes) if (path / name).is_dir()), None)
 
 
 def names() -> list[str]:

@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 # What is imported under another name than it is installed by: requirement, rosdep key (None: there is none).
@@ -102,6 +104,16 @@ def test_every_requirement_has_one_version():
     for file in (ROOT / "requirements").glob("*.txt"):
         for name, version in pins(file.name).items():
             assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{file.name}: {name}"
+
+
+def test_the_ranges_of_the_wheel_hold_the_versions_that_were_tested():
+    ranges = {
+        r.name: r.specifier
+        for r in map(Requirement, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    }
+    pinned = pins("python.txt")
+    assert ranges.keys() == pinned.keys()
+    assert [name for name, version in pinned.items() if version not in ranges[name]] == []
 
 
 def test_every_requirement_of_the_package_is_imported():

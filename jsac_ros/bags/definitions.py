@@ -11,13 +11,15 @@ from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat, Nodet
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from jsac_ros import shipped
+
 
 @lru_cache
 def known() -> Typestore:
     """ROS 2 Jazzy's standard messages and those of this package."""
     store = get_typestore(Stores.ROS2_JAZZY)
     ours = {}
-    for path in sorted(_message_folder().glob("*.msg")):
+    for path in sorted(shipped.folder("msg").glob("*.msg")):
         ours.update(get_types_from_msg(path.read_text(), f"jsac_ros/msg/{path.stem}"))
     store.register(ours)
     return store
@@ -51,15 +53,6 @@ def _inner_types(definition) -> list[str]:
             found.append(about)
         elif node in (Nodetype.ARRAY, Nodetype.SEQUENCE):
             todo.append(about[0])
-    return found
-
-
-def _message_folder() -> Path:
-    """`msg/` of the source tree, or share/jsac_ros/msg of an installed package."""
-    source = Path(__file__).resolve().parents[2] / "msg"
-    found = source if source.is_dir() else _installed("jsac_ros/msg")
-    if found is None:
-        raise FileNotFoundError("message definitions of jsac_ros: neither msg/ nor share/jsac_ros/msg on AMENT_PREFIX_PATH")
     return found
 
 

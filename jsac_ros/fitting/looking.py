@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from jsac_ros import dds
+from jsac_ros import dds, domain
 from jsac_ros.config import ConfigError
 
 WAIT_S = 5.0  # for a message
@@ -22,7 +22,8 @@ class Looking:
     """`with Looking(...) as looking: looking.newest()`. Sends no commands."""
 
     def __init__(self, config: str, overrides: Mapping[str, Any], namespace: str, source: str):
-        """source: the name of a camera, or `rig.JOINTS`."""
+        """source: the name of a camera, or `rig.JOINTS`. Raises ConfigError where ROS 2 is not installed."""
+        domain.expect_ros()
         asked = {
             "config": str(config), "overrides": dict(overrides), "namespace": namespace, "source": source, "wait_s": WAIT_S,
         }  # fmt: skip

@@ -83,10 +83,11 @@ def _sections(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def asynchronous(environment: str, sections: dict[str, dict[str, Any]]) -> int:
     """The live system with `nodes/environment.py` instead of robot, safety and actor; returns the exit status."""
-    from jsac_ros import run, system
+    from jsac_ros import domain, run, system
     from jsac_ros.training import environment as environments
     from jsac_ros.training.spaces import spaces_of
 
+    domain.expect_ros()
     section = settings.train_section(sections)
     env = environments.make(environment, section)
     spaces = spaces_of(env, section)
