@@ -1,4 +1,4 @@
-# make setup | demo [TASK=ur5_reacher_demo|lift|...] [DURATION=600] [SEED=0] | test | test-quick | docs | reference | clean
+# make setup | demo [TASK=ur5_reacher_demo|lift|...] [DURATION=600] [SEED=0] | test | test-quick | coverage | docs | reference | clean
 PYTHON ?= python3
 DURATION ?= 600
 SEED ?= 0
@@ -12,7 +12,7 @@ HELP_push = $(HELPED)
 QUICK = architecture config control images robots replay_store replay_samplers replay_ingest replay_outbox \
   package_docs package_reference package_reasons package_habits package_cli
 
-.PHONY: setup demo test test-quick docs reference clean
+.PHONY: setup demo test test-quick coverage docs reference clean
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -24,7 +24,11 @@ test: setup
 	@.venv/bin/python tools/run_tests.py
 
 test-quick: setup
-	@.venv/bin/python -m pytest -q $(foreach part,$(QUICK),$(sort $(wildcard test/test_$(part)*.py)))
+	@.venv/bin/python -m pytest -q $(foreach part,$(QUICK),$(sort $(wildcard test/test_$(part)*.py))) $(COVER)
+
+# Which lines the quick tests run, file by file; the page is build/coverage/index.html.
+coverage: COVER = --cov=jsac_ros --cov-report=term:skip-covered --cov-report=html:build/coverage
+coverage: test-quick
 
 docs: setup
 	@.venv/bin/python -m pip --disable-pip-version-check install -q -r requirements/docs.txt -c requirements/constraints.txt

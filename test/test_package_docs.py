@@ -89,6 +89,30 @@ def test_commands_are_found():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_cannot_run_on_every_machine_says_what_it_needs(page):
+    assert [line for line in re.findall(r"^ {4,}(.*)$", page.read_text(), re.MULTILINE) if without_its_needs(line)] == []
+
+
+def without_its_needs(line: str) -> bool:
+    """Whether a command of ROS, Docker, pip or another computer stands there without "needs"."""
+    return (
+        bool(re.search(r"(?:^|[$&|] ?\(?)(?:ros2|docker|sudo|pip|ssh|scp|tensorboard) |-m pip install", line))
+        and "need" not in line
+    )
+
+
+def test_missing_needs_are_seen():
+    lines = [
+        "ros2 topic list",
+        "(a) && scp a b:",
+        "a=$(ros2 pkg prefix b)",
+        "pip install a  # needs the network",
+        "jsac-ros run ros2 ",
+    ]
+    assert list(map(without_its_needs, lines)) == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_file_of_ours_that_is_named_exists(page):
     text = page.read_text()
     names = re.findall(r"(?<![\w/])((?:jsac_ros|config|docs|launch|msg|requirements|test|tools)/[\w/.-]*\.\w+)\b", text)
