@@ -18,7 +18,7 @@ from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import Rig
 
 pytestmark = pytest.mark.timeout(400)
-SECONDS = 10
+SECONDS = 8
 G1 = Path(__file__).resolve().parent.parent / "config" / "g1_shadow.yaml"
 CREATE = Path(__file__).resolve().parent.parent / "config" / "create_reacher.yaml"
 TINY_NETWORK = {name: TINY[name] for name in ("agent.conv_channels", "agent.latent_dim", "agent.hidden", "replay.batch_size")}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from live_system import TINY
 
 from jsac_ros.bench import faults
 from jsac_ros.bench.fault_kinds import CLOCK, FAULTS, campaign
@@ -91,6 +92,8 @@ def test_a_small_campaign_on_a_running_system(monkeypatch, capsys):
     monkeypatch.setattr(faults, "campaign", lambda seed, cases, with_clock: planned)
     monkeypatch.setattr(faults, "MOST_REST_MS", 2000.0)  # the promise is measured on a quiet machine, not here
     monkeypatch.setitem(faults.OVERRIDES, "task.episode_s", 60.0)  # each fault meets an open episode
+    for name in ("agent.conv_channels", "agent.latent_dim", "agent.hidden", "replay.batch_size"):
+        monkeypatch.setitem(faults.OVERRIDES, name, TINY[name])
     ended, judge = [], Campaign._outcome
 
     def judged(self, *arguments):

@@ -29,6 +29,7 @@ from jsac_ros.types import batch_layout
 
 DOMAIN = domains.take()
 LIMIT = 3
+FASTER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiled without what takes long
 CONFIG = {
     "run.name": "not_finite", "cameras.wrist.height": 31, "cameras.wrist.width": 31, "task.type": "shadow",
     "robot.interface": "none", "actions.arm.type": "joint_velocity", "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,), "replay.batch_size": 8,
@@ -50,7 +51,7 @@ class Learner:
         self.log = folder / "learner.log"
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(
-                command, env=os.environ | {"JSAC_RUN_FOLDER": str(folder)}, stdin=subprocess.DEVNULL, stdout=output,
+                command, env=os.environ | FASTER | {"JSAC_RUN_FOLDER": str(folder)}, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output,
             )  # fmt: skip
         self._random, self.filled, self.returned = np.random.default_rng(0), 0, 0
@@ -179,9 +180,8 @@ class Killed:
 
     def start(self, log):
         command = [sys.executable, "-m", "jsac_ros.nodes.learner", "--ros-args", "--params-file", self.folder / "config.yaml"]
-        # compiled without what takes long, and once: the second finds it
-        faster = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache")}
-        environment = os.environ | faster | {"JSAC_RUN_FOLDER": str(self.folder)}
+        once = {"JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache")}  # the second finds what the first has compiled
+        environment = once | os.environ | FASTER | {"JSAC_RUN_FOLDER": str(self.folder)}
         self.log = self.folder / log
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -6,6 +6,7 @@ with a learning rate of next to nothing.
 
 import argparse
 import json
+import os
 
 import jax
 import numpy as np
@@ -16,6 +17,8 @@ from jsac_ros.config import ConfigError
 from jsac_ros.references import cartpole, cli, pendulum, rocket, speed
 from jsac_ros.references.flights import fly
 from jsac_ros.references.loop import Reference, fresh_states, make_train, one
+
+os.environ.setdefault("XLA_FLAGS", cli.XLA_FLAGS)  # as the verb does, before JAX is first used
 
 
 def trained(environment: str, *overrides: str, seeds: int = 1):

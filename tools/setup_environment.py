@@ -8,7 +8,6 @@ Needs nothing but Python. Four steps, each left out when what it is made from ha
   entry         every Python of .venv finds ROS 2, this source tree and its messages with nothing sourced
 """
 
-import compileall
 import fcntl
 import hashlib
 import importlib.util
@@ -245,8 +244,6 @@ def setup():
         done.update({name: made_from, "ros": ros, "python": python})
         STAMP.write_text(json.dumps(done, indent=1))
         say(f"{text}: {time.monotonic() - at:.1f} s")
-    # Written even where Python writes no bytecode when it imports, as in many containers: each process would compile all again.
-    compileall.compile_dir(ROOT / "jsac_ros", quiet=2)
     say(f"ready after {time.monotonic() - began:.1f} s: .venv/bin/jsac-ros")
 
 
