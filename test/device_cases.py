@@ -9,7 +9,7 @@ from jsac_ros.spaces import ActionSpace
 
 class Lamp(ActionPart):
     Parameters = ActionParameters
-    device, device_size = "lamp", 1
+    device = "lamp"
 
     def __init__(self, name, parameters, rig):
         self.space = ActionSpace(name, 1)

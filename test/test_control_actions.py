@@ -95,7 +95,7 @@ def test_wrong_shapes_are_named(fields, said):
 class Lamp(ActionPart):
     """A device of somebody else's."""
 
-    device, device_size = "lamp", 1
+    device = "lamp"
 
     def __init__(self, name="light"):
         self.space = ActionSpace(name, 1, "lm")

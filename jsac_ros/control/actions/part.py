@@ -23,7 +23,6 @@ class ActionPart(ABC):
     Parameters: type[ActionParameters]
     space: ActionSpace
     device: str = ""
-    device_size = 0  # values of a command to the device
     directions: tuple[str, ...] = ()  # [a] direction of each value, as named by a person's device: "x", "yaw", a joint
     joints = np.empty(0, np.intp)  # [n] indices of the joints that it moves
     joint_speed = np.empty(0)  # [n] its largest joint speeds, rad/s (m/s if prismatic)
