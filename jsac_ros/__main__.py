@@ -54,20 +54,21 @@ VERBS = {
     "baseline": ("jsac_ros.baseline", "measure random actions, standing still and a visual servo"),
     "report": ("jsac_ros.report.cli", "rebuild the report of a run folder, or compare several"),
     "why": ("jsac_ros.report.why", "explain what limits a run, and which setting changes it"),
-    "replay": ("jsac_ros.replay.cli", "inspect a replay store; or evaluate a recording: replay BAG --checkpoint C"),
+    "replay": ("jsac_ros.replay.cli", "replay stores: inspect, verify, copy, merge"),
     "export": ("jsac_ros.bags.export", "write a replay store in other formats"),
     "play": ("jsac_ros.bags.play", "play a recording back with its original timing"),
     "record": ("jsac_ros.bags.record", "write topics to a recording"),
     "bag": ("jsac_ros.bags.inspect", "check a recording, or convert it to transitions"),
-    "train": ("jsac_ros.training.cli", "learn in an environment, or from recordings: train --bags BAG..."),
+    "recompute": ("jsac_ros.bags.replay", "show what a policy would have done at each step of a recording"),
+    "learn": ("jsac_ros.bags.learn", "learn from recordings alone"),
+    "train": ("jsac_ros.training.cli", "learn in an environment"),
     "bench": ("jsac_ros.bench.cli", "run benchmarks on this machine"),
 }
 
-IMAGES = ("--bags", "--resume", "train.observe=")  # arguments of trainings that may learn from images
+IMAGES = ("--resume", "train.observe=")  # arguments of trainings that may learn from images
 HELP = {"-h", "--help"}
 OF_SYSTEM = ("--namespace", "--timeout")  # options of verbs that call a running system
 OF_ROS = re.compile(r"jsac_ros\.(nodes|msg)|rclpy|\w+_(msgs|srvs|interfaces)")  # modules that `pip install` does not bring
-STORE_VERBS = ("info", "verify", "snapshot", "merge", "-h", "--help")
 
 
 def _usage() -> str:
@@ -88,14 +89,9 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
 
 
 def _module(verb: str, rest: list[str]) -> str:
-    """Verbs with a second meaning: `train --bags ...`, `train` in a reference environment, `replay BAG ...`,
-    `evaluate RUN|POLICY ...`."""
-    if verb == "train" and "--bags" in rest:
-        return "jsac_ros.bags.learn"
+    """`train` in a reference environment and `evaluate RUN|POLICY` have modules of their own."""
     if verb == "train" and set(references.REPORTS) & set(rest):
         return "jsac_ros.references.cli"
-    if verb == "replay" and rest and rest[0] not in STORE_VERBS:
-        return "jsac_ros.bags.replay"
     if verb == "evaluate" and not any(word.startswith(OF_SYSTEM) for word in rest) and set(rest) - HELP:
         return "jsac_ros.training.evaluate_cli"
     return VERBS[verb][0]
@@ -107,6 +103,8 @@ def updates_here(verb: str, rest: list[str]) -> bool:
         return rest[:1] == ["prefetch"]
     if verb == "classifier":
         return rest[:1] == ["train"]
+    if verb == "learn":
+        return True
     here = verb == "train" and "--asynchronous" not in rest  # else only the learner's process has them
     return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
 
@@ -154,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     if on_command_line:
         drop_what_is_lost()
         interrupt_on_endings()
-    if on_command_line and verb in ("train", "classifier"):
+    if on_command_line and verb in ("train", "learn", "classifier"):
         os.environ.update(xla_settings.compilation_cache() | os.environ)
     if on_command_line and updates_here(verb, rest):
         xla_settings.restart_with_them()

@@ -103,7 +103,7 @@ def test_the_recording_carries_its_configuration(run, config):
 
 
 def test_the_command_says_it_as_json(run, capsys):
-    assert main(["replay", str(run[0]), "--identity", "--json"]) == 0
+    assert main(["recompute", str(run[0]), "--identity", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["steps"] == result["observations_equal"] == len(run[1])
     assert result["actions_max_abs_diff"] < 1e-6 and result["realtime_factor"] > 0
@@ -186,7 +186,7 @@ def test_a_missing_policy_is_said(run, config, tmp_path):
 def test_a_bag_of_another_robot_is_one_line(run, capsys, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(DEMO.read_text().replace("type: ur5\n", "type: ur5\n      joint_states_topic: other/joints\n"))
-    assert main(["replay", str(run[0]), "--identity", "--config", str(other)]) == 2
+    assert main(["recompute", str(run[0]), "--identity", "--config", str(other)]) == 2
     error = capsys.readouterr().err.strip()
     assert error.count("\n") == 0 and "topic /other/joints is missing" in error
 
@@ -196,6 +196,6 @@ def test_a_recording_of_the_format_before_is_one_line_with_its_version(tmp_path,
     old = {"camera": {"height": 32}, "robot": {"model": "ur5"}, "task": {"name": "ur5_reacher", "stack": 2}}
     recorder.write("/configuration", "std_msgs/msg/String", START_NS, data=yaml.safe_dump(old))
     recorder.writer.close()
-    assert main(["train", "--bags", str(tmp_path / "bag"), "--updates", "1"]) == 2
+    assert main(["learn", str(tmp_path / "bag"), "--updates", "1"]) == 2
     error = capsys.readouterr().err.strip()
     assert len(error.splitlines()) == 1 and "format 1 (camera, robot.model, task.name; jsac_ros 0.1)" in error

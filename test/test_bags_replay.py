@@ -45,7 +45,7 @@ def rows_of(folder: Path) -> list[dict]:
 def test_every_step_is_judged(checkpoints, tmp_path, capsys):
     bag, sent, _ = recorded_run()
     out = tmp_path / "out"
-    command = ["replay", str(bag), "--checkpoint", checkpoints[0], "--compare", checkpoints[1], "--out", str(out)]
+    command = ["recompute", str(bag), "--checkpoint", checkpoints[0], "--compare", checkpoints[1], "--out", str(out)]
     assert main([*command, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     rows, acted = rows_of(out), [step for step in sent if not step.is_last]
@@ -68,7 +68,7 @@ def test_every_step_is_judged(checkpoints, tmp_path, capsys):
 def test_it_stops_at_the_first_difference(checkpoints, tmp_path, capsys):
     bag, sent, _ = recorded_run()
     out = tmp_path / "out"
-    command = ["replay", str(bag), "--checkpoint", checkpoints[0], "--out", str(out), "--tolerance", "0.01", "--json"]
+    command = ["recompute", str(bag), "--checkpoint", checkpoints[0], "--out", str(out), "--tolerance", "0.01", "--json"]
     assert main(command) == 1
     summary = json.loads(capsys.readouterr().out)
     assert "s, episode 0 step 0: action [" in summary["first_difference"]
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_shape_is_one_line_and_writes_nothing(checkpoint
     other = config.model_copy(update={"agent": config.agent.model_copy(update={"latent_dim": 16})})
     dump(other, tmp_path / "other.yaml")
     out = tmp_path / "out"
-    command = ["replay", str(bag), "--checkpoint", checkpoints[0], "--out", str(out)]
+    command = ["recompute", str(bag), "--checkpoint", checkpoints[0], "--out", str(out)]
     assert main([*command, "--config", str(tmp_path / "other.yaml")]) == 2
     error = capsys.readouterr().err.strip()
     assert "expected float32" in error and "\n" not in error and not out.exists()
@@ -128,7 +128,7 @@ def test_rewards_are_relabelled_when_asked(tmp_path):
 
 def test_training_on_a_run_leaves_a_run_folder(tmp_path, capsys):
     bag = str(recorded_run()[0])
-    assert main(["train", "--bags", bag, "--updates", "20", "--set", f"run.folder={tmp_path}", "--json"]) == 0
+    assert main(["learn", bag, "--updates", "20", f"run.folder={tmp_path}", "--json"]) == 0
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["updates"] == 20 and summary["steps"] > 40
@@ -140,13 +140,13 @@ def test_training_on_a_run_leaves_a_run_folder(tmp_path, capsys):
 @on_g1
 def test_training_on_a_real_robot_lowers_the_loss_on_held_out_steps(tmp_path):
     small = ["agent.hidden=[32]", "agent.conv_channels=[4,4,4,4]", "replay.batch_size=32", "bag.reward=end"]
-    command = ["train", "--bags", str(DATA / "g1_pick_bottle"), "--config", str(G1), "--updates", "150"]
-    assert main([*command, "--set", *small, f"run.folder={tmp_path}"]) == 0
+    command = ["learn", str(DATA / "g1_pick_bottle"), "--config", str(G1), "--updates", "150"]
+    assert main([*command, *small, f"run.folder={tmp_path}"]) == 0
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["steps"], summary["episodes"], summary["held_out"]) == (498, 2, 50)
     assert summary["held_out_critic_loss_last"] < 0.5 * summary["held_out_critic_loss_first"]
     out = tmp_path / "out"
-    command = ["replay", str(DATA / "g1_pick_bottle"), "--config", str(folder / "config.yaml")]
+    command = ["recompute", str(DATA / "g1_pick_bottle"), "--config", str(folder / "config.yaml")]
     assert main([*command, "--checkpoint", str(folder), "--out", str(out)]) == 0
     assert len(rows_of(out)) == 496 and "Most surprising" in (out / "report.html").read_text()

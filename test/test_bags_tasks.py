@@ -48,7 +48,7 @@ def test_a_task_is_recorded_computed_again_and_learned_from(task, tmp_path, caps
         result = compare(bag, configuration_of(bag))
     assert result.identical, result.first_difference
     assert result.steps == len(sent) >= 8 and sum(t.is_last for t in sent) >= 1
-    words = ["train", "--bags", str(tmp_path / "bag"), "--updates", "2", "--set", f"run.folder={tmp_path / 'runs'}"]
+    words = ["learn", str(tmp_path / "bag"), "--updates", "2", f"run.folder={tmp_path / 'runs'}"]
     assert main([*words, "--json"]) == 0, capsys.readouterr().err
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["updates"] == 2 and (Path(summary["folder"]) / "checkpoints" / "2").is_dir()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.parametrize(
     "words",
-    [[verb] for verb in VERBS] + [["train", "--bags", "BAG"], ["train", "cartpole"], ["replay", "BAG"], ["evaluate", "RUN"]],
+    [[verb] for verb in VERBS] + [["train", "cartpole"], ["evaluate", "RUN"]],
     ids=" ".join,
 )
 def test_every_verb_has_examples(words, capsys):

@@ -55,7 +55,7 @@ def test_command_begins_again_with_the_settings_once(monkeypatch):
     [
         ("train Reacher-v5 train.observe=[render]", True),
         ("train Reacher-v5 --resume runs/reacher", True),
-        ("train --bags bag", True),
+        ("learn bag", True),
         ("train Pendulum-v1", False),  # small products gain nothing
         ("train Reacher-v5 train.observe=[render] --asynchronous", False),  # its learner is another process
         ("bench prefetch", True),

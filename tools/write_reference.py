@@ -182,9 +182,7 @@ def command_line() -> str:
         of_modules.setdefault(module, []).append(verb)
     for verbs in of_modules.values():
         lines += [f"## {', '.join(verbs)}", *verb_lines(parser_of(verbs[0], []))]
-    others = (("train", ["--bags"], "train --bags"), ("replay", ["BAG"], "replay BAG"), ("evaluate", ["RUN"], "evaluate RUN"))
-    for verb, rest, title in others:
-        lines += [f"## {title}", *verb_lines(parser_of(verb, rest))]
+    lines += ["## evaluate RUN", *verb_lines(parser_of("evaluate", ["RUN"]))]
     return page(lines)
 
 

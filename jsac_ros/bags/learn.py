@@ -1,7 +1,7 @@
 """Learns from recordings alone.
 
-  jsac-ros train --bags monday tuesday --updates 5000
-  jsac-ros train --bags recording --config my_ur5.yaml --set agent.n_step=3 replay.batch_size=64
+  jsac-ros learn monday tuesday --updates 5000
+  jsac-ros learn recording --config my_ur5.yaml agent.n_step=3 replay.batch_size=64
 
 Transitions are written to a replay store and sampled from it; the loop is the live learner's. The result is a run folder:
 `checkpoints/` to continue from with a robot (`learner.resume=FOLDER`), `replay/` to mix into live learning
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ from jsac_ros.types import Batch, empty_batch
 
 REPORT_EVERY = 100  # updates
 HELD_OUT_BATCHES = 4
+_OVERRIDE = re.compile(r"[a-z_]+\.[\w.]+=")  # of a field; other words are recordings
 
 
 class Offline:
@@ -108,9 +110,8 @@ class Offline:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bags", nargs="+", required=True, metavar="BAG", help="rosbag2 recordings")
+    parser.add_argument("words", nargs="+", metavar="BAG|key=value", help="rosbag2 recordings, and fields of the configuration")
     parser.add_argument("--config", metavar="FILE", help="of the system (default: the one in the first recording)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="section.field=value of the configuration")
     parser.add_argument("--updates", type=int, default=2000, metavar="N")
     parser.add_argument(
         "--held-out", type=float, default=0.1, metavar="SHARE", help="share of every episode held out for tests"
@@ -122,13 +123,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.held_out < 1 or arguments.updates < 1:
         raise ConfigError(f"--held-out is {arguments.held_out}, --updates {arguments.updates}; expected 0 up to 1, at least 1")
-    config = _configuration(arguments)
+    overrides = [word for word in arguments.words if _OVERRIDE.match(word)]
+    bags = [word for word in arguments.words if word not in overrides]
+    if not bags:
+        raise ConfigError("no recording is named; expected jsac-ros learn BAG...")
+    config = _configuration(bags, arguments.config, overrides)
     rig = Rig.of(config)
     folder = system.make_run_folder(config)
     offline = None
     try:
         offline = Offline(config, rig, folder)
-        filled = offline.fill(arguments.bags, arguments.relabel, arguments.held_out)
+        filled = offline.fill(bags, arguments.relabel, arguments.held_out)
     except ConfigError:
         if offline is not None:
             offline.close()
@@ -140,7 +145,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
     began_s = time.monotonic()
     try:
-        rows = offline.train(arguments.updates, {"bags": [str(bag) for bag in arguments.bags]})
+        rows = offline.train(arguments.updates, {"bags": bags})
     except ValueError as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -158,10 +163,11 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _configuration(arguments: argparse.Namespace) -> SystemConfig:
-    overrides = dict(parameters.parse_override(text) for text in arguments.set)
-    if arguments.config:
-        return parameters.load(arguments.config, overrides, KINDS)
-    with Bag(arguments.bags[0]) as bag:
+def _configuration(bags: list[str], file: str | None, words: list[str]) -> SystemConfig:
+    """Of the file, else of the first recording. Raises ConfigError."""
+    overrides = dict(map(parameters.parse_override, words))
+    if file:
+        return parameters.load(file, overrides, KINDS)
+    with Bag(bags[0]) as bag:
         tree = parameters.to_parameters(configuration_for(bag, None))
     return parameters.from_parameters(parameters.with_overrides(tree, overrides), KINDS)

@@ -1,8 +1,8 @@
 """Evaluates a policy on a recording: what it would have done at each step, and why.
 
-  jsac-ros replay runs/NAME/bag --checkpoint runs/NAME
-  jsac-ros replay runs/NAME/bag --checkpoint runs/NAME --compare runs/OTHER
-  jsac-ros replay runs/NAME/bag --identity
+  jsac-ros recompute runs/NAME/bag --checkpoint runs/NAME
+  jsac-ros recompute runs/NAME/bag --checkpoint runs/NAME --compare runs/OTHER
+  jsac-ros recompute runs/NAME/bag --identity
 
 Every step of a recording is recomputed and evaluated. `steps.csv` has one row per step; `report.html` shows the steps with
 the lowest values and the largest TD errors first, with the critic's saliency over the images. `--compare C2` evaluates a
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     if not arguments.identity and not arguments.checkpoint:
-        raise ConfigError("nothing to replay with: expected --checkpoint C or --identity")
+        raise ConfigError("nothing to compare with: expected --checkpoint C or --identity")
     with Bag(arguments.bag) as bag:
         config = configuration_for(bag, arguments.config)
         status = _identity(bag, config, arguments) if arguments.identity else _judge(bag, config, arguments)

@@ -2,7 +2,7 @@
 
 Subscribes  cameras, joints and sensors of the rig, every command, every topic of jsac_ros; reads the policy mailbox
 Writes      `bag/` in the run folder, with the configuration first and every published policy, so that the run can be
-            recomputed step by step (`jsac-ros replay`)
+            recomputed step by step (`jsac-ros recompute`)
 A process so that a slow or full disk delays no other process.
 """
 

@@ -1,4 +1,4 @@
-"""Reads, checks, copies and merges replay stores; or evaluates a recording (`jsac-ros replay BAG --help`).
+"""Reads, checks, copies and merges replay stores.
 
   jsac-ros replay info runs/NAME/replay
   jsac-ros replay verify runs/NAME/replay

@@ -29,7 +29,7 @@ _MOST_OPEN = 60  # episodes up to which the list is unfolded
 _REPRODUCE = (
     "The same command with the same version starts with the same parameters and the same random numbers. The timing of a live "
     "run varies, so its curve will differ; `jsac-ros report RUN RUN ...` shows by how much for several seeds. From a "
-    "recording the same actions can be recomputed (`jsac-ros replay BAG`)."
+    "recording the same actions can be recomputed (`jsac-ros recompute BAG`)."
 )
 
 
