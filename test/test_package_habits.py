@@ -2,10 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +44,14 @@ def test_the_dev_container_is_the_image():
     assert re.search(r"^FROM ros:jazzy$", text("Dockerfile"), re.MULTILINE) and re.search(
         r"^ARG JAX=cpu$", text("Dockerfile"), re.MULTILINE
     )
+
+
+def test_the_dockerfile_passes_its_linter():
+    linter = Path(sys.executable).parent / "hadolint"
+    if not linter.exists():
+        pytest.skip("hadolint is not installed; `make setup` does it")
+    done = subprocess.run([linter, ROOT / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 def test_quick_tests_are_parts_that_exist():
