@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 JOINTS = "joints"  # the source of joint states
 CLASSIFIER, ENCODERS = "classifier", "encoders"  # in a run folder
-FEATURES = "_features"  # after a camera's name: what its pretrained encoder makes of its frame
+FEATURES = "_features"  # follows a camera's name: the features that its pretrained encoder computes
 SPACES = "spaces.json"  # in a run folder: for processes that need the sizes but not the plug-ins
 
 

@@ -1,1 +1,1 @@
-"""Frozen encoders learned elsewhere: from published weights to features that the policy sees instead of images."""
+"""Frozen encoders with published weights: the policy sees their features instead of images."""

@@ -1,9 +1,9 @@
 """A pretrained encoder: convert published weights, and use its features instead of the images of a camera.
 
-  jsac-ros encoder convert resnet18.safetensors --to encoder.safetensors              from torchvision, timm or transformers
+  jsac-ros encoder convert resnet18.safetensors --to encoder.safetensors              of torchvision, timm or transformers
   jsac-ros encoder convert resnet10_params.pkl --to encoder.safetensors --stages 3    SERL's; nothing is unpickled
   jsac-ros encoder apply demos my_robot.yaml cameras.front.encoder=encoder.safetensors --to demos_features
-                                                                a store of images as a store of features
+                                                                converts a store of images to one of features
   jsac-ros run my_robot.yaml cameras.front.encoder=encoder.safetensors
 
 The encoder stays frozen. Its features of each image are computed once, when the image is observed, and stored; an update then
@@ -20,12 +20,12 @@ from jsac_ros.config import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="encoder_verb", required=True, metavar="convert|apply")
-    convert = verbs.add_parser("convert", help="published weights of a ResNet to the file of an encoder")
+    convert = verbs.add_parser("convert", help="converts the published weights of a ResNet to an encoder file")
     convert.add_argument("weights", type=Path, help=".safetensors, .pth, .pt, .bin or .pkl")
     convert.add_argument("--to", required=True, type=Path, metavar="FILE.safetensors")
-    convert.add_argument("--stages", type=int, default=4, metavar="N", help="keep the first N of four (default 4)")
+    convert.add_argument("--stages", type=int, default=4, metavar="N", help="keep the first N of its four stages (default 4)")
     apply = verbs.add_parser("apply", help="computes the features of a store of images")
-    apply.add_argument("store", help="of images, such as demonstrations")
+    apply.add_argument("store", help="a replay store with images, such as demonstrations")
     apply.add_argument("config", help="a configuration with cameras.NAME.encoder")
     apply.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
     apply.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="of the new store")

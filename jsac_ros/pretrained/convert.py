@@ -1,7 +1,7 @@
-"""From published weights to the file of a pretrained encoder: names and layouts of several libraries to ours.
+"""Converts published weights to the file of a pretrained encoder: parameter names and layouts of several libraries to ours.
 
-Known are ResNets with the names of torchvision and timm, of Hugging Face's transformers, and of SERL's Flax encoder. A batch
-norm is folded into the convolution before it, which computes the same; a group norm stays.
+Reads ResNets with the parameter names of torchvision and timm, of Hugging Face's transformers, and of SERL's Flax encoder. A
+batch norm is folded into the convolution before it, with the same result; a group norm is kept.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Converted(NamedTuple):
 
 
 def convert(path: Path, stages: int) -> Converted:
-    """stages: as many as are kept of the network, at most all. Raises ConfigError with one line."""
+    """stages: number of stages to keep. Raises ConfigError with one line."""
     named = {_bare(name): value for name, value in weights.read(path).items()}
     flax = "conv_init.kernel" in named
     layers = _layers(named, _names_in(named), path)
@@ -81,7 +81,7 @@ def _bare(name: str) -> str:
 
 
 def _names_in(named: Arrays) -> tuple[tuple[str, str], ...]:
-    """The names of the library that these weights are of."""
+    """Patterns of the parameter names of the library that wrote these weights."""
     if "conv_init.kernel" in named:
         return _FLAX
     if any(name.startswith("embedder.") for name in named):
@@ -109,7 +109,7 @@ def _layers(named: Arrays, patterns: tuple[tuple[str, str], ...], path: Path) ->
 
 
 def _filled(ours: str, numbers: tuple[str, ...]) -> str:
-    """`{}` as it is counted, `{-}` counted from 1."""
+    """Fills in the numbers: `{}` as it is, `{-}` minus one, for names that count from 1."""
     given = iter(numbers)
     return re.sub(r"\{(-?)\}", lambda place: str(int(next(given)) - bool(place[1])), ours)
 

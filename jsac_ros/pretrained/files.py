@@ -1,10 +1,10 @@
-"""The file of a pretrained encoder: a ResNet's arrays in safetensors, and in its metadata what is needed to compute it.
+"""The file of a pretrained encoder: a ResNet's arrays in safetensors, and a description in its metadata.
 
     stem/0/kernel, stem/0/bias            [h, w, in, out], [out]; group norm also has stem/0/scale
     stage/0/1/0/kernel, ...               stage, block, convolution
     stage/1/0/shortcut/kernel, ...
 
-Nothing in it is executed when it is read. Imports no JAX, so the starter can check it.
+Reading it executes nothing. This module does not import JAX, so the starter can check the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A pickle stream as inert data: containers, strings, numbers and bytes; what would be imported or called is only named.
+"""Reads a pickle stream as data: containers, strings, numbers and bytes, without importing or calling anything.
 
-Published weights are pickles, and unpickling runs whatever they name. Here the opcodes that weights use are interpreted and
-nothing is imported: a global becomes its name, a call a `Call` with name and arguments.
+Published weights are pickles, and unpickling runs whatever they name. This reader interprets only the opcodes that weights use:
+a global becomes its name, and a call a `Call` with name and arguments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Persistent(NamedTuple):
 
 
 class Call:
-    """What would be called, with what; `state` is what would be set on the result, `items` what would be put into it."""
+    """A call that is not made; `state` would be set on its result, and `items` would be put into it."""
 
     def __init__(self, function: Any, arguments: Any):
         self.name = function.name if isinstance(function, Global) else ""
@@ -53,7 +53,7 @@ def read(data: bytes) -> Any:
             machine.step(opcode.name, argument)
     except (IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is damaged: {type(error).__name__} {error}") from None
-    raise ValueError("it ends before its end")
+    raise ValueError("it ends without a STOP opcode")
 
 
 class _Machine:

@@ -22,7 +22,7 @@ class Encoder:
     """One pretrained encoder."""
 
     def __init__(self, card: EncoderCard, tensors: dict[str, np.ndarray]):
-        """Raises ConfigError if the arrays are not those of such a network."""
+        """Raises ConfigError if the arrays do not form such a network."""
         self.card = card
         self._layers: _Layers = {}
         for name, value in tensors.items():

@@ -1,4 +1,4 @@
-"""A store of images as a store of the features of a pretrained encoder: what was shown before there was one."""
+"""Converts a store of images to a store of features, for demonstrations that were recorded without the encoder."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _ends(totals: Totals) -> str:
 
 
 def _believed(folder: Path, totals: Totals) -> str:
-    """A classifier's word against the task's own measure; '' where the task scores."""
+    """Compares the classifier's successes with the task's own measure; '' without a classifier."""
     if not getattr(config_of(folder).task, "classifier", ""):
         return ""
 
