@@ -215,3 +215,17 @@ def test_the_worst_images_come_first_and_not_all_of_one_episode():
     episodes = [judged([0, 0, 0, 1], [5.0, 4.0, 3.0, -2.0]), judged([0, 1], [1.0, -3.0])]
     assert [(image.at, image.score) for image in assess.worst(episodes, examples.NEGATIVE, 4)] == [(0, 5.0), (1, 4.0), (0, 1.0)]
     assert [image.score for image in assess.worst(episodes, examples.POSITIVE, 1)] == [-3.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--expert"], "--to is missing; expected the folder of a new store"),
+        (["--expert", "--to", "new", "--failures", "0"], "--failures is 0; expected 1 or more"),
+        (["--episodes", "0"], "--episodes is 0; expected 1 or more"),
+    ],
+)
+def test_options_of_a_recording_out_of_range_are_refused(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["classifier", "record", "lift", *words]) == 2 and said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -44,6 +44,8 @@ def test_a_snapshot_is_the_store(tmp_path, variant):
     following = make_transition(spaces, sequence=82, episode=2)
     assert copy.append(following) == store.append(following)
     assert copies.problems(tmp_path / "b") == []
+    assert main(["replay", "snapshot", str(tmp_path / "b"), str(tmp_path / "c")]) == 0
+    assert copies.problems(tmp_path / "c") == []
     with pytest.raises(StoreError, match="expected a new folder"):
         copies.snapshot(tmp_path / "a", tmp_path / "b")
     copy.close()
