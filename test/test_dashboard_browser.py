@@ -152,7 +152,7 @@ STATES = {  # what the processes say -> the word and the line beside it
     "a person acts": ({"person": True}, "in the policy's place"),
     "evaluating": ({"control": {"state": "acting", "reason": "evaluation"}}, "without exploration; nothing of it is stored"),
     "emergency stop": ({"safety": {"emergency_stop": True, "reason": "topic"}}, "topic; Release lets the robot move again"),
-    "no actor": ({"ages": {"control": 4.0}}, "its process is gone or starting"),
+    "no actor": ({"ages": {"control": 4.0}}, "its process is not running or still starting"),
     "run ended": ({"ended": "runs/a"}, "its report and all else are in runs/a"),
 }
 
