@@ -1,4 +1,5 @@
-# make setup | demo [TASK=ur5_reacher_demo|lift|...] [DURATION=600] [SEED=0] | test | test-quick | coverage | docs | reference | clean
+# make setup | demo [TASK=ur5_reacher_demo|lift|...] [DURATION=600] [SEED=0] | test | test-quick | coverage | docs | reference |
+#   screenshots | clean
 PYTHON ?= python3
 DURATION ?= 600
 SEED ?= 0
@@ -12,7 +13,7 @@ HELP_push = $(HELPED)
 QUICK = architecture config control images robots replay_store replay_samplers replay_ingest replay_outbox \
   package_docs package_reference package_reasons package_habits package_cli
 
-.PHONY: setup demo test test-quick coverage docs reference clean
+.PHONY: setup demo test test-quick coverage docs reference screenshots clean
 
 setup:
 	@$(PYTHON) tools/setup_environment.py
@@ -36,6 +37,9 @@ docs: setup
 
 reference: setup
 	@.venv/bin/python tools/write_reference.py
+
+screenshots: setup
+	@.venv/bin/python tools/take_screenshots.py
 
 clean:
 	rm -rf build install log

@@ -60,6 +60,12 @@ ARGUMENTS = [
         description="write the run's topics to a rosbag2 in the run folder: with our recorder (true; policies and "
         "configuration too) or with `ros2 bag record` (ros2bag); empty: as in the config",
     ),
+    DeclareLaunchArgument(
+        "dashboard",
+        default_value="",
+        choices=["", "true", "false"],
+        description="serve the page on which the run is watched; its address is printed; empty: as in the config",
+    ),
     DeclareLaunchArgument("namespace", default_value="", description="of all relative topics and services, such as left"),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="follow /clock, when a bag is played"
@@ -155,7 +161,7 @@ def fail(line):
 
 
 def start_system(context):
-    names = ("config", "sim", "interface", "record", "namespace")
+    names = ("config", "sim", "interface", "record", "dashboard", "namespace")
     values = {name: LaunchConfiguration(name).perform(context) for name in names}
     pushed = context.launch_configurations.get("ros_namespace")  # by PushRosNamespace around this file
     namespace = make_namespace_absolute(prefix_namespace(pushed, values["namespace"])) or "/"
@@ -163,6 +169,7 @@ def start_system(context):
         "robot.driver": DRIVER.get(values["sim"]),
         "robot.interface": values["interface"],
         "bag.record": "" if values["record"] == ROS2_BAG else values["record"],
+        "dashboard.enabled": values["dashboard"],
     }
     command = [Path(get_package_prefix(PACKAGE)) / "bin" / "jsac-ros", "describe", values["config"]]
     command += ["--namespace", namespace, *(f"{name}={value}" for name, value in overrides.items() if value)]

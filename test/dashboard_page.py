@@ -25,10 +25,11 @@ STORED = 2  # of the episodes
 
 
 class Served:
-    """`url` with the token; `done`: verbs that were asked for."""
+    """`url` with the token; `done`: verbs that were asked for; `waits`: cleared, other verbs than the stop are not answered."""
 
     def __init__(self, folder, episodes=30):
-        self.hub, self.done = Hub(), []
+        self.hub, self.done, self.waits = Hub(), [], threading.Event()
+        self.waits.set()
         self.store = FrameStore.open(folder / "replay", SPACES, 64)
         for number in range(STORED):
             for transition in make_episode(5, 10 * number, robot="ur5", episode=number):
@@ -43,8 +44,14 @@ class Served:
         self._thread = threading.Thread(target=lambda: self._server.run(sockets=[listening]), daemon=True)
         self._thread.start()
 
+    @property
+    def connections(self):
+        return self._server.server_state.connections
+
     def _do(self, verb):
         self.done.append(verb)
+        if verb != "emergency-stop":
+            self.waits.wait(20)
         return True, f"{verb} it is"
 
     def _fill(self, episodes):

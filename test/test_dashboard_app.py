@@ -1,6 +1,7 @@
 """The dashboard without ROS: what a viewer is told, who may look and who may do, episodes out of the store."""
 
 import json
+import re
 import stat
 
 import cv2
@@ -11,12 +12,14 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from jsac_ros.config import ConfigError
+from jsac_ros.control.verbs import EMERGENCY_STOP
 from jsac_ros.dashboard import app
 from jsac_ros.dashboard import hub as hubs
 from jsac_ros.dashboard.access import FILE, Access, access_of
 from jsac_ros.dashboard.app import create_app
 from jsac_ros.dashboard.hub import Hub, Reader
 from jsac_ros.dashboard.recorded import Recorded
+from jsac_ros.nodes.operator import SERVICES
 from jsac_ros.replay.store import FrameStore
 
 TOKEN = "a-token-of-this-run"
@@ -179,6 +182,12 @@ def test_a_button_needs_the_token_of_the_run(page):
     assert page.post("reboot", **{"x-jsac-token": TOKEN}).status_code == 404
     assert page.client.get("/do/pause", headers={"x-jsac-token": TOKEN}).status_code == 405
     assert page.done == ["emergency-stop", "pause"]
+
+
+def test_every_verb_of_an_operator_has_a_button():
+    table = re.search(r"const VERBS = \{(.*?)\};", (app.STATIC / "app.js").read_text(), re.DOTALL)[1]
+    assert set(re.findall(r"(\w+): \"", table)) == set(SERVICES) - {EMERGENCY_STOP}
+    assert f'data-verb="{EMERGENCY_STOP}"' in (app.STATIC / "index.html").read_text()
 
 
 def test_a_viewer_gets_changes_and_the_next_image_when_it_has_seen_the_last(page):

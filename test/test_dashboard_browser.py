@@ -146,6 +146,66 @@ def test_the_box_and_the_heat_lie_over_the_image(opened, served):
     assert page.is_hidden("#drawing-wrist")
 
 
+STATES = {  # what the processes say -> the word and the line beside it
+    "ready": ({"control": {"state": "waiting", "reason": "jsac-ros start"}}, "Start lets the robot move"),
+    "waiting": ({"control": {"state": "waiting", "reason": "the learner's first policy"}}, "the learner's first policy"),
+    "a person acts": ({"person": True}, "in the policy's place"),
+    "evaluating": ({"control": {"state": "acting", "reason": "evaluation"}}, "without exploration; nothing of it is stored"),
+    "emergency stop": ({"safety": {"emergency_stop": True, "reason": "topic"}}, "topic; Release lets the robot move again"),
+    "no actor": ({"ages": {"control": 4.0}}, "its process is not running or still starting"),
+    "run ended": ({"ended": "runs/a"}, "its report and all else are in runs/a"),
+}
+
+
+def test_the_page_says_in_which_state_the_run_is(opened, served):
+    page, hub = opened(), served.hub
+    before = {name: hub._parts[name][1] for name in ("control", "safety")} | {"person": False, "ended": "", "ages": {}}
+    for word, (said, line) in STATES.items():
+        for part, value in before.items():
+            hub.set(part, value | said.get(part, {}) if isinstance(value, dict) else said.get(part, value))
+        page.locator("#state", has_text=word).wait_for()
+        assert page.inner_text("#reason") == line
+    for part, value in before.items():
+        hub.set(part, value)
+    page.locator("#state", has_text="acting").wait_for()
+
+
+def test_the_stop_acts_when_it_is_touched_and_once(opened, served):
+    page = opened("phone")
+    served.done.clear()
+    box = page.locator("#stop").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    until(page, "document.getElementById('answer').textContent === 'emergency-stop it is'")
+    assert served.done == ["emergency-stop"], "the finger is still on it"
+    page.mouse.up()
+    page.press("#stop", "Enter")
+    until(page, "document.getElementById('answer').textContent === 'emergency-stop it is'")
+    page.locator("[data-verb=pause]").click()
+    until(page, "document.getElementById('answer').textContent === 'pause it is'")
+    assert served.done == ["emergency-stop", "emergency-stop", "pause"]
+
+
+def test_a_stop_without_an_answer_says_so_on_its_button(opened):
+    page = opened("phone")
+    page.route("**/do/emergency-stop", lambda route: None)  # a network that is gone
+    page.locator("#stop").click()
+    page.locator("#stop", has_text="use the robot's own stop").wait_for()
+    assert "press the stop of the robot itself" in page.inner_text("#answer")
+
+
+def test_a_page_that_hears_nothing_says_so_and_tries_again(browser, served):
+    page = browser.new_page()
+    page.clock.install()
+    page.goto(served.url)
+    page.locator("#state", has_text="acting").wait_for()
+    page.clock.run_for(7000)
+    page.locator("#state", has_text="no connection").wait_for()
+    page.clock.run_for(1500)
+    page.locator("#state", has_text="acting").wait_for()
+    page.close()
+
+
 @pytest.mark.skipif(not HAS("axe_playwright_python"), reason="no axe (requirements/browser.txt)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import domains
@@ -26,7 +27,7 @@ from std_srvs.srv import Trigger
 from websockets.sync.client import connect
 
 from jsac_ros import system
-from jsac_ros.msg import Action, AppliedAction, ControlStatus, Episode, SafetyStatus, TrainingStatus
+from jsac_ros.msg import Action, AppliedAction, ControlStatus, Episode, PersonAction, SafetyStatus, TrainingStatus
 from jsac_ros.parameters import load
 from jsac_ros.supervision import STOP
 
@@ -35,6 +36,7 @@ ENVIRONMENT = os.environ | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 TOPICS = {
     "control_status": ControlStatus, "training_status": TrainingStatus, "safety_status": SafetyStatus, "episode": Episode,
     "applied_action": AppliedAction, "policy_command": Action, "camera/image_raw": Image, "joint_states": JointState,
+    "person_action": PersonAction,
 }  # fmt: skip
 
 UR5 = (*FIVE, "wrist_3_joint")
@@ -161,6 +163,21 @@ def test_what_the_processes_publish_reaches_the_viewer(run):
         assert [(event["text"], event["end_s"]) for event in held] == [("holding: image … s old", None)]
 
 
+def test_without_a_viewer_it_sleeps_whatever_is_published(run):
+    """Statuses at 20 Hz, ten seconds of which are in two: a wake for each would be 40, and one to look whether to end 20 more."""
+    run.until(lambda: run.subscriptions("policy_command") == 0)
+    wakes = lambda: int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (proc / "status").read_text(), re.MULTILINE)[1])
+    proc = Path(f"/proc/{run.popen.pid}/task/{run.popen.pid}")
+    before = wakes()
+    for _ in range(40):
+        run.publishers["safety_status"].publish(SafetyStatus(state="moving"))
+        time.sleep(0.05)
+    assert wakes() - before < 20
+    run.publishers["training_status"].publish(TrainingStatus(updates=77))
+    with run.viewer() as viewer:
+        assert parts(viewer, "training")["training"]["updates"] == 77, "heard without a viewer, and told at once"
+
+
 def test_cameras_are_subscribed_while_a_viewer_is_there(run):
     camera = run.publishers["camera/image_raw"]
     run.until(lambda: run.subscriptions("camera/image_raw") == 0)
@@ -205,6 +222,18 @@ def test_commands_and_joints_are_listened_to_while_a_viewer_is_there(run):
     run.until(lambda: run.subscriptions("policy_command") == run.subscriptions("joint_states") == 0)
 
 
+def test_that_a_person_acts_is_said_while_they_do(run):
+    with run.viewer() as viewer:
+        run.until(lambda: run.subscriptions("person_action"))
+        for holds in (True, False):
+            told = {}
+            while told.get("person") is not holds:
+                run.publishers["person_action"].publish(PersonAction(holds=holds))
+                with contextlib.suppress(TimeoutError):
+                    message = viewer.recv(timeout=0.1)
+                    told = json.loads(message) if isinstance(message, str) else told
+
+
 def test_buttons_call_what_the_command_line_calls(run):
     assert run.post("pause", token="wrong").status_code == 403 and not run.paused
     answer = run.post("pause")
@@ -231,7 +260,10 @@ def test_where_the_port_is_taken_another_is(demo, run, tmp_path):
 def test_it_ends_when_asked_though_a_page_is_open(run):
     with run.viewer() as viewer:
         parts(viewer, "run")
+        began_s = time.monotonic()
         run.popen.send_signal(STOP)
+        assert parts(viewer, "ended")["ended"] == str(run.folder)
+        assert time.monotonic() - began_s < 1.0, "it is asleep, but not deaf"
         assert run.popen.wait(10) == 0, run.rest()
     assert not (run.folder / "dashboard_url").exists()
     assert "Traceback" not in run.popen.stdout.read()

@@ -181,7 +181,7 @@ def test_the_page_in_a_browser(system):
         page.uncheck("#looks")
         page.click("#stop")
         system.wait_until("stopped", lambda: system.latest["safety_status"].emergency_stop)
-        see("that it is stopped", "document.getElementById('state').textContent === 'stopped'")
+        see("that it is stopped", "document.getElementById('state').textContent === 'emergency stop'")
         see("that the stop is on the timeline", "document.getElementById('events').textContent.includes('emergency stop')")
         page.click("[data-verb=release]")
         system.wait_until("released", lambda: not system.latest["safety_status"].emergency_stop)

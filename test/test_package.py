@@ -118,7 +118,7 @@ def test_the_ranges_of_the_wheel_hold_the_versions_that_were_tested():
 
 def test_every_requirement_of_the_package_is_imported():
     imported = {NAMES[name][0] for name in third_party_imports(ROOT / "jsac_ros") if name in NAMES}
-    assert set(pins("python.txt")) - imported == {"websockets"}  # uvicorn imports it
+    assert set(pins("python.txt")) - imported == {"pygame", "websockets"}  # gymnasium and uvicorn import them
 
 
 def test_every_node_has_an_executable():

@@ -17,6 +17,7 @@ from jsac_ros.__main__ import main
 from jsac_ros.config import SystemConfig
 from jsac_ros.control.realtime import Applied
 from jsac_ros.doctor import devices, machine, topics
+from jsac_ros.nodes import listening
 from jsac_ros.parameters import from_parameters, load
 
 DOMAIN = domains.take()
@@ -154,6 +155,14 @@ def test_live_drivers_are_measured_within_20_seconds(drivers, capsys):
     assert "Hz" in found["joints"]["said"] and "mean 8 of 255" in found["camera wrist"]["said"]
     assert found["camera wrist"]["level"] != "green" and found["camera wrist"]["cure"]
     assert found["clocks"]["level"] == "green" and "of 1 nodes" in found["clocks"]["said"]
+
+
+def test_nodes_that_do_not_answer_take_no_time_from_the_rest(monkeypatch):
+    asked = []
+    monkeypatch.setattr(listening, "CLOCKS_S", 0.1)
+    monkeypatch.setattr(listening, "difference", lambda node, other: asked.append(other) or time.sleep(0.06))
+    told = listening.clocks_of(None, {f"/driver_{k}": ["joints"] for k in range(6)})
+    assert asked == ["/driver_0", "/driver_1"] and list(told) == asked
 
 
 def test_a_wrong_configuration_is_refused(capsys):

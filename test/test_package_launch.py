@@ -30,14 +30,14 @@ def context(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # run folders are made here
     context = launch.LaunchContext()
     context.launch_configurations.update(
-        config=str(DEMO), sim="true", interface="velocity", record="true", use_sim_time="true", namespace=""
+        config=str(DEMO), sim="true", interface="velocity", record="true", dashboard="true", use_sim_time="true", namespace=""
     )
     return context
 
 
 def test_every_argument_is_described(launch_file):
     arguments = {argument.name: argument for argument in launch_file.generate_launch_description().get_launch_arguments()}
-    assert set(arguments) == {"config", "sim", "interface", "record", "namespace", "use_sim_time"}
+    assert set(arguments) == {"config", "sim", "interface", "record", "dashboard", "namespace", "use_sim_time"}
     assert all(argument.description for argument in arguments.values())
 
 
@@ -49,7 +49,7 @@ def test_a_launch_file_of_a_robot_is_the_whole_system_with_its_configuration(nam
     source = PythonLaunchDescriptionSource(str(ROOT / "launch" / f"{name}.launch.py"))
     description = source.get_launch_description(context)
     arguments = {argument.name: argument for argument in description.get_launch_arguments()}
-    assert set(arguments) == {"config", "sim", "interface", "record", "namespace", "use_sim_time"}
+    assert set(arguments) == {"config", "sim", "interface", "record", "dashboard", "namespace", "use_sim_time"}
     (default,) = arguments["config"].default_value
     assert Path(default.text).name == f"{name}.yaml" and Path(default.text).exists()
 
@@ -58,10 +58,15 @@ def test_starts_the_processes_of_the_one_description(launch_file, context):
     from launch_ros.actions import Node
 
     nodes = [action for action in launch_file.start_system(context) if isinstance(action, Node)]
-    wanted = parameters.load(DEMO, {"bag.record": True, "robot.interface": "velocity"})
+    wanted = parameters.load(DEMO, {"bag.record": True, "robot.interface": "velocity", "dashboard.enabled": True})
     assert [node.node_executable for node in nodes] == [process.name for process in system.processes(wanted)]
     resolved = parameters.load(next(Path("runs").iterdir()) / "config.yaml")
-    assert resolved.bag.record and resolved.robot.interface == "velocity" and resolved.robot.driver == "sim"
+    assert (
+        resolved.bag.record
+        and resolved.dashboard.enabled
+        and resolved.robot.interface == "velocity"
+        and resolved.robot.driver == "sim"
+    )
 
 
 @pytest.mark.parametrize("pushed, asked, found", [(None, "left", "/left"), ("lab", "left", "/lab/left"), ("lab", "", "/lab")])

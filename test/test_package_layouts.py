@@ -5,21 +5,36 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup` does it")
 
 from jsac_ros import parameters, shipped
+from jsac_ros.config import SystemConfig
 from jsac_ros.nodes.recorder import topics
 from jsac_ros.rig import Rig
 from jsac_ros.robots import ur
+from jsac_ros.robots.box import safety_box
 from jsac_ros.ros_types import message_class
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "config" / "layouts"
 IMAGE, DIAGNOSTICS = "sensor_msgs/msg/Image", "/diagnostics"
-OF_THE_DRIVER = {"/robot_description"}  # or of the simulator: nodes/sim_description.py
+DESCRIPTIONS = {"/robot_description", "/safety_box"}  # of the robot's driver or the simulator, and of the reporter
+REFERENCE = (ROOT / "docs" / "reference" / "topics.md").read_text()
+OF_THE_CONFIGURATION = {"/camera/image_raw", "/wrist/image_raw", "/joint_states"}  # what the reference shows as a field
+PANELS = {  # of Foxglove, with the settings that its panels have, beside the title
+    "Image": {"imageMode"},
+    "3D": {"followTf", "followMode", "cameraState", "scene", "transforms", "topics", "layers", "imageMode"},
+    "Plot": {
+        "paths", "showLegend", "legendDisplay", "showXAxisLabels", "showYAxisLabels", "isSynced", "xAxisVal", "xAxisPath",
+        "followingViewWidth",
+    },
+    "StateTransitions": {"isSynced", "paths"},
+    "DiagnosticSummary": {"minLevel", "pinnedIds", "hardwareIdFilter", "topicToRender", "sortByLevel"},
+}  # fmt: skip
 
 
 def published():
@@ -33,6 +48,7 @@ def published():
 
 
 TOPICS = published()
+LINKS = ElementTree.fromstring(Rig.of(parameters.load("ur5_reacher_demo")).robot.description).findall("link")
 
 
 def check_fields(topic, path):
@@ -69,7 +85,7 @@ def foxglove_names(document):
 def test_foxglove_shows_what_is_published():
     images, others, paths = foxglove_names(json.loads((FOLDER / "foxglove.json").read_text()))
     assert images and {TOPICS[topic] for topic in images} == {IMAGE}
-    assert others - OF_THE_DRIVER <= set(TOPICS)
+    assert DESCRIPTIONS <= others <= set(TOPICS)
     seen = set()
     for path in paths:
         topic, rest = re.fullmatch(r"(/[\w/]+)(.+)", path).groups()
@@ -81,6 +97,33 @@ def test_foxglove_shows_what_is_published():
     }  # fmt: skip
     (tool,) = {name for path in paths for name in re.findall(r'name=="(\w+)"', path)}
     assert tool in parameters.load("lift").task.observe
+
+
+def test_foxglove_knows_every_setting():
+    document = json.loads((FOLDER / "foxglove.json").read_text())
+    assert set(document) == {"configById", "globalVariables", "userNodes", "playbackConfig", "layout"}
+    for name, panel in document["configById"].items():
+        kind = name.partition("!")[0]
+        assert set(panel) <= PANELS[kind] | {"foxglovePanelTitle"}, name
+        for path in panel.get("paths", []):
+            assert {"value", "enabled", "timestampMethod"} <= set(path) <= {
+                "value", "enabled", "timestampMethod", "label", "color", "showLine",
+            }  # fmt: skip
+    layers = document["configById"]["3D!robot"]["layers"]
+    assert {layer["layerId"] for layer in layers.values()} == {"foxglove.Grid", "foxglove.Urdf"}
+    assert all(name == layer["instanceId"] for name, layer in layers.items())
+
+
+def test_the_reference_has_every_topic_that_a_layout_shows():
+    images, others, paths = foxglove_names(json.loads((FOLDER / "foxglove.json").read_text()))
+    curves = [curve.get("name") for curve in ElementTree.parse(FOLDER / "plotjuggler.xml").getroot().iter("curve")]
+    shown = images | others | {topic for topic in TOPICS if any(name.startswith(f"{topic}/") for name in curves)}
+    shown |= {re.match(r"/[\w/]+", path)[0] for path in paths} | set(
+        re.findall(r"Value: (/\S+)", (FOLDER / "jsac.rviz").read_text())
+    )
+    assert len(shown) > 12
+    lacking = {topic for topic in shown if f"`{topic}`" not in REFERENCE and f"`{topic[1:]}`" not in REFERENCE}
+    assert lacking == OF_THE_CONFIGURATION & shown
 
 
 def test_foxglove_arranges_every_panel_once():
@@ -115,8 +158,24 @@ def test_rviz_shows_what_is_published():
         topic = (display.get("Topic") or display.get("Description Topic") or {}).get("Value")
         named[display["Class"].rpartition("/")[2]] = named.get(display["Class"].rpartition("/")[2], set()) | {topic}
     assert {TOPICS[topic] for topic in named["Image"]} == {IMAGE}
-    assert named["RobotModel"] == OF_THE_DRIVER
+    assert named["RobotModel"] == DESCRIPTIONS
+    robot = next(display for display in document["Displays"] if display["Name"] == "Robot")
+    tool = robot["Links"]["tool0"]
+    assert tool["Show Trail"] and any(link.get("name") == "tool0" for link in LINKS), "the path of the tool"
     assert document["Global Options"]["Fixed Frame"] == parameters.load("ur5_reacher").safety.box_frame
+
+
+def test_the_safety_box_is_drawn_where_it_is():
+    config = parameters.load("ur5_reacher_demo", {"robot.joint_prefix": "left_"})
+    (link,) = ElementTree.fromstring(safety_box(config).partition("\n")[2]).findall("link")
+    centre, size = (
+        np.array(link.find(part).get(name).split(), float)
+        for part, name in (("visual/origin", "xyz"), ("visual/geometry/box", "size"))
+    )
+    assert link.get("name") == "left_base_link"
+    np.testing.assert_allclose(centre - size / 2, config.safety.box_lower, atol=1e-6)
+    np.testing.assert_allclose(centre + size / 2, config.safety.box_upper, atol=1e-6)
+    assert safety_box(SystemConfig()) == ""
 
 
 def test_what_is_not_published_is_seen():

@@ -50,9 +50,10 @@ VALUES = {
     ("actor", "subscribes", "source.topic"): SENSORS,
     ("actor", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
     ("console", "calls", "service"): list(SERVICES.values()),
-    ("dashboard", "subscribes", "topic"): list(STATUSES),
+    ("dashboard", "subscribes", "topic"): [*STATUSES, "episode"],
     ("dashboard_watch", "subscribes", "topic"): [
-        *CAMERAS, "policy_command", "shadow_command", "applied_action", ROBOT.joint_states_topic,
+        *CAMERAS, "policy_command", "shadow_command", "applied_action", "person_action", "human_action",
+        ROBOT.joint_states_topic,
     ],
     ("reporter", "subscribes", "topic"): list(STATUSES),
     ("listening", "subscribes", "source.topic"): SOURCES,

@@ -1,9 +1,11 @@
 """`jsac-ros why`: every rule speaks for a run that it is about, and is silent for one that is well."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
+import yaml
 from replay_cases import ARM, SPACES, WRIST, make_episode
 from report_cases import write_run
 
@@ -22,12 +24,14 @@ AGENT = {
 }  # fmt: skip
 
 
+EPISODE = {"session": "7", "steps": "100", "terminated": "0", "evaluation": "0", "success": "0", "reason": "time limit"}
+
+
 def evidence(rows=(), episodes=(), baselines=None, actions=None, changed=np.nan, brightness=None, **config):
     """Of tables as they would be read back: `rows` of metrics.csv, `episodes` of episodes.csv."""
     totals = Totals()
-    common = {"session": "7", "steps": "100", "terminated": "0", "evaluation": "0", "success": "0", "reason": "time limit"}
     for k, row in enumerate(episodes):
-        totals.add_episode(common | {"episode": str(k)} | {name: str(value) for name, value in row.items()})
+        totals.add_episode(EPISODE | {"episode": str(k)} | {name: str(value) for name, value in row.items()})
     rows = [{name: str(value) for name, value in row.items()} for row in rows]
     for row in rows:
         totals.add_metrics(row)
@@ -37,6 +41,36 @@ def evidence(rows=(), episodes=(), baselines=None, actions=None, changed=np.nan,
         baselines=baselines or {}, actions=actions or {"arm": np.zeros((300, 5))}, changed=changed,
         brightness=brightness or {"wrist": np.tile([120.0, 40.0], (4, 1))},
     )  # fmt: skip
+
+
+def run_of(folder, rows=(), episodes=(), baselines=None, actions=None, changed=np.nan, brightness=None, **config):
+    """The same as a run folder: what the reporter, replay and the starter leave behind."""
+    folder.mkdir()
+    tree = {"cameras": {"wrist": {}}, "agent": AGENT} | config
+    (folder / "config.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": tree}}))
+    (folder / "baseline.json").write_text(
+        json.dumps({name: {"return_mean": value} for name, value in (baselines or {}).items()})
+    )
+    table(folder / "episodes.csv", [EPISODE | {"episode": k, "time_s": 5 * k} | row for k, row in enumerate(episodes)])
+    table(folder / "metrics.csv", rows)
+    chosen = np.full((40, ARM.size), 0.1) if actions is None else actions["arm"][:, : ARM.size]
+    mean, deviation = (120.0, 40.0) if brightness is None else brightness["wrist"][0]
+    frame = np.where(np.indices(WRIST.frame_shape).sum(0) % 2, mean + deviation, mean - deviation).astype(np.uint8)
+    store = FrameStore.open(folder / "replay", SPACES, 512)
+    for transition in make_episode(len(chosen), frames={"wrist": frame}, intervened=False):
+        if not transition.is_last:
+            action = chosen[transition.step].astype(np.float32)
+            transition = transition._replace(action={"arm": action}, executed={"arm": np.float32(1 - changed) * action})
+        store.append(transition)
+    store.close()
+    return folder
+
+
+def table(file, rows):
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, dict.fromkeys(["time_s", *(name for row in rows for name in row)]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def seconds(count=60, first=0, **columns):
@@ -141,6 +175,16 @@ def of(case):
 
 def test_every_rule_has_a_case():
     assert set(CASES) == set(advice.RULES)
+
+
+@pytest.mark.parametrize("rule", CASES, ids=lambda rule: rule.__name__)
+def test_a_run_triggers_each_rule(rule, tmp_path, capsys):
+    folder = run_of(tmp_path / "run", **CASES[rule][0])
+    found = rule(read_evidence(folder))
+    assert found
+    assert main(["why", str(folder)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert found.finding in told and found.cure in told
 
 
 @pytest.mark.parametrize("rule", CASES, ids=lambda rule: rule.__name__)

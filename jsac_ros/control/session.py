@@ -21,6 +21,7 @@ from jsac_ros.tasks.reset import ResetPart
 from jsac_ros.types import Action, Command, Observation, Sensed, Transition
 
 LONG_RESET_S = 30.0
+EVALUATION = "evaluation"  # the reason of a state in which a deterministic episode is acted
 
 
 class View(NamedTuple):
@@ -217,8 +218,8 @@ class Session:
         return self.rig.actions.rest
 
     def _begin_episode(self, view: View, sensed: Sensed) -> None:
-        self._enter("acting", "")
         self._evaluating = self.evaluation_left > 0
+        self._enter("acting", EVALUATION if self._evaluating else "")
         self._return, self._success, self._version = 0.0, False, -1
         self._interventions = self._intervened_steps = 0
         self._person_acted = False  # at the previous step

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jsac_ros.control.ending import VERDICTS
 
+EMERGENCY_STOP = "emergency-stop"  # by a topic, which no service call is in the way of
 VERBS = ("start", "pause", "resume", "stop", "reset", "evaluate")
 EVENTS = ("continue", *VERDICTS)  # a person's word on an episode or a reset; the task receives it
 MOVING = ("start", "resume", "reset")  # these let the robot move

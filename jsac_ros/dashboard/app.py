@@ -10,11 +10,11 @@ import contextlib
 import json
 import mimetypes
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from jsac_ros.control.verbs import EMERGENCY_STOP
 from jsac_ros.dashboard.access import Access
 from jsac_ros.dashboard.hub import Hub, Reader
 from jsac_ros.dashboard.recorded import Recorded
@@ -30,13 +31,16 @@ STATIC = Path(__file__).with_name("static")
 mimetypes.add_type("text/javascript", ".js")  # whatever the system's table says: browsers reject modules of other types
 _UNSUPPORTED_DATA = 1003  # of RFC 6455
 _PERIOD_S = 0.2  # between checks for changes
+_READERS = 4  # threads that read episodes
+_ASKERS = 8  # threads in which verbs wait for their answers; the emergency stop waits for none of them
 _POLICY = "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 Verb = Callable[[str], tuple[bool, str]]  # verb -> whether it is accepted, and what will happen
 
 
 def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tuple[str, ...]) -> ASGIApp:
-    """do: executes a verb, called in a thread; verbs: the names that it accepts."""
+    """do: executes a verb, called in a thread; verbs: the names that it accepts. `emergency-stop` must return at once."""
+    reading, asking, stopping = ThreadPoolExecutor(_READERS), ThreadPoolExecutor(_ASKERS), ThreadPoolExecutor(1)
 
     async def look(socket: WebSocket) -> None:
         await socket.accept()
@@ -55,18 +59,20 @@ def create_app(hub: Hub, access: Access, recorded: Recorded, do: Verb, verbs: tu
             return JSONResponse({"success": False, "message": "the run's token is missing or wrong: read-only"}, 403)
         if name not in verbs:
             return JSONResponse({"success": False, "message": f"verb is {name!r}; expected {', '.join(verbs)}"}, 404)
-        success, message = await run_in_threadpool(do, name)
+        threads = stopping if name == EMERGENCY_STOP else asking
+        success, message = await asyncio.get_running_loop().run_in_executor(threads, do, name)
         return JSONResponse({"success": success, "message": message}, 200 if success else 409)
 
     async def token(request: Request) -> Response:
         return JSONResponse({"may_do": access.may_do(request.headers.get("x-jsac-token"))})
 
     async def episode(request: Request) -> Response:
-        found = await run_in_threadpool(recorded.episode, _key(request))
+        found = await asyncio.get_running_loop().run_in_executor(reading, recorded.episode, _key(request))
         return JSONResponse(found) if found else _missing()
 
     async def sheet(request: Request) -> Response:
-        found = await run_in_threadpool(recorded.sheet, _key(request), request.path_params["image"])
+        key, image = _key(request), request.path_params["image"]
+        found = await asyncio.get_running_loop().run_in_executor(reading, recorded.sheet, key, image)
         if not found:
             return _missing()
         jpeg, columns, count = found

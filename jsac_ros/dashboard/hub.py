@@ -6,6 +6,7 @@ ROS callbacks write; each viewer's task reads at the pace of its connection. Not
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 MOST = {"episodes": 20_000, "events": 5000, "ticks": 1500}  # maximum length of each list; older entries are dropped
@@ -21,7 +22,9 @@ class Picture(NamedTuple):
 class Hub:
     """Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, viewer_came: Callable[[], None] = lambda: None) -> None:
+        """viewer_came: called in the viewer's thread, before anything is sent to it."""
+        self._viewer_came = viewer_came
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[int, Any]] = {}  # name -> version, JSON value
         self._lists: dict[str, list[Any]] = {name: [] for name in MOST}
@@ -79,6 +82,7 @@ class Reader:
 
     def __enter__(self) -> Reader:
         self.want([])
+        self._hub._viewer_came()
         return self
 
     def __exit__(self, *_) -> None:

@@ -35,6 +35,7 @@ def address_of(host: str, listening: socket.socket) -> str:
 def server_of(app: ASGIApp) -> Server:
     """`run(sockets=[...])` serves until `should_exit` is set."""
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1
-    )
+        app, log_level="warning", access_log=False, ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1,
+        timeout_keep_alive=300,  # a button that is pressed after minutes needs no new connection
+    )  # fmt: skip
     return Server(settings)

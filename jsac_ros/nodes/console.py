@@ -11,9 +11,9 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from jsac_ros.control.verbs import EMERGENCY_STOP
 from jsac_ros.nodes.operator import SERVICES
 
-EMERGENCY_STOP = "emergency-stop"
 ANSWER_S = 5.0
 
 
@@ -40,9 +40,10 @@ class Console:
 
     def do(self, verb: str, where: str) -> tuple[bool, str]:
         """Executes a verb; returns whether it was accepted, and what will happen. where: source for the log ("dashboard")."""
-        self._node.get_logger().info(f"{verb} from the {where}")
-        if verb == EMERGENCY_STOP:  # a topic, which needs no service discovery
+        if verb == EMERGENCY_STOP:  # before the log line, and by a topic, which needs no service discovery
             self._stop_robot.publish(Bool(data=True))
+        self._node.get_logger().info(f"{verb} from the {where}")
+        if verb == EMERGENCY_STOP:
             return True, "stopped; release lets it move again"
         client = self._clients[verb]
         if not client.service_is_ready():

@@ -1,7 +1,8 @@
 """Dashboard: a web page to watch, stop and evaluate a run, from a desk or a phone.
 
-Subscribes  episode, control_status, training_status, replay_status, safety_status; while a page is open, the cameras,
-            policy_command (or shadow_command), applied_action, and, if a camera is calibrated, the joint states
+Subscribes  episode, control_status, training_status, replay_status, safety_status: taken once a second, for the timeline;
+            while a page is open ten times a second, and the cameras, policy_command (or shadow_command), applied_action,
+            person_action, human_action, and, if a camera is calibrated, the joint states
 Publishes   emergency_stop
 Calls       the operator's services of actor, safety and learner
 Serves      HTTP on `dashboard.host`:`dashboard.port` (jsac_ros/dashboard)
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 
 from jsac_ros import documents
 from jsac_ros.dashboard import plain
@@ -32,7 +34,9 @@ from jsac_ros.dashboard.serving import Server, address_of, listen, server_of
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.console import Console
 from jsac_ros.nodes.dashboard_watch import PERIOD_S, Watch
+from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.nodes.qos import HEARS_QUIETLY
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.tables import BASELINE, read_rows
 from jsac_ros.rig import Rig, read_spaces
@@ -42,6 +46,8 @@ STATUSES = {
     "replay": ("replay_status", ReplayStatus), "safety": ("safety_status", SafetyStatus),
 }  # fmt: skip
 STALE_S = 3.0  # age of a status after which its process counts as gone
+STATUSES_HELD = 100  # messages per topic between two looks; safety publishes ten per second, and more when its state changes
+LAST_WORDS_S = 0.5  # time for the pages to hear that the run has ended
 
 
 class Dashboard(JsacNode):
@@ -53,7 +59,9 @@ class Dashboard(JsacNode):
         self.spaces = read_spaces(self.folder)
         # A Gymnasium environment has no camera topics.
         rig = None if self.config.robot.driver == "gymnasium" else Rig.of(self.config)
-        self.hub = Hub()
+        self._viewer_came = self.create_guard_condition(self._begin_to_look)
+        self._asked_to_end = self.create_guard_condition(lambda: None)  # the executor asks whether it shall go on
+        self.hub = Hub(self._viewer_came.trigger)
         self.watch = Watch(self, self.hub, rig, [image.name for image in self.spaces.images] if rig else [])
         self._processes, self._adviser = Processes(self.folder), Adviser(self.folder)
         self._saliency = Saliency(self.folder, self.hub.set_image, lambda text: self.hub.set("saliency", text))
@@ -62,17 +70,37 @@ class Dashboard(JsacNode):
         self._rules: set[str] = set()  # rules that acted in this second
         self._has_baseline = False
         self._console = Console(self)
+        self._statuses: list[Subscription] = []
         for part, (topic, kind) in STATUSES.items():
-            self.create_subscription(
-                kind, topic, lambda message, part=part: self._on_status(part, message), QoSProfile(depth=10)
-            )
-        self.create_subscription(Episode, "episode", self._on_episode, QoSProfile(depth=50))
-        self.create_timer(PERIOD_S, self.watch.update)
+            self._statuses.append(self._hear(kind, topic, lambda message, _, part=part: self._on_status(part, message)))
+        self._statuses.append(self._hear(Episode, "episode", self._on_episode))
+        self._looks = self.create_timer(PERIOD_S, self._look)
+        self._looks.cancel()  # until a page is open
         self.create_timer(1.0, self._each_second)
         self._describe()
         self._server, self._address = self._make_server()
 
+    def _hear(self, kind, topic: str, callback) -> Subscription:
+        """Polled: an executor that wakes for each status uses 2 % of a core although nobody watches."""
+        qos = QoSProfile(depth=STATUSES_HELD)
+        return self.create_subscription(kind, topic, callback, qos, callback_group=Polled(), event_callbacks=HEARS_QUIETLY)
+
     # -- data for the page -----------------------------------------------------------------------------------------
+
+    def _begin_to_look(self) -> None:
+        self._looks.reset()
+        self._look()
+
+    def _look(self) -> None:
+        """Ten times a second while a page is open, and once more."""
+        self._take_statuses()
+        self.watch.update()
+        if not self.hub.viewers:
+            self._looks.cancel()
+
+    def _take_statuses(self) -> None:
+        for subscription in self._statuses:
+            take(subscription)
 
     def _describe(self) -> None:
         config = self.config
@@ -81,7 +109,7 @@ class Dashboard(JsacNode):
             {
                 "name": config.run.name, "folder": self.folder.name, "robot": config.robot.type, "task": config.task.type,
                 "driver": config.robot.driver, "period_ms": 1e3 * config.control.period_s,
-                "duration_s": config.run.duration_s, "cameras": self.watch.cameras,
+                "duration_s": config.run.duration_s, "capacity": config.replay.capacity, "cameras": self.watch.cameras,
                 "actions": {part.name: part.unit for part in self.spaces.actions},
                 "verbs": list(self._console.verbs), "needs_start": config.robot.driver == "external",
             },
@@ -102,13 +130,15 @@ class Dashboard(JsacNode):
         elif part == "training" and message.checkpoint >= 0:
             self._events.checkpoint(message.checkpoint)
 
-    def _on_episode(self, message: Episode) -> None:
+    def _on_episode(self, message: Episode, _) -> None:
         values = plain.of_message(message) | {"unix_s": time.time()}
         self.hub.append("episodes", values)
         self._events.episode(values)
 
     def _each_second(self) -> None:
+        self._take_statuses()
         now_s = time.monotonic()
+        self.hub.set("heard_s", round(now_s))  # a page that hears nothing has lost its connection
         ages = {part: now_s - when for part, when in self._newest.items()}
         self.hub.set("ages", {part: round(age_s, 1) if age_s > STALE_S else 0 for part, age_s in ages.items()})
         self.hub.set("rules", sorted(self._rules))
@@ -157,10 +187,22 @@ class Dashboard(JsacNode):
     def run(self) -> None:
         thread = threading.Thread(target=self._serve, name="web", daemon=True)
         thread.start()
+        ending = threading.Thread(target=self._end_when_asked, name="end", daemon=True)
+        ending.start()
         print(f"dashboard: {self.url}", flush=True)
-        super().run()
+        self.spin_while(lambda: not self.stop.is_set(), look_s=60.0)
+        self.stop.set()
+        ending.join()
+        if self.hub.viewers and not self._processes.alive() & {"actor", "environment"}:
+            self.hub.set("ended", str(self.folder))
+            time.sleep(LAST_WORDS_S)
         self._server.should_exit = True
         thread.join(timeout=3.0)
+
+    def _end_when_asked(self) -> None:
+        """An executor that looks ten times a second whether it shall end is what costs most while nobody watches."""
+        self.stop.wait()
+        self._asked_to_end.trigger()
 
     def _serve(self) -> None:
         """Serves the page; if the server stops, the node ends too."""

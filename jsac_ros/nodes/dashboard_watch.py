@@ -1,20 +1,24 @@
-"""The dashboard's subscriptions while a page is open: cameras, commands, and joint states if a camera is calibrated."""
+"""The dashboard's subscriptions while a page is open: cameras, commands, a person's commands, and joint states if a camera is
+calibrated."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 
 from jsac_ros.control.images import to_rgb
 from jsac_ros.dashboard.hub import Hub
 from jsac_ros.dashboard.projection import Overlay
 from jsac_ros.dashboard.ticks import Strip
 from jsac_ros.messages import to_ns
-from jsac_ros.msg import Action, AppliedAction
+from jsac_ros.msg import Action, AppliedAction, PersonAction
 from jsac_ros.nodes.polled import Polled, take
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.nodes.qos import HEARS_QUIETLY
@@ -28,7 +32,7 @@ LARGEST_SIDE = 640  # pixels; larger images are scaled down
 
 
 class Watch:
-    """Fills the hub's images, its parts `sources` and `overlay`, and its list `ticks`."""
+    """Fills the hub's images, its parts `sources`, `overlay` and `person`, and its list `ticks`."""
 
     def __init__(self, node: JsacNode, hub: Hub, rig: Rig | None, images: list[str]):
         """rig: None if a Gymnasium environment replaces the robot; images: names of the images in the observation."""
@@ -41,6 +45,7 @@ class Watch:
         self._joints = JointMap(rig.robot.names) if rig else None
         self._views: dict[str, dict[str, list[int]]] = {}  # camera -> size of its images, crop
         self._subscriptions: list[Any] = []
+        self._person_s = -math.inf  # when a person last said what to do in the policy's place
 
     def update(self) -> None:
         """Call every PERIOD_S."""
@@ -54,6 +59,7 @@ class Watch:
             take(subscription)
         if columns := self.strip.take():
             self._hub.append("ticks", *columns)
+        self._hub.set("person", time.monotonic() - self._person_s <= self._config.person.max_age_s + PERIOD_S)
 
     def _subscribe(self) -> None:
         """Subscribes to everything except the statuses, to be polled by `update`: an executor that wakes for each command and
@@ -69,6 +75,8 @@ class Watch:
         several = _best_effort(10 + round(1.0 / config.control.period_s))
         self._poll(Action, "shadow_command" if config.shadow else "policy_command", self._on_command, several)
         self._poll(AppliedAction, "applied_action", self._on_applied, several)
+        self._poll(PersonAction, "person_action", lambda message, _: self._on_person(message.holds), several)
+        self._poll(Float64MultiArray, "human_action", lambda *_: self._on_person(True), several)
         if self._overlay and not self._overlay.is_empty:
             self._poll(JointState, config.robot.joint_states_topic, self._on_joints, _best_effort(3))  # a gripper may share it
 
@@ -96,6 +104,9 @@ class Watch:
 
     def _on_applied(self, message: AppliedAction, _: Any) -> None:
         self.strip.applied(message.tick, 1e-9 * to_ns(message.header.stamp))
+
+    def _on_person(self, holds: bool) -> None:
+        self._person_s = time.monotonic() if holds else -math.inf
 
     def _on_joints(self, message: JointState, _: Any) -> None:
         joints = self._joints(message.name, message.position, message.velocity, to_ns(message.header.stamp))

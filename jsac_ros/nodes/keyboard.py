@@ -16,7 +16,8 @@ import threading
 
 from std_msgs.msg import String
 
-from jsac_ros.nodes.console import EMERGENCY_STOP, Console
+from jsac_ros.control.verbs import EMERGENCY_STOP
+from jsac_ros.nodes.console import Console
 from jsac_ros.nodes.process import WorkingNode, run_node
 
 VERBS = {" ": EMERGENCY_STOP, "p": "pause", "r": "resume", "e": "evaluate", "s": "success", "f": "failure"}

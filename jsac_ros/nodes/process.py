@@ -105,13 +105,13 @@ class JsacNode(Node):
         """Spins in the calling thread until `stop` is set."""
         self.spin_while(lambda: not self.stop.is_set())
 
-    def spin_while(self, condition: Callable[[], bool]) -> None:
-        """Spins while `condition()` is true; checks it after every callback and ten times a second."""
+    def spin_while(self, condition: Callable[[], bool], look_s: float = 0.1) -> None:
+        """Spins while `condition()` is true; checks it after every callback and every `look_s` seconds."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
         try:
             while condition():
-                executor.spin_once(timeout_sec=0.1)
+                executor.spin_once(timeout_sec=look_s)
         except ExternalShutdownException:
             pass
         finally:

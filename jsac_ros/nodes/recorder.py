@@ -51,6 +51,7 @@ def topics(rig: Rig) -> dict[str, str]:
     told = [
         (robot.program_running_topic, "std_msgs/msg/Bool"), (robot.speed_scaling_topic, "std_msgs/msg/Float64"),
         ("emergency_stop", "std_msgs/msg/Bool"), ("human_action", "std_msgs/msg/Float64MultiArray"),
+        ("robot_description", "std_msgs/msg/String"), ("safety_box", "std_msgs/msg/String"),
     ]  # fmt: skip
     for topic, kind in (*([commands[robot.interface]] if robot.interface in commands else []), *told):
         if topic:

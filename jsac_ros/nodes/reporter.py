@@ -1,6 +1,7 @@
 """Reporter: writes the tables and reports of a run, and shows its progress on standard output.
 
 Subscribes  episode, control_status, training_status, replay_status, safety_status
+Publishes   safety_box (std_msgs/String, latched: a URDF of the box, for RViz and Foxglove)
 Writes      `episodes.csv`, `metrics.csv` (one row per second), the logs of `report.loggers` (`tensorboard/`), `summary.json`
             (every ten seconds, so that a killed run has one); in child processes of low priority `baseline.json`,
             `learning_curve.png` and `report.html`
@@ -15,11 +16,13 @@ import sys
 import time
 
 from rclpy.qos import QoSProfile
+from std_msgs.msg import String
 
 from jsac_ros import elapsed, plugins
 from jsac_ros.config import ConfigError
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes.process import JsacNode, run_folder, run_node
+from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.replay.format import ROBOT_BYTES
 from jsac_ros.report.display import Display
 from jsac_ros.report.events import Events
@@ -27,6 +30,7 @@ from jsac_ros.report.processes import Processes
 from jsac_ros.report.progress import Progress, closing
 from jsac_ros.report.summary import read_totals, summary_of, write_summary
 from jsac_ros.report.tables import BASELINE, PERCENTILES, Row, Table, flatten, number
+from jsac_ros.robots.box import safety_box
 
 STATUSES = {  # topic -> (message, prefix of its columns)
     "control_status": (ControlStatus, "control"),
@@ -94,6 +98,9 @@ class Reporter(JsacNode):
         for topic, (message, prefix) in STATUSES.items():
             self.create_subscription(message, topic, lambda m, p=prefix: self._on_status(p, m), QoSProfile(depth=10))
         self.create_subscription(Episode, "episode", self._on_episode, QoSProfile(depth=10))
+        if box := safety_box(self.config):
+            self._box = self.create_publisher(String, "safety_box", LATCHED)
+            self._box.publish(String(data=box))
         self._row_due_s = 0.0
         self.create_timer(ROW_PERIOD_S, self._on_timer)
 

@@ -41,6 +41,8 @@ svg.drawn { display: block; width: 100%; height: auto; margin: 0 auto; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
 .tile b { display: block; font-size: 24px; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--muted); font-size: 13px; }
+.tile p { display: none; color: var(--muted); font-size: 13px; margin: 6px 0 0; }
+.tile:hover p, .tile:focus p { display: block; }
 .tile small { color: var(--muted); font-size: 13px; font-weight: 400; letter-spacing: 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); }
@@ -84,6 +86,12 @@ def section(title: str, said: str, body: str) -> str:
     """said: plain text; body: HTML."""
     text = f"<p>{words(said)}</p>" if said else ""
     return f"<section><h2>{html.escape(title)}</h2>{text}{body or '<p>Nothing was measured.</p>'}</section>"
+
+
+def tile(name: str, value: str, note: str, means: str) -> str:
+    """A figure, and in words what it is, shown where one points at it or has come to it by keyboard. All plain text."""
+    name, value, note, means = map(html.escape, (name, value, note, means))
+    return f"<div class=tile tabindex=0><span>{name}</span><b>{value} <small>{note}</small></b><p>{means}</p></div>"
 
 
 def words(text: str) -> str:

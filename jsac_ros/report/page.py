@@ -17,7 +17,7 @@ from jsac_ros.report.curve import learning_curve
 from jsac_ros.report.evidence import evidence_of
 from jsac_ros.report.folder import config_of, store_of
 from jsac_ros.report.histograms import read_histograms
-from jsac_ros.report.markup import document, drawn, playable, section, table, words
+from jsac_ros.report.markup import document, drawn, playable, section, table, tile, words
 from jsac_ros.report.run_events import events_of
 from jsac_ros.report.seen import EVERY, Seen, what_it_saw
 from jsac_ros.report.summary import WINDOW, Totals
@@ -31,6 +31,16 @@ _REPRODUCE = (
     "run varies, so its curve will differ; `jsac-ros report RUN RUN ...` shows by how much for several seeds. From a "
     "recording the same actions can be recomputed (`jsac-ros recompute BAG`)."
 )
+
+_MEANS = {  # tile -> what its figure is, in words
+    "episodes": "Episodes of training that ended, evaluations left out. A step is a control period in which the policy acted.",
+    "return, last 10": "Mean sum of rewards of the newest ten episodes that ran their course, beside that of the first ten.",
+    "success, last 10": "Share of the newest ten episodes in which the goal was reached, beside that of the first ten.",
+    "updates": "Gradient steps of the learner, each on one batch of stored transitions, and its rate at the median.",
+    "ticks missed": "Control periods that were skipped because one before took too long, of all; the last action is kept.",
+    "transitions lost": "Transitions that an actor sent and the replay store never got, of all that were sent; expected is 0.",
+    "memory, all": "Largest resident memory of each process, added up; shared pages count in each.",
+}
 
 
 def page(folder: Path, summary: Mapping[str, Any], totals: Totals, baselines: dict[str, float]) -> str:
@@ -175,7 +185,7 @@ def _tiles(summary: Mapping[str, Any]) -> str:
         ("memory, all", f"{sum(summary['peak_rss_mb'].values()) / 1000:.2f}", "GB"),
     )
     tiles = [(name, value, f"first {note}" if name.endswith("last 10") else note) for name, value, note in tiles]
-    return "".join(f"<div class=tile><span>{a}</span><b>{b} <small>{c}</small></b></div>" for a, b, c in tiles)
+    return "".join(tile(name, value, note, _MEANS[name]) for name, value, note in tiles)
 
 
 def _timing_table(summary: Mapping[str, Any]) -> str:

@@ -23,9 +23,9 @@ from jsac_ros.report.summary import Totals, is_complete
 from jsac_ros.report.tables import Row, number
 
 EVERY = 10  # every EVERY-th episode is shown
-MOST_EPISODES, MOST_IMAGES, MOST_FRAMES = 10, 3, 30
+MOST_EPISODES, MOST_IMAGES, MOST_FRAMES = 24, 3, 30  # every tenth of two hundred episodes
 MOST_PIXELS = 160  # of the longer side of a frame
-MOST_BYTES = 100_000  # per film
+MOST_BYTES = 41_000  # per film; 4 MB of films per page
 _QUALITIES = (80, 50, 25)  # of the JPEG; the first that fits is used
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,7 @@ def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
     except ImportError:
         raise ConfigError("gymnasium: not installed; expected it for training in environments") from None
     options: dict[str, Any] = {}
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # a banner on standard output
     try:
         module, _, name = environment.rpartition(":")
         if module:

@@ -18,7 +18,12 @@ const VERBS = {
   continue: "Continue", success: "Success", failure: "Failure", discard: "Discard episode", checkpoint: "Checkpoint",
   release: "Release",
 };
-const MOODS = { acting: "good", resetting: "good", shadow: "good", waiting: "wait", holding: "wait", paused: "wait", stopped: "bad" };
+const MOODS = {
+  acting: "good", evaluating: "good", "a person acts": "good", resetting: "good", shadow: "good", ready: "wait", waiting: "wait",
+  holding: "wait", paused: "wait", stopped: "wait",
+};
+const SILENT_MS = 5000;  // the node says something every second
+const ANSWER_MS = 8000, STOP_ANSWER_MS = 1500;
 
 // From the address, which is then cleared so that nobody sees or copies it; otherwise from this tab's storage.
 function takeToken() {
@@ -34,20 +39,39 @@ function takeToken() {
 
 // -- the socket ------------------------------------------------------------------------------------------------------
 
-let socket = null;
+let socket = null, heardMs = 0;
 
 function connect() {
+  heardMs = performance.now();
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/look`);
   socket.binaryType = "arraybuffer";
-  socket.onopen = () => { run.episodes.splice(0); run.events.splice(0); forgetTicks(); askForImages(); };
-  socket.onmessage = (message) => typeof message.data === "string" ? take(JSON.parse(message.data)) : takeBytes(message.data);
-  socket.onclose = () => { setState("no connection", "bad", "retrying every second"); setTimeout(connect, 1000); };
+  socket.onopen = () => { run.episodes.splice(0); run.events.splice(0); run.ended = ""; forgetTicks(); askForImages(); };
+  socket.onmessage = (message) => {
+    heardMs = performance.now();
+    if (typeof message.data === "string") take(JSON.parse(message.data));
+    else takeBytes(message.data);
+  };
+  socket.onclose = lost;
 }
+
+function lost() {
+  if (!run.ended) setState("no connection", "bad", "the values shown are old; retrying every second");
+  setTimeout(connect, 1000);
+}
+
+// A network that is gone closes no connection: a phone would show for minutes what was.
+setInterval(() => {
+  if (document.visibilityState !== "visible" || performance.now() - heardMs < SILENT_MS) return;
+  socket.onclose = socket.onmessage = null;
+  socket.close();
+  heardMs = Infinity;
+  lost();
+}, 1000);
 
 function askForImages() {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ images: wantedImages(run.run?.cameras ?? []) }));
 }
-document.addEventListener("visibilitychange", askForImages);
+document.addEventListener("visibilitychange", () => { heardMs = Math.max(heardMs, performance.now()); askForImages(); });
 byId("looks").addEventListener("change", () => { askForImages(); drawLooks(run.saliency); });
 byId("box").addEventListener("change", () => drawBox(run));
 
@@ -64,7 +88,7 @@ function take({ episodes, events, ticks, ...changes }) {
   if (ticks) takeTicks(ticks);
   if (changes.control) seconds.push(changes.control) > KEPT_SECONDS && seconds.shift();
   if (changes.run) drawRun();
-  if (changes.control || changes.safety || changes.ages) drawState();
+  if (["control", "safety", "ages", "person", "ended"].some((part) => part in changes)) drawState();
   if (changes.control) drawTiming();
   if (ticks) drawStrip(run.run?.period_ms);
   if (episodes || changes.baseline) drawLearning();
@@ -102,10 +126,21 @@ function setState(text, mood, reason = "") {
 }
 
 function drawState() {
-  const { control, safety, ages = {} } = run;
-  if (safety?.emergency_stop) setState("stopped", "bad", safety.reason);
+  const { control, safety, ages = {}, ended } = run;
+  if (ended) setState("run ended", "wait", `its report and all else are in ${ended}`);
+  else if (safety?.emergency_stop) setState("emergency stop", "bad", `${safety.reason}; Release lets the robot move again`);
   else if (!control || ages.control > 3) setState("no actor", "bad", "its process is not running or still starting");
-  else setState(control.state, MOODS[control.state] ?? "wait", control.reason || (safety?.state === "holding" ? safety.reason : ""));
+  else {
+    const [state, reason] = stateOf(control, safety);
+    setState(state, MOODS[state] ?? "wait", reason);
+  }
+}
+
+function stateOf({ state, reason }, safety) {
+  if (state === "waiting" && reason === "jsac-ros start") return ["ready", "Start lets the robot move"];
+  if (state === "acting" && run.person) return ["a person acts", "in the policy's place"];
+  if (state === "acting" && reason === "evaluation") return ["evaluating", "without exploration; nothing of it is stored"];
+  return [state, reason || (safety?.state === "holding" ? safety.reason : "")];
 }
 
 function drawLearning() {
@@ -139,7 +174,7 @@ function drawFigures() {
   const steps = (replay.received ?? 0) - (replay.received_before ?? 0);
   const figures = {
     "Episodes": run.episodes.length,
-    "Transitions stored": shown(replay.stored ?? null),
+    "Transitions stored": fill(replay.stored, run.run?.capacity),
     "Updates": shown(training.updates ?? null),
     "Updates per second": shown(training.updates_per_s ?? null),
     "Updates per step": steps ? shown((training.updates ?? 0) / steps) : "–",
@@ -150,6 +185,10 @@ function drawFigures() {
   byId("figures").replaceChildren(...Object.entries(figures).map(([name, value]) => {
     return make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }));
   }));
+}
+
+function fill(stored, capacity) {
+  return stored === undefined ? "–" : `${shown(stored)}${capacity ? ` (${shown(100 * stored / capacity)} % full)` : ""}`;
 }
 
 function drawTiming() {
@@ -205,12 +244,21 @@ async function checkAccess() {
     "Read-only. Open the address that the run prints (with its token) to press buttons here.";
 }
 
-document.addEventListener("click", async (event) => {
-  const verb = event.target.closest("[data-verb]")?.dataset.verb;
-  if (!verb) return;
-  const answer = await fetch(`/do/${verb}`, { method: "POST", headers: { "x-jsac-token": token } }).catch(() => null);
-  const { success = false, message = "no answer" } = answer ? await answer.json() : {};
-  byId("answer").textContent = success ? message : `${VERBS[verb] ?? "Emergency stop"}: not done – ${message}`;
+async function ask(verb) {
+  const isStop = verb === "emergency-stop", signal = AbortSignal.timeout(isStop ? STOP_ANSWER_MS : ANSWER_MS);
+  const options = { method: "POST", headers: { "x-jsac-token": token }, priority: "high", signal };
+  const answer = await fetch(`/do/${verb}`, options).then((response) => response.json()).catch(() => null);
+  const { success = false, message = isStop ? "no answer: press the stop of the robot itself" : "no answer" } = answer ?? {};
+  const title = isStop ? "Emergency stop" : VERBS[verb];
+  byId("answer").textContent = success ? message : `${title}: not done – ${message}`;
+  if (isStop) byId("stop").textContent = success ? title : "No answer: use the robot's own stop";
+}
+
+// The stop acts when it is touched, any other button when it is let go.
+byId("stop").addEventListener("pointerdown", (event) => { if (event.button === 0 && !byId("stop").disabled) ask("emergency-stop"); });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-verb]"), isPressed = event.detail > 0;  // else by keyboard or screen reader
+  if (button && !(button.id === "stop" && isPressed)) ask(button.dataset.verb);
 });
 
 byId("theme").addEventListener("click", () => {

@@ -13,6 +13,7 @@ export class Player {
     this.run = run;
     this.showing = null;  // an episode and its sheets
     this.index = -1;
+    this.loading = new AbortController();
     byId("play").addEventListener("click", () => this.play(!this.showing?.playing));
     byId("step").addEventListener("input", (event) => { this.play(false); this.show(Number(event.target.value)); });
   }
@@ -22,25 +23,32 @@ export class Player {
     this.showing = null;
     byId("player").hidden = index < 0;
     clearTimeout(this.waits);
-    if (index >= 0) this.waits = setTimeout(() => this.load(index), WAITS_MS);
+    this.loading.abort();  // on a slow link what is not wanted any more holds up what is
+    if (index >= 0) this.waits = setTimeout(() => this.load(index).catch(() => this.missed(index)), WAITS_MS);
   }
 
   async load(index) {
     const episode = this.run.episodes[index], title = `Episode ${index + 1}: ${outcome(episode)}.`;
     const place = `/episode/${encodeURIComponent(episode.robot)}/${episode.session}/${episode.episode}`;
-    const answer = await fetch(place);
+    this.loading = new AbortController();
+    const { signal } = this.loading, answer = await fetch(place, { signal });
     if (this.index !== index) return;
     byId("player-images").replaceChildren();
     byId("playing").hidden = !answer.ok;
     byId("player-title").textContent = answer.ok ? title : `${title} The store does not have it (any more).`;
     if (!answer.ok) return;
     const showing = { ...(await answer.json()), place, sheets: {}, step: 0, playing: false };
-    await Promise.all(Object.keys(showing.images).map((name) => loadSheet(showing, name)));
+    for (const name of Object.keys(showing.images)) await loadSheet(showing, name, signal);  // a browser has six connections
     if (this.index !== index) return;
     this.showing = showing;
     byId("step").max = showing.steps;
     this.show(0);
     this.play(true);
+  }
+
+  // Nothing came, or another episode was chosen meanwhile.
+  missed(index) {
+    if (this.index === index) byId("player-title").textContent = `Episode ${index + 1} did not come; choose it again.`;
   }
 
   show(step) {
@@ -54,9 +62,11 @@ export class Player {
       canvasOf(name, width, height).getContext("2d").drawImage(sheet.bitmap, (place % sheet.columns) * width,
         Math.floor(place / sheet.columns) * height, width, height, 0, 0, width, height);
     }
+    const of = (isShown) => showing.reward.map((value, i) => [i, isShown(i) ? value : null]);
+    const byPerson = showing.intervened.some(Boolean);
     lines(byId("player-chart"), {
-      title: "Reward of every step", marks: [{ x: step, colour: "var(--blue)" }],
-      lines: [{ points: showing.reward.map((value, i) => [i, value]), colour: "var(--green)" }],
+      title: `Reward of every step${byPerson ? ", thick where a person acted" : ""}`, marks: [{ x: step, colour: "var(--blue)" }],
+      lines: [{ points: of(() => true), colour: "var(--green)" }, { points: of((i) => showing.intervened[i]), colour: "var(--purple)", width: 4 }],
     });
   }
 
@@ -75,8 +85,8 @@ export class Player {
   }
 }
 
-async function loadSheet(of, name) {
-  const answer = await fetch(`${of.place}/${name}.jpg`);
+async function loadSheet(of, name, signal) {
+  const answer = await fetch(`${of.place}/${name}.jpg`, { signal });
   if (!answer.ok) return;
   const bitmap = await createImageBitmap(await answer.blob());
   of.sheets[name] = { bitmap, columns: Number(answer.headers.get("x-columns")), count: Number(answer.headers.get("x-frames")) };
