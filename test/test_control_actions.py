@@ -138,6 +138,24 @@ def test_parts_add_up_to_one_command(parts):
     assert not actions.rest.motion.any() and actions.rest.outputs == {}, "at rest a device is left as it is"
 
 
+@pytest.mark.parametrize(
+    ("part", "method", "said"),
+    [
+        ("arm", "command", r"actions.arm commands shape \[1\]; expected \[6\]"),
+        ("light", "command", r"actions.light commands shape \[2\]; expected \[1\]"),
+        ("arm", "action", r"actions.arm is an action of shape \[1\]; expected \[2\]"),
+    ],
+)
+def test_a_part_of_another_size_than_it_declares_is_refused(parts, monkeypatch, part, method, said):
+    """One value for six joints would move them all."""
+    actions, sensed = parts
+    wrong = np.full(2 if part == "light" else 1, 0.1, np.float32)
+    monkeypatch.setattr(actions.parts[part], method, lambda *_: wrong)
+    ones = {name: np.ones(one.space.size, np.float32) for name, one in actions.parts.items()}
+    with pytest.raises(ValueError, match=said):
+        actions.action(actions.command(ones, sensed), sensed)
+
+
 def test_a_device_that_a_command_leaves_out_has_no_action(parts):
     actions, sensed = parts
     action = actions.action(Command(np.array([0.3, 0, 0, 0, 0, 0]), {}), sensed)
