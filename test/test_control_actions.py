@@ -28,7 +28,7 @@ def test_scale_and_offset_reach_the_controlled_joints_only():
     np.testing.assert_allclose(velocity, [0.3, -0.4, 0.5, 0, 0, 0])
     np.testing.assert_allclose(part.action(velocity, None), [1.0, -1.0, 0.5], atol=1e-7)
     assert part.action(velocity, None).dtype == np.float32
-    assert part.space == ActionSpace("arm", 3, "rad/s", low=(-0.3, -0.5, -1.0), high=(0.3, 0.5, 1.0))
+    assert part.space == ActionSpace("arm", 3, "rad/s", low=(-0.3, -0.4, -1.0), high=(0.3, 0.6, 1.0))
 
 
 def test_joints_are_named_in_any_order_with_or_without_their_prefix():
