@@ -21,8 +21,6 @@ _LONGEST_TICK_S = 0.2
 
 
 class GripperOpening(ActionPart):
-    device_size = 1
-
     class Parameters(ActionParameters):
         device: str = "gripper"  # of `grippers`
         # binary: fully open or closed; three_way: closes, keeps, opens at the gripper's speed; continuous: the opening

@@ -16,6 +16,8 @@ from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ActionSpace
 from jsac_ros.types import Action, Arrays, Command, Sensed
 
+DEVICE_SIZE = 1  # values of a command to a device: the opening of a gripper
+
 
 class ActionPart(ABC):
     """One part. If `device` is empty it moves the robot, else it commands the output of that name."""
@@ -90,7 +92,7 @@ class Actions:
         motion, outputs = np.zeros(self._motion_size), {}
         for name, part in self.parts.items():
             values = part.command(action[name], sensed)
-            _check_size(name, "commands", values, part.device_size if part.device else self._motion_size)
+            _check_size(name, "commands", values, DEVICE_SIZE if part.device else self._motion_size)
             if part.device:
                 outputs[part.device] = values
             else:
