@@ -17,6 +17,7 @@ _SCALARS = (
     "stamp_ns", "policy_version", "lateness_s",
 )  # fmt: skip
 _ONES = np.uint64(0xFFFFFFFF)
+_NO_PRIORITY_CHECK = np.float32(np.nan).view(np.uint32) ^ np.uint32(_ONES)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -35,7 +36,7 @@ def record_of(transition: Transition, dtype: np.dtype, number: int, previous: in
             record[f"{column}/{name}"] = value
     for name, frame in t.frames.items():
         record[f"frame_crc/{name}"] = frame_crc(frame)
-    set_priority(row, np.array([0]), np.array([np.nan], np.float32))
+    record["priority"], record["priority_check"] = np.nan, _NO_PRIORITY_CHECK
     record["checksum"] = checksum(row, number)
     return row
 
