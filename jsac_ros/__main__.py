@@ -15,11 +15,18 @@ import signal
 import sys
 from importlib.metadata import version
 
-from jsac_ros import completion, domain, references, xla_settings
-from jsac_ros.config import ConfigError
-from jsac_ros.documents import did_you_mean
-from jsac_ros.output import drop_what_is_lost
-from jsac_ros.signals import interrupt_on_endings
+try:
+    from jsac_ros import completion, domain, references, xla_settings
+    from jsac_ros.config import ConfigError
+    from jsac_ros.documents import did_you_mean
+    from jsac_ros.output import drop_what_is_lost
+    from jsac_ros.signals import interrupt_on_endings
+except ModuleNotFoundError as error:  # of a bare checkout
+    print(
+        f"error: Python package {error.name!r} is missing; `make setup` installs all, `bench gpu` names its few",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 OPERATOR = {
     "start": "let the actor start: move home, then run episodes",

@@ -10,12 +10,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 MOST_PARTS = 128  # of an observation, of an action, of sources
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# Unit of an action before its bounds were declared: "0.3 m/s, 0.3 rad/s", "open to 0.085 m".
+_SCALED = re.compile(r"(open to )?([0-9.e+-]+) (m|m/s|rad/s)")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ImageSpace:
     width: int  # pixels
     channels: int = 3  # of one frame: 3 RGB, 1 grey or depth
     stack: int = 1  # frames of an observation
+    dtype: ClassVar[str] = "uint8"
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -49,6 +52,7 @@ class VectorSpace:
     low: tuple[float, ...] = ()  # [size]; empty: unbounded
     high: tuple[float, ...] = ()
     map: tuple[int, ...] = ()  # [height, width, channels] of an image's features, whose values they are; empty: plain values
+    dtype: ClassVar[str] = "float32"
 
     @property
     def shape(self) -> tuple[int]:
@@ -57,16 +61,29 @@ class VectorSpace:
 
 @dataclass(frozen=True)
 class ActionSpace:
-    """One part of an action: float32 [size] in [-1, 1], or with `choices` > 0 the index of a choice as float32 [1]."""
+    """One part of an action: float32 [size] in [-1, 1], or with `choices` > 0 the index of a choice as float32 [1].
+
+    `low` and `high` bound the command: that for an action of -1 and that for an action of 1.
+    """
 
     name: str
     size: int
-    unit: str = ""  # of the command for an action of 1
+    unit: str = ""  # of the command: of every value, or one per value, comma-separated
     choices: int = 0
+    low: tuple[float, ...] = ()  # [size]; empty: of a choice, or not declared
+    high: tuple[float, ...] = ()
+    dtype: ClassVar[str] = "float32"
 
     @property
     def shape(self) -> tuple[int]:
         return (self.size,)
+
+    @property
+    def command(self) -> str:
+        """The range of the command for a reader: "-0.3 to 0.3 rad/s", one per value if they differ."""
+        units = self.unit.split(", ") if ", " in self.unit else [self.unit] * self.size
+        ranges = [f"{low:g} to {high:g} {unit}".rstrip() for low, high, unit in zip(self.low, self.high, units)]
+        return ", ".join(dict.fromkeys(ranges) if len(set(ranges)) == 1 else ranges) or self.unit
 
 
 @dataclass(frozen=True)
@@ -147,8 +164,7 @@ class Spaces:
                 raise ValueError(f"observation {name!r} is unknown; expected {', '.join(expected)}")
             if name not in observation:
                 raise ValueError(f"observation {name!r} is missing; expected {', '.join(expected)}")
-            dtype = np.uint8 if isinstance(expected[name], ImageSpace) else np.float32
-            check_array(f"observation {name!r}", observation[name], expected[name].shape, dtype)
+            check_array(f"observation {name!r}", observation[name], expected[name].shape, expected[name].dtype)
 
     def check_action(self, action: Mapping[str, Any]) -> None:
         """Raises ValueError naming the part that is missing, unknown, or of another shape or dtype."""
@@ -156,7 +172,7 @@ class Spaces:
         for name in [*expected, *action]:
             if name not in expected or name not in action:
                 raise ValueError(f"action has parts {', '.join(action)}; expected {', '.join(expected)}")
-            check_array(f"action {name!r}", action[name], expected[name].shape, np.float32)
+            check_array(f"action {name!r}", action[name], expected[name].shape, expected[name].dtype)
 
     def flat_action(self, action: Mapping[str, np.ndarray]) -> np.ndarray:
         """{part: float32 [size]} -> float32 [A], parts in order."""
@@ -180,6 +196,8 @@ class Spaces:
                     found.append(f"{kind[:-1]} {name!r} is {'missing' if name in theirs else 'not expected'}")
                     continue
                 fields = [field for field, value in theirs[name].items() if ours[name][field] != value]
+                if kind == "actions" and not (ours[name]["low"] and theirs[name]["low"]):  # one did not declare them
+                    fields = [field for field in fields if field not in ("low", "high")]
                 found += [f"{kind[:-1]} {name!r}: {f} is {ours[name][f]!r}, expected {theirs[name][f]!r}" for f in fields]
         if self.sources != expected.sources:
             found.append(f"sources are {', '.join(self.sources)}; expected {', '.join(expected.sources)}")
@@ -195,11 +213,27 @@ class Spaces:
     def from_json(cls, data: Any) -> Spaces:
         """Raises ValueError with one line if the data do not describe spaces."""
         try:
-            kinds = {"images": ImageSpace, "vectors": VectorSpace, "actions": ActionSpace}
+            kinds = {"images": ImageSpace, "vectors": VectorSpace, "actions": _action_of}
             parts = {kind: [make(**_tuples(part)) for part in data[kind]] for kind, make in kinds.items()}
             return cls.of(**parts, sources=data["sources"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"spaces cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _action_of(unit: str = "", **part: Any) -> ActionSpace:
+    """Also from a document whose unit has the scale of the command in it and which has no bounds."""
+    scales = [_SCALED.fullmatch(value) for value in unit.split(", ")]
+    if "low" in part or not all(scales):
+        return ActionSpace(unit=unit, **part)
+    high = tuple(float(scale[2]) for scale in scales)
+    low = tuple(0.0 if scale[1] else -value for scale, value in zip(scales, high))
+    return ActionSpace(unit=one_unit([scale[3] for scale in scales]), low=low, high=high, **part)
+
+
+def one_unit(units: Iterable[str]) -> str:
+    """The unit of a vector: once if all values have the same."""
+    units = list(units)
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
 
 
 def check_array(what: str, given: Any, shape: tuple[int, ...], dtype: Any) -> None:
@@ -239,15 +273,19 @@ def _check_vector(part: VectorSpace | ActionSpace) -> None:
             raise ValueError(
                 f"action {part.name!r}: {part.choices!r} choices of size {part.size}; expected two or more of size 1"
             )
-        return
-    if part.map and (len(part.map) != 3 or not all(map(_is_count, part.map)) or math.prod(part.map) != part.size):
+    elif part.map and (len(part.map) != 3 or not all(map(_is_count, part.map)) or math.prod(part.map) != part.size):
         raise ValueError(
             f"vector {part.name!r}: map is {list(part.map)}; expected height, width, channels of {part.size} values"
         )
+    kind = "action" if isinstance(part, ActionSpace) else "vector"
     for field in ("low", "high"):
         bounds = getattr(part, field)
         if len(bounds) not in (0, part.size) or any(math.isnan(bound) for bound in bounds):
-            raise ValueError(f"vector {part.name!r}: {field} has {len(bounds)} values; expected {part.size} numbers or none")
+            raise ValueError(f"{kind} {part.name!r}: {field} has {len(bounds)} values; expected {part.size} numbers or none")
+    if len(part.low) != len(part.high) or any(low > high for low, high in zip(part.low, part.high)):
+        raise ValueError(
+            f"{kind} {part.name!r}: low is {list(part.low)}, high {list(part.high)}; expected low <= high, or neither"
+        )
 
 
 def _is_count(value: Any) -> bool:

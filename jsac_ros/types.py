@@ -134,10 +134,10 @@ def batch_layout(spaces: Spaces, batch_size: int, n_step: int = 1) -> Layout:
     layout: Layout = {}
     for image in spaces.images:
         frames = image.stack + (1 if n_step == 1 else image.stack)
-        layout[f"frames/{image.name}"] = ((b, frames, *image.frame_shape), "uint8")
+        layout[f"frames/{image.name}"] = ((b, frames, *image.frame_shape), image.dtype)
     for field in ("vectors", "next_vectors"):
-        layout |= {f"{field}/{vector.name}": ((b, vector.size), "float32") for vector in spaces.vectors}
-    layout |= {f"action/{part.name}": ((b, part.size), "float32") for part in spaces.actions}
+        layout |= {f"{field}/{vector.name}": ((b, vector.size), vector.dtype) for vector in spaces.vectors}
+    layout |= {f"action/{part.name}": ((b, part.size), part.dtype) for part in spaces.actions}
     layout |= dict.fromkeys(("reward", "discount", "weight"), ((b,), "float32"))
     return layout | {"index": ((b,), "int64")}
 
@@ -150,5 +150,5 @@ def empty_batch(spaces: Spaces, batch_size: int, n_step: int = 1) -> Batch:
 
 def empty_observation(spaces: Spaces) -> Observation:
     """Of zeros."""
-    images = {image.name: np.zeros(image.shape, np.uint8) for image in spaces.images}
-    return images | {vector.name: np.zeros(vector.shape, np.float32) for vector in spaces.vectors}
+    images = {image.name: np.zeros(image.shape, image.dtype) for image in spaces.images}
+    return images | {vector.name: np.zeros(vector.shape, vector.dtype) for vector in spaces.vectors}

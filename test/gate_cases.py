@@ -63,7 +63,7 @@ class Cell:
         motion, begins_s = decision.motion, decision.begins_s
         if self.interface == "trajectory" and motion is not None:
             times, q, qd, qdd = map(np.array, zip(*motion.points(begins_s is not None)))
-            smooth = self.config.safety.max_joint_jerk_rad_s3 > 0
+            smooth = self.gate.limits.jerk is not None
             # The arm takes it at the end of its next step.
             starts_in_s = 0.0 if begins_s is None else begins_s - (self.now + DT)
             self.sim.command_trajectory(self.arm.names, Trajectory(times, q, qd, qdd if smooth else None), starts_in_s)

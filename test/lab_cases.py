@@ -18,7 +18,8 @@ LAB = {
     "robot.type": "lab_cases:Gantry", "robot.interface": "velocity", "robot.home": (0.2, 0.1, 0.5),
     "actions.arm.type": "joint_velocity", "actions.arm.scale": (0.1,), "sim.type": "lab_cases:Table",
     "task.type": "lab_cases:Centre", "task.episode_s": 0.4, "safety.max_joint_speed_rad_s": 0.5,
-    "safety.max_joint_acceleration_rad_s2": 2.0, "agent.type": "lab_cases:Careful",
+    "safety.max_joint_acceleration_rad_s2": 2.0, "safety.max_prismatic_speed_m_s": 0.15,
+    "safety.max_prismatic_acceleration_m_s2": 1.0, "agent.type": "lab_cases:Careful",
 }  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_the_command_ends_within_its_time_and_names_what_it_did_not_measure(monk
     assert gpu.main(arguments(2.0 / 60.0, tmp_path / "found.json", SMALLEST)) == 0
     assert time.monotonic() - began < 20.0
     found = json.loads((tmp_path / "found.json").read_text())
-    assert found["not_measured"][-2:] == [f"{part} {gpu.PREFETCH_SHAPE}" for part in ("act", "prefetch")]
+    assert found["not_measured"][-2:] == [f"{part} {gpu.ONE_SHAPE}" for part in ("act", "prefetch")]
     assert "median ms per update" in capsys.readouterr().out
 
 

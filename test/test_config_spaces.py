@@ -1,10 +1,12 @@
 """Named parts of observations, actions and batches: order, sizes, what is refused by name."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from replay_cases import SPACES, VARIANTS
+from rig_cases import rig_of
 
 from jsac_ros.spaces import ActionSpace, ImageSpace, Spaces, VectorSpace, check_array
 from jsac_ros.types import Batch, batch_layout, empty_batch, empty_observation
@@ -74,6 +76,9 @@ def test_data_that_are_no_spaces_are_refused_in_one_line(data):
             {"actions": [ActionSpace("move", 2, choices=3)]},
             "action 'move': 3 choices of size 2; expected two or more of size 1",
         ),
+        ({"actions": [replace(ARM, low=(1.0,), high=(2.0,))]}, "action 'arm': low has 1 values; expected 2 numbers or none"),
+        ({"actions": [replace(ARM, low=(0.0, 2.0), high=(1.0, 1.0))]}, "expected low <= high, or neither"),
+        ({"vectors": [replace(JOINTS, low=(0.0,) * JOINTS.size)]}, "expected low <= high, or neither"),
         ({"actions": [ActionSpace("move", 1, choices=1)]}, "action 'move': 1 choices of size 1"),
     ],
 )
@@ -124,6 +129,34 @@ def test_an_action_of_other_parts_is_refused_by_name(spaces, action, said):
     with pytest.raises(ValueError) as raised:
         spaces.check_action(action)
     assert said in str(raised.value)
+
+
+def test_the_bounds_of_an_action_are_those_of_its_command():
+    (arm,) = rig_of(actions__arm__scale=(0.3,), actions__arm__offset=(0.1,)).spaces.actions
+    assert arm.unit == "rad/s" and arm.dtype == "float32"
+    np.testing.assert_allclose((arm.low, arm.high), (np.full(arm.size, -0.2), np.full(arm.size, 0.4)))
+    assert arm.command == "-0.2 to 0.4 rad/s"
+
+
+def test_an_action_with_another_offset_is_another_action():
+    """A store of the one would be learned from as if it were of the other."""
+    ours, theirs = (rig_of(actions__arm__offset=(offset,)).spaces for offset in (0.0, 0.1))
+    assert ours.difference(theirs).startswith("action 'arm': low is (-0.3,")
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"),
+    [
+        ("0.3 m/s, 1e-05 rad/s", ActionSpace("arm", 2, "m/s, rad/s", low=(-0.3, -1e-05), high=(0.3, 1e-05))),
+        ("0.3 rad/s, 0.5 rad/s", ActionSpace("arm", 2, "rad/s", low=(-0.3, -0.5), high=(0.3, 0.5))),
+        ("lm", ActionSpace("arm", 2, "lm")),
+    ],
+)
+def test_an_action_that_was_written_without_bounds_gets_them_from_its_unit(unit, found):
+    old = Spaces.of(actions=[ActionSpace("arm", 2, unit), ActionSpace("gripper", 1, "open to 0.085 m")]).to_json()
+    for part in old["actions"]:
+        del part["low"], part["high"]
+    assert Spaces.from_json(old).actions == (found, ActionSpace("gripper", 1, "m", low=(0.0,), high=(0.085,)))
 
 
 def test_what_is_no_array_is_refused():

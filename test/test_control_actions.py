@@ -28,7 +28,7 @@ def test_scale_and_offset_reach_the_controlled_joints_only():
     np.testing.assert_allclose(velocity, [0.3, -0.4, 0.5, 0, 0, 0])
     np.testing.assert_allclose(part.action(velocity, None), [1.0, -1.0, 0.5], atol=1e-7)
     assert part.action(velocity, None).dtype == np.float32
-    assert part.space == ActionSpace("arm", 3, "0.3 rad/s, 0.5 rad/s, 1 rad/s")
+    assert part.space == ActionSpace("arm", 3, "rad/s", low=(-0.3, -0.4, -1.0), high=(0.3, 0.6, 1.0))
 
 
 def test_joints_are_named_in_any_order_with_or_without_their_prefix():
@@ -136,6 +136,24 @@ def test_parts_add_up_to_one_command(parts):
     assert command.outputs.keys() == {"lamp"} and command.outputs["lamp"] == [100]
     assert actions.penalty == 0.25, "what the action costs is taken from its reward"
     assert not actions.rest.motion.any() and actions.rest.outputs == {}, "at rest a device is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("part", "method", "said"),
+    [
+        ("arm", "command", r"actions.arm commands shape \[1\]; expected \[6\]"),
+        ("light", "command", r"actions.light commands shape \[2\]; expected \[1\]"),
+        ("arm", "action", r"actions.arm is an action of shape \[1\]; expected \[2\]"),
+    ],
+)
+def test_a_part_of_another_size_than_it_declares_is_refused(parts, monkeypatch, part, method, said):
+    """One value for six joints would move them all."""
+    actions, sensed = parts
+    wrong = np.full(2 if part == "light" else 1, 0.1, np.float32)
+    monkeypatch.setattr(actions.parts[part], method, lambda *_: wrong)
+    ones = {name: np.ones(one.space.size, np.float32) for name, one in actions.parts.items()}
+    with pytest.raises(ValueError, match=said):
+        actions.action(actions.command(ones, sensed), sensed)
 
 
 def test_a_device_that_a_command_leaves_out_has_no_action(parts):

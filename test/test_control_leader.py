@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from gate_cases import CONTROL, Cell
+from lab_cases import LAB
 from rig_cases import BASE, HOME, REACHER, rig_of, sensed_of
 
 from jsac_ros.config import ConfigError
@@ -115,6 +116,15 @@ def test_followed_absolutely_nothing_moves_until_both_stand_alike():
     assert at(agrees + 0.25, ENABLE).action["arm"][0] == -1.0, "a lag is no parting"
     hand.follower[0] += 1.0  # the way home
     assert not at(agrees + 0.25, ENABLE).action["arm"].any() and "1.25 rad apart" in hand.leader.problem
+
+
+def test_a_slide_stands_alike_to_centimetres():
+    """5 cm apart: within the tolerance of a joint in rad."""
+    hand = Hand(base=LAB, follow="absolute", joints={"x": {"joint": "a"}}, first={"a": 0.2})
+    at = lambda a: hand.hear(ENABLE, a=a)
+    at(0.25)
+    assert not at(0.25).action["arm"].any() and hand.leader.problem.startswith("leader and robot are 0.05 m apart at x;")
+    assert at(0.21).action["arm"][0] == pytest.approx(0.5, rel=1e-4) and hand.leader.problem == ""
 
 
 def test_without_buttons_moving_takes_over_and_rest_hands_back():

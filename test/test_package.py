@@ -23,6 +23,7 @@ NAMES = {
     "flax": ("flax", None),
     "gymnasium": ("gymnasium", "python3-gymnasium-pip"),
     "jax": ("jax", None),
+    "isal": ("isal", None),
     "lz4": ("lz4", None),
     "mcap": ("mcap", None),
     "mujoco": ("mujoco", None),

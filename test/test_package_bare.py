@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 BARE = """
 import sys
 
@@ -22,6 +24,22 @@ def bare(code: str) -> str:
     run = subprocess.run([sys.executable, "-c", BARE + code], capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+GPU = 'import runpy\nsys.argv = ["jsac-ros", "bench", "gpu"]\nrunpy.run_module("jsac_ros", run_name="__main__")'
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flax", "error: bench gpu needs the packages jax, flax, optax, pydantic, numpy; missing: flax"),
+        ("pydantic", "error: Python package 'pydantic' is missing; `make setup` installs all"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_line(name, said):
+    code = f"import sys\nsys.modules[{name!r}] = None\n{GPU}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2 and run.stderr.startswith(said) and run.stderr.count("\n") == 1, run.stderr
 
 
 def test_the_gpu_benchmark_needs_no_ros():

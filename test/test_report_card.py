@@ -35,6 +35,10 @@ def test_it_says_what_the_policy_sees_and_does_and_how_often_it_succeeds():
     assert "| success, training | 90% of the last 10 episodes (95 %: 60% to 98%) |" in card
     for part in (*SPACES.images, *SPACES.vectors, *SPACES.actions):
         assert f"| `{part.name}` |" in card, part
+    bounded = replace(
+        SPACES, actions=tuple(replace(part, low=(-0.3,) * part.size, high=(0.3,) * part.size) for part in SPACES.actions)
+    )
+    assert "| -0.3 to 0.3 rad/s |" in text("lift", ABOUT | {"spaces": bounded.to_json()}, summarise(totals, {}), totals)
     image = SPACES.images[0]
     assert f"uint8 [{image.height}, {image.width}, {image.stack * image.channels}]" in card
 

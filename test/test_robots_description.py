@@ -50,10 +50,6 @@ def place_of(link, transforms, root="base_link"):
     return position, rotation
 
 
-def test_the_types_are_those_of_the_driver_whose_limits_are_known():
-    assert {"ur3", "ur5", "ur10", "ur3e", "ur5e", "ur7e", "ur10e", "ur12e", "ur16e", "ur18", "ur20", "ur30"} == set(URS)
-
-
 @pytest.mark.parametrize("kind", URS)
 def test_a_urs_description_is_the_same_arm(tmp_path, kind):
     table = robot_of(kind, joint_prefix="left_")

@@ -37,7 +37,7 @@ def test_every_part_of_an_observation_space_has_its_name_and_size():
     assert spaces.images == (ImageSpace("images_scene", 36, 36, 1, 2), ImageSpace("images_wrist", 36, 36, 3, 2))
     assert {vector.name: vector.size for vector in spaces.vectors} == {"gripper": 2, "joint": 2}
     assert spaces.vectors[1].high == (100.0, 100.0)
-    assert spaces.actions == (ActionSpace("action", 1, "of the environment's bounds"),)
+    assert spaces.actions == (ActionSpace("action", 1, "of the environment's bounds", low=(1.0,), high=(3.0,)),)
     assert spaces_of(Counting(), SMALL).choices == 3
 
 

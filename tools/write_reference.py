@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `make reference`; change the source instead. -->"
 UNITS = {  # endings of names, longest first
-    "_rad_s3": "rad/s³", "_rad_s2": "rad/s²", "_m_s2": "m/s²", "_rad_s": "rad/s", "_m_s": "m/s", "_hz": "Hz", "_rad": "rad",
-    "_ms": "ms", "_s": "s", "_m": "m", "_n": "N",
+    "_nms_rad": "Nms/rad", "_nm_rad": "Nm/rad", "_n_m": "N/m", "_ns_m": "Ns/m",
+    "_rad_s3": "rad/s³", "_rad_s2": "rad/s²", "_m_s3": "m/s³", "_m_s2": "m/s²", "_rad_s": "rad/s", "_m_s": "m/s",
+    "_hz": "Hz", "_rad": "rad", "_ms": "ms", "_s": "s", "_m": "m", "_n": "N",
 }  # fmt: skip
 BY_NAME = {"cameras": "NAME", "sensors": "NAME", "grippers": "NAME"}
 KINDS = {"robot": "robot", "task": "task", "agent": "agent", "sim": "sim", "actions": "action"}

@@ -6,7 +6,6 @@ cameras, joints, sensors and commands.
 
 from __future__ import annotations
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from jsac_ros.bags.reader import IMAGES, Bag, BagError, Record, cdr_stamp_ns
 from jsac_ros.control.heard import JointReader, Joints, Times
 from jsac_ros.control.images import FrameMaker, to_rgb
 from jsac_ros.control.recorded_actions import RecordedActions
+from jsac_ros.crc import crc32
 from jsac_ros.rig import Rig
 from jsac_ros.robots.joint_sources import JointSources
 from jsac_ros.types import Sensed
@@ -142,7 +142,7 @@ class _Notebook:
                 self._unusable.setdefault(str(error), []).append(at)
 
     def _note_picture(self, message) -> None:
-        self.prints.append(zlib.crc32(message.data))
+        self.prints.append(crc32(message.data))
         self.means.append(float("nan"))
         frames = [make(message) for make in self._make_frames] or [to_rgb(message, 1, DEPTHS_M)]
         if not _holds_depths(message):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from io import BytesIO
@@ -23,6 +22,7 @@ from mcap.reader import SeekingReader
 from mcap.summary import Summary
 
 from jsac_ros.bags.recorded_file import LARGEST, BagError, Channel, Record, definition_of, one_line, unzstd
+from jsac_ros.crc import crc32
 
 MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")  # opcode, bytes of content
@@ -244,7 +244,7 @@ def _unpacked(content: bytes) -> bytes:
     data = _decompressed(chunk.compression, chunk.data, chunk.uncompressed_size)
     if len(data) != chunk.uncompressed_size:
         raise ValueError(f"chunk of {chunk.uncompressed_size} bytes has {len(data)}")
-    if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
+    if chunk.uncompressed_crc and crc32(data) != chunk.uncompressed_crc:
         raise ValueError("wrong checksum")
     return data
 

@@ -21,9 +21,11 @@ import numpy as np
 
 from jsac_ros.bench.cases import CASES, multiplications, random_observation
 from jsac_ros.bench.update import SCANNED, measure_ours, measure_torch, median_ms, without_tf32
+from jsac_ros.config import ConfigError
 
 JAX_VARIANTS = ("ours", "ours_bfloat16", "ours_scan", "ours_bfloat16_scan")
 TORCH_VARIANTS = ("torch_eager", "torch_channels_last", "torch_compiled")
+NEEDED = ("jax", "flax", "optax", "pydantic", "numpy")  # beside the checkout
 ONE_SHAPE = "96x96x9_b128"  # of what is measured at one shape only
 
 
@@ -34,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    """Raises ConfigError if a package is missing."""
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise ConfigError(f"bench gpu needs the packages {', '.join(NEEDED)}; missing: {', '.join(missing)}")
     until_s = time.monotonic() + 60.0 * arguments.minutes
     shapes = sorted(arguments.shapes, key=lambda shape: multiplications(CASES[shape]))
     figures = {"updates_ms": "ms", "peak_memory_mib": "peak_mib"}

@@ -52,7 +52,7 @@ class TaskParameters(Section):
 
 
 class SafetyConfig(Section):
-    """Limits of the gate between the actor and the robot. Angles in rad, lengths in m.
+    """Limits of the gate between the actor and the robot. Angles in rad, lengths and prismatic joints in m.
 
     Every limit has a range, so that no value disables a rule silently. Where the field allows it, 0 or '' disables.
     """
@@ -60,9 +60,13 @@ class SafetyConfig(Section):
     rate_hz: Between(50.0, 1000.0) = 125.0  # a longer period adds to every age below, a shorter one cannot be kept
     joint_lower: Floats = ()  # empty: those of the model; values can only narrow them
     joint_upper: Floats = ()
+    # Of revolute joints; those of prismatic joints follow below
     max_joint_speed_rad_s: Between(0.001, 6.3) = 0.7  # 6.3: one turn per second, the fastest joint of a table-top arm
     max_joint_acceleration_rad_s2: Between(0.05, 50.0) = 1.4  # 40 is what a UR's controller executes for a step
     max_joint_jerk_rad_s3: Between(1.0, 10_000.0, off=True) = 0.0  # 0: not limited
+    max_prismatic_speed_m_s: Between(0.001, 3.0) = 0.25  # 3: the fastest slide of a gantry
+    max_prismatic_acceleration_m_s2: Between(0.01, 50.0) = 0.5
+    max_prismatic_jerk_m_s3: Between(0.1, 10_000.0, off=True) = 0.0  # 0: not limited
     box_lower: tuple[Between(-10.0, 10.0), ...] = ()  # x, y, z of the tool in `box_frame`; empty: no box
     box_upper: tuple[Between(-10.0, 10.0), ...] = ()
     box_frame: Literal["base", "base_link"] = "base_link"
@@ -70,6 +74,8 @@ class SafetyConfig(Section):
     joint_max_age_s: Between(0.005, 0.5) = 0.06
     joint_jump_rad: Between(0.01, 1.0) = 0.2  # larger jumps between two joint states are not accepted
     following_error_rad: Between(0.005, 1.0) = 0.1  # larger deviations of the robot from its commanded position: hold
+    prismatic_jump_m: Between(0.002, 0.5) = 0.05  # the same two limits of prismatic joints
+    prismatic_following_error_m: Between(0.002, 0.5) = 0.02
     restart_needs_person: bool = True
     dead_man_topic: str = ""  # std_msgs/Bool that a person keeps true; empty: none
     dead_man_max_age_s: Between(0.05, 2.0) = 0.25  # how long the robot moves on after a person releases it

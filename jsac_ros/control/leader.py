@@ -2,7 +2,7 @@
 
 Nothing jumps at a takeover. `follow: relative` (the usual): what counts is how far the leader is turned from then on, so that
 the two may stand differently. `follow: absolute`: both are to stand alike, and nothing moves until they do, to within
-`tolerance_rad`.
+`tolerance_rad` (prismatic joints: `tolerance_m`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from jsac_ros.config import Between, ConfigError, NonNegative, Section
 from jsac_ros.control.actions import ActionPart
 from jsac_ros.control.takeover import Buttons, Said, Takeover, Use
 from jsac_ros.rig import Rig
+from jsac_ros.robots.limits import of_kind
 from jsac_ros.robots.rotations import rotation_vector
 from jsac_ros.types import Action, Sensed
 
-_MOVED_RAD = 0.01  # from where it stood: it is being moved, more than its encoders' noise
+_MOVED = (0.01, 0.002)  # rad, m from where it stood: it is being moved, more than its encoders' noise
 _GRIP_MOVED = 0.1  # of the trigger's way, from where it was at the takeover: the gripper is meant
 
 
@@ -52,10 +53,12 @@ class LeaderMapping(Section):
     joints: Annotated[dict[str, LeaderJoint], Field(min_length=1)]  # by the names of ours; those left out rest
     gripper: LeaderGripper | None = None
     follow: Literal["relative", "absolute"] = "relative"
-    tolerance_rad: Between(0.001, 1.0) = 0.1  # absolute: of every joint, for anything to move
-    gain_1_s: Between(0.1, 20.0) = 5.0  # speed for each rad between the two
+    tolerance_rad: Between(0.001, 1.0) = 0.1  # absolute: of every revolute joint, for anything to move
+    tolerance_m: Between(0.001, 0.5) = 0.02  # the same of every prismatic joint
+    gain_1_s: Between(0.1, 20.0) = 5.0  # speed for each rad (m) between the two
     # What is farther between the two than this is forgotten (relative), or the robot rests until they agree (absolute)
     lead_rad: Between(0.01, 1.0) = 0.3
+    lead_m: Between(0.002, 0.5) = 0.05  # of prismatic joints
     buttons_topic: str = ""  # sensor_msgs/Joy with the buttons: a pedal, a gamepad; empty: none
     # As of a gamepad. Without enable and take_over, moving the leader takes over and leaving it at rest hands back
     buttons: dict[Use, Annotated[int, Field(ge=0, le=255)]] = {}
@@ -90,6 +93,9 @@ class Leader:
         self._robot, self._parts = robot, rig.actions.parts
         self._joints = robot.index(tuple(mapping.joints), "person.mapping: joints")
         self._led = list(mapping.joints.values())
+        each = lambda turning, sliding: of_kind(robot, turning, sliding)[self._joints]
+        self._tolerance = each(mapping.tolerance_rad, mapping.tolerance_m)
+        self._lead, self._noise = each(mapping.lead_rad, mapping.lead_m), each(*_MOVED)
         for name, parameters in rig.config.actions:
             if getattr(parameters, "frame", "") == "start":
                 raise ConfigError(f"actions.{name}.frame is 'start', which a leader does not know; expected 'base' or 'tool'")
@@ -110,7 +116,7 @@ class Leader:
         begins = self._takeover.hear(reading.buttons, now_s)
         if begins:
             self._rested, self._anchor = theirs, None
-        moves = bool(np.abs(theirs - self._rested).max() > _MOVED_RAD)
+        moves = bool(np.any(np.abs(theirs - self._rested) > self._noise))
         if moves:
             self._rested = theirs
         may_move = self._takeover.decide(moves, now_s)
@@ -143,10 +149,10 @@ class Leader:
 
     def _difference(self, theirs: np.ndarray, ours: np.ndarray) -> np.ndarray | None:
         """[n] rad (m) from where our joints are to where the leader has them; None: they have to agree first."""
-        lead, before, self._before = self._mapping.lead_rad, self._before, (theirs, ours)
+        lead, before, self._before = self._lead, self._before, (theirs, ours)
         if self._mapping.follow == "absolute":
             away = np.abs(theirs - ours)
-            most = self._mapping.tolerance_rad if self._anchor is None else lead
+            most = self._tolerance if self._anchor is None else lead
             self.problem = self._apart(away, most) if (away > most).any() else ""
             if self.problem:
                 return None
@@ -162,10 +168,12 @@ class Leader:
             self._anchor = np.clip(still_open + theirs - led, -lead, lead) + ours - theirs
         return theirs + self._anchor - ours
 
-    def _apart(self, away: np.ndarray, most: float) -> str:
-        worst = int(np.argmax(away))
-        name = self._robot.names[self._joints[worst]]
-        return f"leader and robot are {away[worst]:.2f} rad apart at {name}; expected at most {most:g}: bring them together"
+    def _apart(self, away: np.ndarray, most: np.ndarray) -> str:
+        worst = int(np.argmax(away / most))
+        joint = self._joints[worst]
+        name, unit = self._robot.names[joint], self._robot.units[joint]
+        apart = f"leader and robot are {away[worst]:.2f} {unit} apart at {name}"
+        return f"{apart}; expected at most {most[worst]:g}: bring them together"
 
     def _to_joints(self, part: ActionPart, target: np.ndarray, follower: np.ndarray, now_s: float) -> np.ndarray:
         """Slowed as a whole where a joint would be too fast, so that the way is the leader's."""

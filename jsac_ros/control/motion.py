@@ -3,7 +3,8 @@
 A motion has two polynomial segments. Joint angles (or a base's path) are at most quartic in time, so a trajectory
 controller that gets position, velocity and acceleration at the ends of a segment follows it exactly; without a
 jerk limit they are quadratic, and position and velocity suffice.
-All arrays are float64; N is the number of joints (2 for a base: forward, turn); rad, rad/s, rad/s^2 (m for a base).
+All arrays are float64; N is the number of joints (2 for a base: forward, turn); rad, rad/s, rad/s^2 (m for prismatic joints
+and for a base).
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ _FIRST, _SECOND = np.array((1.0, 2.0, 3.0, 4.0))[:, None], np.array((2.0, 6.0, 1
 
 
 class Limits(NamedTuple):
-    speed: np.ndarray  # [N]
-    acceleration: np.ndarray  # [N]
-    jerk: float = 0.0  # of every joint; 0: not limited
+    """[N] each."""
+
+    speed: np.ndarray
+    acceleration: np.ndarray
+    jerk: np.ndarray | None = None  # None: not limited
 
 
 class Segment(NamedTuple):
@@ -91,7 +94,7 @@ def stop(start_s, position, velocity, acceleration, limits: Limits) -> Motion:
 
 
 def _ramp(q, v, acc, target, duration_s, limits: Limits) -> Segment:
-    if limits.jerk == 0:
+    if limits.jerk is None:
         change = np.clip((target - v) / duration_s, -limits.acceleration, limits.acceleration)
         return Segment(duration_s, np.stack((q, v, change / 2, np.zeros_like(q), np.zeros_like(q))))
     low, high = _smooth_range(acc, duration_s, limits)
@@ -101,7 +104,7 @@ def _ramp(q, v, acc, target, duration_s, limits: Limits) -> Segment:
 
 def _brake(q, v, acc, limits: Limits) -> Segment:
     duration_s = max(float(brake_time(v, acc, limits)), SHORTEST_BRAKE_S)
-    if limits.jerk == 0:
+    if limits.jerk is None:
         zero = np.zeros_like(q)
         return Segment(duration_s, np.stack((q, v, -v / (2 * duration_s), zero, zero)))
     return _smooth(q, v, acc, np.zeros_like(v), duration_s)
@@ -140,7 +143,7 @@ def brake_time(v: np.ndarray, acc: np.ndarray, limits: Limits) -> np.ndarray:
     below 6|v|/T^2 + 4|acc|/T.
     """
     speed = np.abs(v)
-    if limits.jerk == 0:
+    if limits.jerk is None:
         return (speed / limits.acceleration).max(axis=-1)
     c, j = np.abs(acc), limits.jerk
     by_acceleration = 1.5 * speed / np.maximum(limits.acceleration - c / 3, limits.acceleration / 2)
@@ -169,7 +172,7 @@ def reach(motion: Motion, limits: Limits, brake_s: float = 0.0) -> tuple[np.ndar
     else:
         q, v, acc = (array[None] for array in brake.at(0.0))
     duration = np.maximum(brake_time(v, acc, limits), max(brake_s, SHORTEST_BRAKE_S))[:, None]  # [R, 1]
-    if limits.jerk == 0:
+    if limits.jerk is None:
         way = q - origin + _EVEN_WAY * (v * duration)
     else:
         way = q - origin + _SMOOTH_WAY * (v * duration) + _SMOOTH_BEND * (acc * duration * duration)

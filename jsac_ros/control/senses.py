@@ -10,7 +10,7 @@ import numpy as np
 from jsac_ros.control.actions import Actions
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.robots.robot import Robot
-from jsac_ros.spaces import VectorSpace
+from jsac_ros.spaces import VectorSpace, one_unit
 from jsac_ros.types import Action, Arrays, Sensed
 
 
@@ -29,7 +29,10 @@ def robot_senses(robot: Robot, actions: Actions) -> dict[str, Sense]:
     speed = np.concatenate([part.joint_speed for part in moving]) if moving else np.ones(len(robot))
     n, home = len(joints), robot.home[joints]
     joint_senses = [
-        Sense(VectorSpace("joint_position", n, "rad from home"), lambda sensed, _: sensed.position[joints] - home),
+        Sense(
+            VectorSpace("joint_position", n, one_unit(f"{robot.units[joint]} from home" for joint in joints)),
+            lambda sensed, _: sensed.position[joints] - home,
+        ),
         Sense(VectorSpace("joint_velocity", n, "of the largest commanded"), lambda sensed, _: sensed.velocity[joints] / speed),
         Sense(VectorSpace("joint_effort", n, "of the driver"), lambda sensed, _: sensed.effort[joints]),
     ]

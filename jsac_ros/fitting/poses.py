@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jsac_ros.config import ConfigError
+from jsac_ros.robots.limits import of_kind
 from jsac_ros.robots.robot import Frame, Robot
 
 _DIGITS = 1000.0  # limits are rounded to thousandths
@@ -15,10 +16,9 @@ _DIGITS = 1000.0  # limits are rounded to thousandths
 
 def check_pose(q: np.ndarray, robot: Robot) -> None:
     """Raises ConfigError if a joint is outside the arm's limits."""
-    for name, angle, low, high, slides in zip(robot.names, q, robot.lower, robot.upper, robot.prismatic):
-        if not low <= angle <= high:  # also if NaN
-            unit = "m" if slides else "rad"
-            raise ConfigError(f"{name} is at {angle:.4f} {unit}; expected {low:.4f} to {high:.4f}, the limits of {robot.model}")
+    for name, value, low, high, unit in zip(robot.names, q, robot.lower, robot.upper, robot.units):
+        if not low <= value <= high:  # also if NaN
+            raise ConfigError(f"{name} is at {value:.4f} {unit}; expected {low:.4f} to {high:.4f}, the limits of {robot.model}")
 
 
 def learned(
@@ -33,7 +33,7 @@ def learned(
         raise ConfigError(f"{len(poses)} poses were recorded; expected 2 or more, at opposite corners")
     home = None if home is None else np.round(home, 4)
     q = np.stack([*poses, *([] if home is None else [home])])  # includes the rounded home, which differs from the pose
-    margins = np.where(robot.prismatic, margin_m, margin_rad)
+    margins = of_kind(robot, margin_rad, margin_m)
     lower, upper = q.min(axis=0) - margins, q.max(axis=0) + margins
     fields = {
         "safety.joint_lower": _inside(_down(lower), robot.lower, math.ceil),

@@ -110,7 +110,7 @@ class Dashboard(JsacNode):
                 "name": config.run.name, "folder": self.folder.name, "robot": config.robot.type, "task": config.task.type,
                 "driver": config.robot.driver, "period_ms": 1e3 * config.control.period_s,
                 "duration_s": config.run.duration_s, "capacity": config.replay.capacity, "cameras": self.watch.cameras,
-                "actions": {part.name: part.unit for part in self.spaces.actions},
+                "actions": {part.name: part.command for part in self.spaces.actions},
                 "verbs": list(self._console.verbs), "needs_start": config.robot.driver == "external",
             },
         )  # fmt: skip

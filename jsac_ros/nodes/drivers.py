@@ -12,6 +12,7 @@ from jsac_ros.nodes.gripper_commands import gripper_commands_of
 from jsac_ros.nodes.process import JsacNode
 from jsac_ros.nodes.robot_commands import commands_of
 from jsac_ros.robots.gripper import grippers_of
+from jsac_ros.robots.limits import joint_limits
 from jsac_ros.robots.robot import Robot
 from jsac_ros.ros_graph import publishers_of
 
@@ -23,7 +24,7 @@ class Drivers:
         """Raises ConfigError if a gripper's interface is not installed."""
         config = node.config
         self._node = node
-        self._robot = commands_of(node, config.robot, robot.names, config.safety.max_joint_jerk_rad_s3 > 0)
+        self._robot = commands_of(node, config.robot, robot.names, joint_limits(config.safety, robot).jerk is not None)
         self._grippers = {name: gripper_commands_of(node, gripper) for name, gripper in grippers_of(config).items()}
         self.others: tuple[str, ...] = ()  # one line per node that also commands the robot
         self.unheard = ""  # why commands do not reach the robot's driver; "" if they do

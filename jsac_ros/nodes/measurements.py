@@ -39,7 +39,7 @@ class Measurements:
 
     def __init__(self, node: JsacNode, gate: Gate, robot: Robot):
         self._node, self._gate, self._config = node, gate, node.config
-        self.joint_map = JointMap(robot.names)
+        self.joint_map = JointMap(robot.names, robot.prismatic)
         self.joint_problem = self.wrench_problem = ""
         sensor, polled = qos_profile_sensor_data, {"callback_group": Polled(), "event_callbacks": HEARS_QUIETLY}
         config, self._subscriptions = node.config, list[Subscription]()

@@ -13,12 +13,12 @@ from __future__ import annotations
 import mmap
 import os
 import time
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 
 from jsac_ros.config import ConfigError
+from jsac_ros.crc import crc32
 from jsac_ros.replay.segment import Segment
 
 _MAGIC = int.from_bytes(b"JSACPOL1", "little")
@@ -151,4 +151,4 @@ class PolicyMailbox:
 
 
 def _checksum(row: np.ndarray, vector: np.ndarray) -> int:
-    return zlib.crc32(vector, zlib.crc32(row[_VERSION:_CHECKSUM].tobytes()))
+    return crc32(vector, crc32(row[_VERSION:_CHECKSUM].tobytes()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from functools import lru_cache
 
 import numpy as np
 
+from jsac_ros.crc import crc32
 from jsac_ros.replay.format import ROBOT_BYTES
 from jsac_ros.spaces import Spaces, check_array
 from jsac_ros.types import Arrays, Transition
@@ -17,6 +17,7 @@ _SCALARS = (
     "stamp_ns", "policy_version", "lateness_s",
 )  # fmt: skip
 _ONES = np.uint64(0xFFFFFFFF)
+_NO_PRIORITY_CHECK = np.float32(np.nan).view(np.uint32) ^ np.uint32(_ONES)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -35,7 +36,7 @@ def record_of(transition: Transition, dtype: np.dtype, number: int, previous: in
             record[f"{column}/{name}"] = value
     for name, frame in t.frames.items():
         record[f"frame_crc/{name}"] = frame_crc(frame)
-    set_priority(row, np.array([0]), np.array([np.nan], np.float32))
+    record["priority"], record["priority_check"] = np.nan, _NO_PRIORITY_CHECK
     record["checksum"] = checksum(row, number)
     return row
 
@@ -144,13 +145,13 @@ def _integers(dtype: np.dtype) -> tuple[tuple[str, int, int], ...]:
 
 def frame_crc(frame: np.ndarray) -> int:
     """CRC-32 of a frame uint8 [H, W, C]."""
-    return zlib.crc32(np.ascontiguousarray(frame).reshape(-1))
+    return crc32(np.ascontiguousarray(frame).reshape(-1))
 
 
 def checksum(row: np.ndarray, number: int) -> int:
     """CRC-32 of a record [1] as the row of this number; by their own CRC-32 it covers the frames too."""
     covered = row.tobytes()[row.dtype.fields[_CHECKED_FROM][1] :]
-    return zlib.crc32(covered, zlib.crc32(number.to_bytes(8, "little")))
+    return crc32(covered, crc32(number.to_bytes(8, "little")))
 
 
 def intact(records: np.ndarray) -> np.ndarray:
@@ -161,8 +162,8 @@ def intact(records: np.ndarray) -> np.ndarray:
     wanted = records["checksum"].tolist()
     for at in np.flatnonzero(records["number"]).tolist():
         begin = at * size
-        number_crc = zlib.crc32(data[begin : begin + 8])
-        fits[at] = zlib.crc32(data[begin + first : begin + size], number_crc) == wanted[at]
+        number_crc = crc32(data[begin : begin + 8])
+        fits[at] = crc32(data[begin + first : begin + size], number_crc) == wanted[at]
     return fits
 
 

@@ -175,7 +175,9 @@ class FrameStore:
             self.rows["number"][slot] = number
             self.links.add(slot, previous, transition.is_first)
             self.count = number
-            self._newest[transition.robot, transition.session] = self._as_newest(slot)
+            stream = transition.robot, transition.session
+            place = transition.sequence, transition.episode, transition.step
+            self._newest[stream] = _Newest(stream, slot, number, *place, transition.is_last)
         return number - 1
 
     def put(self, slot: int, row: np.ndarray, frames: Arrays) -> None:
@@ -263,7 +265,7 @@ class FrameStore:
 
     def gather(self, slots: np.ndarray, batch: Batch, n_step: int, gamma: float) -> None:
         """Fills `batch` with the transitions at `slots`, int64 [B], all valid; the caller excludes writers."""
-        gather(self.links, self.rows, self._frames.flat, slots, batch, n_step, gamma)
+        gather(self.links, self.records, self._frames.flat, slots, batch, n_step, gamma)
 
     def live_slots(self) -> np.ndarray:
         """Slots of all complete rows, oldest first, int64."""

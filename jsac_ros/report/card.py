@@ -19,6 +19,7 @@ from jsac_ros.report.intervals import wilson
 from jsac_ros.report.style import plt
 from jsac_ros.report.summary import Totals, is_complete, truly_succeeded
 from jsac_ros.report.tables import BASELINE, number
+from jsac_ros.spaces import ActionSpace, Spaces
 
 CARD, PICTURE = "README.md", "picture.png"
 _LAST = 50  # episodes that the success rate covers
@@ -70,7 +71,7 @@ def text(title: str, about: Mapping[str, Any], summary: Mapping[str, Any], total
         "## Observation\n",
         _table(("part", "shape", "values"), [_seen(part) for part in (*spaces["images"], *spaces["vectors"])]),
         "## Action\n",
-        _table(("part", "shape", "an action of 1 is"), [_done(part) for part in spaces["actions"]]),
+        _table(("part", "shape", "an action of -1 to 1 commands"), [_done(part) for part in Spaces.from_json(spaces).actions]),
         "## Use\n",
         "    import jsac_ros as jr\n\n"
         '    policy = jr.load("this folder")\n'
@@ -123,10 +124,9 @@ def _bounds(part: Mapping[str, Any]) -> str:
     return f", {min(low):g} to {max(high):g}" if low and high else ""
 
 
-def _done(part: Mapping[str, Any]) -> tuple[str, str, str]:
-    if part.get("choices"):
-        return f"`{part['name']}`", f"one of {part['choices']}", part["unit"]
-    return f"`{part['name']}`", f"float32 [{part['size']}] in [-1, 1]", part["unit"]
+def _done(part: ActionSpace) -> tuple[str, str, str]:
+    shape = f"one of {part.choices}" if part.choices else f"{part.dtype} [{part.size}] in [-1, 1]"
+    return f"`{part.name}`", shape, part.command
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

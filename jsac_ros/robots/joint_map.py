@@ -15,8 +15,8 @@ class JointError(ValueError):
 
 
 class Joints(NamedTuple):
-    position: np.ndarray  # rad [N]
-    velocity: np.ndarray  # rad/s [N]
+    position: np.ndarray  # rad or m [N]
+    velocity: np.ndarray  # per s [N]
     oldest_ns: int  # time of the message with the oldest value in use
     lacks: tuple[str, ...] = ()  # joints that the newest message does not contain
 
@@ -28,10 +28,11 @@ class JointMap:
     nothing. Messages with some of them are merged joint by joint; the result is as old as its oldest part.
     """
 
-    def __init__(self, names: Sequence[str]):
+    def __init__(self, names: Sequence[str], prismatic: Sequence[bool] = ()):
+        """prismatic: which of the joints are; empty: none."""
         self.names = tuple(names)
         n = len(self.names)
-        self.sources = JointSources(self.names)
+        self.sources = JointSources(self.names, prismatic)
         self._layout: tuple[str, ...] | None = None  # of the last message
         self._lacks: tuple[str, ...] = ()
         self._places: tuple[int, ...] = ()  # of the joints that are ours, in our order
@@ -88,7 +89,7 @@ class JointMap:
         return tuple(name for name, derived in zip(self.names, self._unmeasured) if derived)
 
     def _derived(self, ours: np.ndarray, q: np.ndarray, time_ns: int) -> np.ndarray:
-        """rad/s from the previous positions; the previous result if no time has passed, 0 at the first message."""
+        """Per s, from the previous positions; the previous result if no time has passed, 0 at the first message."""
         passed_s = (time_ns - self._time_ns[ours]) * 1e-9
         known = (passed_s > 0) & np.isfinite(self._position[ours])  # NaN until the first message
         change = np.divide(q - self._position[ours], passed_s, out=self._velocity[ours], where=known)

@@ -9,15 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _WINDOW_NS = 1_000_000_000  # the sign of a second source has to recur within this
 _LONGEST_GAP = 1000  # messages that one publisher's numbers may skip
-# A position further than this from where the velocities before and after it lead contradicts them.
-_TOLERANCE_RAD = 0.01
 _JITTER_S = 0.01  # of the times of messages without a stamp
-_HARDEST_RAD_S2 = 50.0  # an arm that hits something or is stopped by its own brakes
-_FASTEST_RAD_S = 4.0  # if a velocity is not measured
 _CONTRADICTIONS = 3  # back and forth: a joint that jumps and returns makes two
+
+
+class _Kind(NamedTuple):
+    """How joints of one kind move: rad, or m."""
+
+    # A position further than this from where the velocities before and after it lead contradicts them.
+    tolerance: float
+    hardest: float  # per s^2: an arm that hits something or is stopped by its own brakes
+    fastest: float  # per s, if a velocity is not measured
+
+
+_REVOLUTE, _PRISMATIC = _Kind(0.01, 50.0, 4.0), _Kind(0.003, 50.0, 3.0)
 
 
 @dataclass
@@ -33,6 +42,7 @@ class _Publisher:
 class _Joint:
     """The messages received for one joint."""
 
+    kind: _Kind
     publisher: _Publisher | None = None
     replaced: _Publisher | None = None  # the publisher before that one
     position: float = math.nan
@@ -44,20 +54,22 @@ class _Joint:
 
 
 class JointSources:
-    def __init__(self, names: Sequence[str]):
+    def __init__(self, names: Sequence[str], prismatic: Sequence[bool] = ()):
+        """prismatic: which of them are; empty: none."""
         self.names = tuple(names)
+        self._kinds = [_PRISMATIC if slides else _REVOLUTE for slides in prismatic] or [_REVOLUTE] * len(self.names)
         self.forget()
 
     def forget(self) -> None:
         """Starts over after a person has checked: only messages from now on count."""
         self.second = ""  # which joint has a second source and how it was detected, in one line; stays until `forget`
         self._publishers: list[_Publisher] = []
-        self._joints = [_Joint() for _ in self.names]
+        self._joints = [_Joint(kind) for kind in self._kinds]
 
     def take(
         self, joints: tuple[int, ...], positions: Sequence[float], velocities: Sequence[float], time_ns: int, number: int | None
     ) -> None:
-        """Takes one message: indices of its joints in `names`, rad, rad/s (NaN: not measured), and the number that its
+        """Takes one message: indices of its joints in `names`, rad or m, per s (NaN: not measured), and the number that its
         publisher gave it (None: the middleware does not provide it).
         """
         publisher = None if number is None else self._publisher(joints, time_ns, number)
@@ -96,11 +108,11 @@ def _contradicts(joint: _Joint, position: float, velocity: float, time_ns: int) 
     passed_s, way = (time_ns - joint.time_ns) * 1e-9, position - joint.position
     slow, fast = sorted((joint.velocity, velocity))
     if math.isnan(slow + fast) or slow == fast == 0:  # not measured; nor does a driver that always publishes 0
-        slow, fast = -_FASTEST_RAD_S, _FASTEST_RAD_S
+        slow, fast = -joint.kind.fastest, joint.kind.fastest
     joint.position, joint.velocity, joint.time_ns = position, velocity, time_ns
     if math.isnan(way) or passed_s < 0:
         return False
-    allowed = _TOLERANCE_RAD + _JITTER_S * max(abs(slow), abs(fast)) + _HARDEST_RAD_S2 / 2 * passed_s**2
+    allowed = joint.kind.tolerance + _JITTER_S * max(abs(slow), abs(fast)) + joint.kind.hardest / 2 * passed_s**2
     sign = int(way > fast * passed_s + allowed) - int(way < slow * passed_s - allowed)
     if sign == 0:
         return False

@@ -74,6 +74,11 @@ class Robot:
         return 2 if self.is_base else len(self.names)
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Of each joint's position: "rad", or "m" if it is prismatic."""
+        return tuple("m" if slides else "rad" for slides in self._slides)
+
+    @property
     def has_kinematics(self) -> bool:
         return self.links is not None
 

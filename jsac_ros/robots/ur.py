@@ -95,14 +95,24 @@ class Ur12e(Ur10e):
     """The UR10e under another name and with another payload."""
 
 
+class Ur8Long(UrArm):
+    d, a = (0.2186, 0.1824, 0.1361, 0.1434), (-0.8989, -0.7149)
+    speed = (180.0, 180.0, 240.0, 300.0, 300.0, 300.0)
+
+
+class Ur15(UrArm):
+    d, a = Ur8Long.d, (-0.6475, -0.5164)
+    speed = Ur8Long.speed
+
+
 class Ur16e(UrArm):
     d, a = Ur10e.d, (-0.4784, -0.36)
     speed = Ur10.speed
 
 
 class Ur18(UrArm):
-    d, a = (0.2186, 0.1824, 0.1361, 0.1434), (-0.475, -0.3389)
-    speed = (180.0, 180.0, 240.0, 300.0, 300.0, 300.0)
+    d, a = Ur8Long.d, (-0.475, -0.3389)
+    speed = Ur8Long.speed
 
 
 class Ur20(UrArm):

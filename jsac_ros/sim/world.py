@@ -115,7 +115,7 @@ class World:
     def _send(self, motion: Motion | None) -> None:
         config = self.rig.config
         if motion is not None and config.robot.interface == "trajectory":
-            smooth = config.safety.max_joint_jerk_rad_s3 > 0
+            smooth = self._gate.limits.jerk is not None
             self.sim.command_trajectory(self.rig.robot.names, _trajectory(motion, smooth))
 
     def _run(self, until_s: float) -> None:

@@ -16,7 +16,7 @@ _SHARE = 0.95
 
 @dataclass(frozen=True)
 class HomeMove:
-    """From `start` to `home` (rad, [N]) in `duration_s` seconds from `began_s`."""
+    """From `start` to `home` (rad or m, [N]) in `duration_s` seconds from `began_s`."""
 
     start: np.ndarray
     home: np.ndarray
@@ -24,15 +24,15 @@ class HomeMove:
     duration_s: float
 
     def velocity(self, position: np.ndarray, now_s: float, gain: float) -> np.ndarray:
-        """rad/s [N] that follow the profile from `position`; `gain` (1/s) pulls back onto it."""
+        """rad/s or m/s [N] that follow the profile from `position`; `gain` (1/s) pulls back onto it."""
         done, speed = self._profile(now_s)
         way = self.home - self.start
         return way * (speed / self.duration_s) + gain * (self.start + way * done - position)
 
-    def behind(self, position: np.ndarray, now_s: float) -> float:
-        """The largest deviation of a joint from its planned position now, rad."""
+    def behind(self, position: np.ndarray, now_s: float) -> np.ndarray:
+        """The deviation of each joint from its planned position now, rad or m [N]."""
         done, _ = self._profile(now_s)
-        return float(np.abs(self.start + (self.home - self.start) * done - position).max(initial=0.0))
+        return np.abs(self.start + (self.home - self.start) * done - position)
 
     def over(self, now_s: float) -> bool:
         return now_s - self.began_s >= self.duration_s
@@ -51,10 +51,10 @@ def _profile(u: float) -> tuple[float, float]:
 
 
 def plan_home(
-    start: np.ndarray, home: np.ndarray, now_s: float, duration_s: float, max_speed: float, max_acceleration: float
+    start: np.ndarray, home: np.ndarray, now_s: float, duration_s: float, max_speed: np.ndarray, max_acceleration: np.ndarray
 ) -> HomeMove:
-    """A move of `duration_s`, or longer if the limits (rad/s, rad/s^2) require it; the gate applies a jerk limit."""
-    farthest = float(np.abs(home - start).max(initial=0.0))
-    by_speed = _PEAK_SPEED * farthest / (_SHARE * max_speed)
-    by_acceleration = (_PEAK_ACCELERATION * farthest / (_SHARE * max_acceleration)) ** 0.5
+    """A move of `duration_s`, or longer if the limits ([N] each) require it; the gate applies a jerk limit."""
+    way = np.abs(home - start)
+    by_speed = _PEAK_SPEED * float((way / max_speed).max(initial=0.0)) / _SHARE
+    by_acceleration = (_PEAK_ACCELERATION * float((way / max_acceleration).max(initial=0.0)) / _SHARE) ** 0.5
     return HomeMove(start.copy(), home, now_s, max(duration_s, by_speed, by_acceleration))

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from jsac_ros.config import Between, Floats, Section
 from jsac_ros.robots.inverse import inverse
+from jsac_ros.robots.limits import joint_limits, of_kind
 from jsac_ros.robots.rotations import turn
 from jsac_ros.tasks.home import HomeMove, plan_home
 from jsac_ros.types import Command, Sensed
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
 _GAIN = 4.0  # 1/s; well below the inverse of the total delay of tick, safety and robot
 _LEAD_S = 0.04  # about that delay: when a command takes effect
-_HELD_UP_RAD = 0.15  # deviation at which the move home starts again from where the arm is
+# Of a revolute joint in rad, of a prismatic one in m
+_HELD_UP = (0.15, 0.05)  # deviation at which the move home starts again from where the arm is
 # Under a jerk limit the gate ends each command without acceleration, so this share of jerk times command_max_age_s is
 # the largest acceleration that successive commands can sustain.
 _ACCELERATION_OF_JERK = 0.25
-_HOME_TOLERANCE = 0.01  # rad
-_REST_TOLERANCE = 0.02  # rad/s
+_HOME_TOLERANCE = (0.01, 0.003)
+_REST_TOLERANCE = (0.02, 0.005)  # per s
 _TRIES = 10  # of a random pose
 _OPEN_SHARE = 0.9  # of a gripper's stroke
 _ASK_AGAIN_S = 1.0  # before calling again a service that did not succeed
@@ -124,30 +126,33 @@ class Home(ResetPart):
 
     def __init__(self, rig: Rig, duration_s: float, pose: np.ndarray | None = None):
         """pose: [N], default `robot.home`; duration_s: longer if the limits require it."""
-        safety = rig.config.safety
-        self._pose = rig.robot.home if pose is None else pose
-        self._max_speed = min(safety.max_joint_speed_rad_s, float(rig.robot.max_velocity.min()))
-        acceleration = safety.max_joint_acceleration_rad_s2
-        if safety.max_joint_jerk_rad_s3:
-            acceleration = min(acceleration, _ACCELERATION_OF_JERK * safety.max_joint_jerk_rad_s3 * safety.command_max_age_s)
-        self._limits = (self._max_speed, acceleration)
+        safety, robot = rig.config.safety, rig.robot
+        self._pose = robot.home if pose is None else pose
+        limits = joint_limits(safety, robot)
+        self._max_speed, self._max_acceleration = limits.speed, limits.acceleration
+        if limits.jerk is not None:
+            sustained = _ACCELERATION_OF_JERK * limits.jerk * safety.command_max_age_s
+            self._max_acceleration = np.minimum(limits.acceleration, sustained)
+        self._near, self._slow = of_kind(robot, *_HOME_TOLERANCE), of_kind(robot, *_REST_TOLERANCE)
+        self._held_up = of_kind(robot, *_HELD_UP)
         self._duration_s = duration_s
         self._move: HomeMove | None = None
         self.reason = "moving home" if pose is None else "moving to a waypoint"
 
     def begin(self, sensed: Sensed) -> None:
-        self._move = plan_home(sensed.position, self._pose, sensed.time_s, self._duration_s, *self._limits)
+        limits = self._max_speed, self._max_acceleration
+        self._move = plan_home(sensed.position, self._pose, sensed.time_s, self._duration_s, *limits)
 
     def step(self, sensed: Sensed) -> Command | None:
         position = sensed.position
-        there = np.abs(position - self._pose).max() <= _HOME_TOLERANCE and np.abs(sensed.velocity).max() <= _REST_TOLERANCE
+        there = np.all(np.abs(position - self._pose) <= self._near) and np.all(np.abs(sensed.velocity) <= self._slow)
         if there and self._move.over(sensed.time_s):
             return None
-        if self._move.behind(position, sensed.time_s) > _HELD_UP_RAD:
+        if np.any(self._move.behind(position, sensed.time_s) > self._held_up):
             self.begin(sensed)
         wanted = self._move.velocity(position, sensed.time_s + _LEAD_S, _GAIN)
         # Scaled as a whole: another direction may lead to a wall.
-        return Command(wanted / max(np.abs(wanted).max() / self._max_speed, 1.0), {})
+        return Command(wanted / max((np.abs(wanted) / self._max_speed).max(), 1.0), {})
 
 
 class Settle(ResetPart):
@@ -225,9 +230,11 @@ class ResetParameters(Section):
     reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home",)  # in this order
     reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer if the limits require it
     settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode starts
-    home_noise: Annotated[Floats, Field(description="rad")] = ()  # uniform noise, +- this, one value per joint, around home
+    home_noise: Annotated[
+        Floats, Field(description="rad (m if prismatic)")
+    ] = ()  # uniform noise, +- this, one value per joint, around home
     tool_noise: Floats = ()  # m, m, m, rad: uniform noise of +- this on the tool's x, y, z and yaw in base_link around home
-    waypoints: Floats = ()  # rad, poses of all joints, concatenated
+    waypoints: Floats = ()  # rad (m if prismatic), poses of all joints, concatenated
     ask: str = ""  # what the person is asked to do
     service: str = ""  # std_srvs/Trigger
 
@@ -259,7 +266,7 @@ def composed(parameters: ResetParameters, rig: Rig, random: np.random.Generator)
 
 
 def start_pose(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> np.ndarray:
-    """The start pose of an episode, rad [N]: home with noise. An unreachable pose is drawn again."""
+    """The start pose of an episode, rad or m [N]: home with noise. An unreachable pose is drawn again."""
     robot, q = rig.robot, rig.robot.home
     if parameters.home_noise:
         noise = np.array(parameters.home_noise)

@@ -92,7 +92,8 @@ def _action_space(space: Any) -> ActionSpace:
         raise ConfigError(f"action space is {space}; expected a Box or Discrete")
     if not np.isfinite([space.low, space.high]).all():
         raise ConfigError(f"action space is {space}; expected finite bounds")
-    return ActionSpace(ACTION, int(np.prod(space.shape)), "of the environment's bounds")
+    low, high = (tuple(bound.astype(np.float64).ravel().tolist()) for bound in (space.low, space.high))
+    return ActionSpace(ACTION, int(np.prod(space.shape)), "of the environment's bounds", low=low, high=high)
 
 
 def native(action: np.ndarray, space: Any) -> Any:

@@ -30,7 +30,7 @@ class BaseVelocity(ActionPart):
         self.scale = np.array(parameters.scale)
         self.joints = np.arange(len(robot))
         self.joint_speed = np.full(len(robot), np.abs(robot.joint_speeds(self.scale)).max())
-        self.space = ActionSpace(name, 2, f"{self.scale[0]:g} m/s, {self.scale[1]:g} rad/s")
+        self.space = ActionSpace(name, 2, "m/s, rad/s", low=tuple((-self.scale).tolist()), high=tuple(self.scale.tolist()))
 
     def command(self, action: np.ndarray, sensed: Sensed) -> np.ndarray:
         return self.scale * np.clip(action, -1.0, 1.0)

@@ -36,7 +36,7 @@ class GripperOpening(ActionPart):
             raise ConfigError(f"actions.{name}.device is {parameters.device!r}; expected one of {known}")
         self.device = parameters.device
         self._parameters, self._gripper = parameters, rig.grippers[parameters.device]
-        self.space = ActionSpace(name, 1, f"open to {self._gripper.stroke_m:g} m")
+        self.space = ActionSpace(name, 1, "m", low=(0.0,), high=(self._gripper.stroke_m,))
         self.commanded = self._before = self._gripper.stroke_m  # m, now and before the last action
         self._direction = 0.0  # of the last change
         self._commanded_s = self._switched_s = -math.inf

@@ -8,7 +8,7 @@ import numpy as np
 
 from jsac_ros.config import ActionParameters, Between, ConfigError
 from jsac_ros.control.actions.part import ActionPart, one_each
-from jsac_ros.spaces import ActionSpace
+from jsac_ros.spaces import ActionSpace, one_unit
 from jsac_ros.types import Sensed
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ class JointVelocity(ActionPart):
         self.scale = one_each(f"{where}.scale", parameters.scale, n)
         self.offset = one_each(f"{where}.offset", parameters.offset, n)
         self.joint_speed = self.scale
-        units = np.where(robot.prismatic[self.joints], "m/s", "rad/s")
-        self.space = ActionSpace(name, n, ", ".join(f"{scale:g} {unit}" for scale, unit in zip(self.scale, units, strict=True)))
+        unit = one_unit(f"{robot.units[joint]}/s" for joint in self.joints)
+        low, high = self.offset - self.scale, self.offset + self.scale
+        self.space = ActionSpace(name, n, unit, low=tuple(low.tolist()), high=tuple(high.tolist()))
         self._size = robot.motion_size
 
     def command(self, action: np.ndarray, sensed: Sensed) -> np.ndarray:

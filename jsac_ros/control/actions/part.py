@@ -16,6 +16,8 @@ from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ActionSpace
 from jsac_ros.types import Action, Arrays, Command, Sensed
 
+DEVICE_SIZE = 1  # values of a command to a device: the opening of a gripper
+
 
 class ActionPart(ABC):
     """One part. If `device` is empty it moves the robot, else it commands the output of that name."""
@@ -86,9 +88,11 @@ class Actions:
             part.begin(sensed)
 
     def command(self, action: Action, sensed: Sensed) -> Command:
+        """Raises ValueError naming a part that commands another number of values than it declares."""
         motion, outputs = np.zeros(self._motion_size), {}
         for name, part in self.parts.items():
             values = part.command(action[name], sensed)
+            _check_size(name, "commands", values, DEVICE_SIZE if part.device else self._motion_size)
             if part.device:
                 outputs[part.device] = values
             else:
@@ -96,15 +100,18 @@ class Actions:
         return Command(motion, outputs)
 
     def action(self, command: Command, sensed: Sensed) -> Action:
-        """The action nearest to a command; NaN for a device that the command does not contain."""
-        return {
-            name: part.action(command.motion, sensed)
-            if not part.device
-            else part.action(command.outputs[part.device], sensed)
-            if part.device in command.outputs
-            else np.full(part.space.size, np.nan, np.float32)
-            for name, part in self.parts.items()
-        }
+        """The action nearest to a command; NaN for a device that the command does not contain.
+
+        Raises ValueError naming a part whose action has another size than it declares."""
+        return {name: self._action(name, part, command, sensed) for name, part in self.parts.items()}
+
+    @staticmethod
+    def _action(name: str, part: ActionPart, command: Command, sensed: Sensed) -> np.ndarray:
+        if part.device and part.device not in command.outputs:
+            return np.full(part.space.size, np.nan, np.float32)
+        values = part.action(command.outputs[part.device] if part.device else command.motion, sensed)
+        _check_size(name, "is an action of", values, part.space.size)
+        return values
 
     def completed(self, parts: Action, sensed: Sensed) -> Action:
         """An action of all parts from some: of the others, those that move the robot rest, and devices keep their command."""
@@ -134,3 +141,8 @@ def one_each(field: str, values: Sequence[float], n: int) -> np.ndarray:
     if len(values) not in (1, n) or not np.isfinite(values).all():
         raise ConfigError(f"{field} is {list(values)}; expected 1 or {n} finite values")
     return np.broadcast_to(np.asarray(values, np.float64), n).copy()
+
+
+def _check_size(name: str, does: str, values: np.ndarray, size: int) -> None:
+    if np.shape(values) != (size,):
+        raise ValueError(f"actions.{name} {does} shape {list(np.shape(values))}; expected {[size]}")

@@ -16,9 +16,10 @@ from pydantic import Field
 from jsac_ros.config import ActionParameters, Between, ConfigError
 from jsac_ros.control.actions.part import ActionPart
 from jsac_ros.control.motion import SHORTEST_BRAKE_S
-from jsac_ros.control.safety.bounds import BOX_MARGIN_M, JOINT_MARGIN_RAD
+from jsac_ros.control.safety.bounds import BOX_MARGIN_M, JOINT_MARGIN
+from jsac_ros.robots.limits import joint_limits
 from jsac_ros.robots.rotations import rotation_vector, turn
-from jsac_ros.spaces import ActionSpace
+from jsac_ros.spaces import ActionSpace, one_unit
 from jsac_ros.types import Sensed
 
 if TYPE_CHECKING:
@@ -61,21 +62,23 @@ class Twist(ActionPart):
         lower = np.maximum(robot.lower, safety.joint_lower or -np.inf)
         upper = np.minimum(robot.upper, safety.joint_upper or np.inf)
         self._ramp_s = safety.command_max_age_s  # in which safety ramps the joints to a commanded speed
-        self._change = _OF_ACCELERATION * safety.max_joint_acceleration_rad_s2 * self._ramp_s
-        fastest = _OF_SPEED * np.minimum(robot.max_velocity, safety.max_joint_speed_rad_s)
-        lower, upper = lower + 3 * JOINT_MARGIN_RAD, upper - 3 * JOINT_MARGIN_RAD
+        limits = joint_limits(safety, robot)
+        self._change = (_OF_ACCELERATION * limits.acceleration * self._ramp_s).tolist()  # [N] largest change of speed
+        fastest = _OF_SPEED * limits.speed
+        lower, upper = lower + 3 * JOINT_MARGIN, upper - 3 * JOINT_MARGIN
         self._ranges = [values.tolist() for values in (lower, upper, fastest)]
         box = _box(safety.box_lower, safety.box_upper, robot.base_turned and safety.box_frame == "base")
         self._walls = box.tolist()
         self.joints = np.arange(len(robot))
         self.joint_speed = fastest
-        units = [f"{value:g} {'m/s' if axis < 3 else 'rad/s'}" for axis, value in zip(self._axes, self._scale)]
-        self.space = ActionSpace(name, len(self._axes), ", ".join(units))
+        unit = one_unit("m/s" if axis < 3 else "rad/s" for axis in self._axes)
+        low, high = (tuple(values.tolist()) for values in (-self._scale, self._scale))
+        self.space = ActionSpace(name, len(self._axes), unit, low=low, high=high)
         self._check_axes(where)
         self._target: tuple[list[float], np.ndarray] | None = None  # position [3], rotation [3, 3]
         self._start = np.eye(3)
         self._commanded_s = 0.0
-        self._commanded = self._executed = [0.0] * len(robot)  # rad/s: commanded, and as ramped by safety
+        self._commanded = self._executed = [0.0] * len(robot)  # rad/s or m/s: commanded, and as ramped by safety
 
     def _check_axes(self, where: str) -> None:
         """Raises ConfigError if the joints at home cannot move the tool along the axes while they hold the others."""
@@ -175,10 +178,10 @@ class Twist(ActionPart):
             executed + (commanded - executed) * done for commanded, executed in zip(self._commanded, self._executed)
         ]
         change = [min(share, 1.0) * v - executed for v, executed in zip(wanted, self._executed)]
-        share = min(1.0, most / max(max(map(abs, change)), 1e-9))
+        share = min(1.0, *(limit / max(abs(more), 1e-9) for limit, more in zip(most, change)))
         self._commanded = [
-            min(max(executed + share * more, min(low, executed + most)), max(high, executed - most))
-            for executed, more, (low, high) in zip(self._executed, change, allowed)
+            min(max(executed + share * more, min(low, executed + limit)), max(high, executed - limit))
+            for executed, more, limit, (low, high) in zip(self._executed, change, most, allowed)
         ]
         return np.array(self._commanded)
 

@@ -11,14 +11,14 @@ from jsac_ros.robots.robot import Frame, Robot
 
 # Margin inside every limit for effects that are not judged: noise and age of the joint states, and the tool's
 # path between the judged poses.
-JOINT_MARGIN_RAD = 0.002
+JOINT_MARGIN = 0.002  # rad, or m of a prismatic joint
 BOX_MARGIN_M = 0.002
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Joint ranges [N] in rad and the tool's box [3] in m; a robot that starts outside may only move back inside."""
+    """Joint ranges [N] in rad or m and the tool's box [3] in m; a robot that starts outside may only move back inside."""
 
     arm: Robot
     joint_lower: np.ndarray
@@ -29,8 +29,8 @@ class Bounds:
     def joints_stay_inside(self, starts: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """starts [S, N]: where the robot may be now; offsets [K, N]: where it may go from there -> bool [N]."""
         highest, lowest = starts.max(axis=0), starts.min(axis=0)
-        upper = np.maximum(self.joint_upper - JOINT_MARGIN_RAD, highest)
-        lower = np.minimum(self.joint_lower + JOINT_MARGIN_RAD, lowest)
+        upper = np.maximum(self.joint_upper - JOINT_MARGIN, highest)
+        lower = np.minimum(self.joint_lower + JOINT_MARGIN, lowest)
         return (highest + offsets.max(axis=0) <= upper + _ROUNDING) & (lowest + offsets.min(axis=0) >= lower - _ROUNDING)
 
     def tool_stays_inside(self, starts: np.ndarray, offsets: np.ndarray) -> bool:
@@ -45,10 +45,11 @@ class Bounds:
         return bool(np.all(there <= upper + _ROUNDING) and np.all(there >= lower - _ROUNDING))
 
     def outside(self, q: np.ndarray) -> str | None:
-        """Why the pose q, rad [N], is outside, in one line; None if it is inside."""
-        for name, angle, low, high in zip(self.arm.names, q, self.joint_lower, self.joint_upper):
-            if not low <= angle <= high:
-                return f"{name} is at {angle:.4f} rad; the limits are {low:.4f} to {high:.4f}"
+        """Why the pose q, rad or m [N], is outside, in one line; None if it is inside."""
+        ranges = zip(self.arm.names, q, self.joint_lower, self.joint_upper, self.arm.units)
+        for name, value, low, high, unit in ranges:
+            if not low <= value <= high:
+                return f"{name} is at {value:.4f} {unit}; the limits are {low:.4f} to {high:.4f}"
         if self.box is not None:
             place = self.arm.forward(q, self.frame)[0]
             for axis, value, low, high in zip("xyz", place, *self.box):
@@ -62,7 +63,7 @@ def bounds_of(config: SafetyConfig, arm: Robot) -> Bounds:
     lower = np.maximum(arm.lower, _row("safety.joint_lower", config.joint_lower, len(arm), arm.lower))
     upper = np.minimum(arm.upper, _row("safety.joint_upper", config.joint_upper, len(arm), arm.upper))
     for name, low, high in zip(arm.names, lower, upper):
-        if not high - low > 2 * JOINT_MARGIN_RAD:
+        if not high - low > 2 * JOINT_MARGIN:
             raise ConfigError(f"safety.joint_lower {low:g} and joint_upper {high:g} leave {name} no room")
     return Bounds(arm, lower, upper, _box(config, arm), config.box_frame)
 

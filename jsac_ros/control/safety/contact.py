@@ -17,11 +17,12 @@ from jsac_ros.robots.robot import Robot
 WRENCH = "geometry_msgs/msg/WrenchStamped"
 OLDEST_WRENCH_S = 0.5  # as the joint states: on an older one a robot would press for as long before anything notices
 
-_STEP_RAD = 0.002  # between two stored points of the path
+# Of a joint, rad or m
+_STEP = 0.002  # between two stored points of the path
 _STEPS = 500
-_GAP_RAD = 0.05  # between two joint states: beyond this the path is unknown, and the earlier path is not usable
-_AHEAD_RAD = 0.01  # distance of the point on the way back that is approached
-_THERE_RAD = 0.003
+_GAP = 0.05  # between two joint states: beyond this the path is unknown, and the earlier path is not usable
+_AHEAD = 0.01  # distance of the point on the way back that is approached
+_THERE = 0.003
 _GAIN = 6.0  # 1/s; below the inverse of the delay between two commands
 _SPEED_SHARE = 0.5  # of the limits
 _LONGEST_RETREAT_S = 5.0
@@ -42,7 +43,7 @@ class Contact:
         self.measured_s: float | None = None  # of the newest wrench
         self.changed_s: float | None = None  # when its reading last changed; None: it never did
         self._wrench = self._zero = np.zeros(6)
-        self._path: deque[np.ndarray] = deque(maxlen=_STEPS)  # rad [N] each, oldest first
+        self._path: deque[np.ndarray] = deque(maxlen=_STEPS)  # rad or m [N] each, oldest first
         self._way: list[np.ndarray] = []  # the rest of the way back, nearest point first
         self._eased = False  # the tool has stopped pressing on the way back
         self._arrived = False
@@ -72,14 +73,14 @@ class Contact:
             self._eased |= not over
 
     def passed(self, q: np.ndarray) -> None:
-        """Takes the robot's position, rad [N]."""
+        """Takes the robot's position, rad or m [N]."""
         if self.stage == "retreating":
             return
         if self._path:
             moved = np.abs(q - self._path[-1]).max()
-            if moved > _GAP_RAD:
+            if moved > _GAP:
                 self._path.clear()
-            elif moved < _STEP_RAD:
+            elif moved < _STEP:
                 return
         self._path.append(q)
 
@@ -106,18 +107,21 @@ class Contact:
         return self.stage == "retreating"
 
     def velocity(self, now_s: float, q: np.ndarray, speed: np.ndarray) -> np.ndarray | None:
-        """rad/s [N] back along the path within the limits `speed`; zeros at its end. None: the last answer is still valid."""
+        """rad/s or m/s [N] back along the path within the limits `speed`; zeros at its end.
+
+        None: the last answer is still valid."""
         if now_s < self._next_s:
             return None
         self._next_s = now_s + self._period_s
-        while len(self._way) > 1 and np.abs(self._way[0] - q).max() < _AHEAD_RAD:
+        while len(self._way) > 1 and np.abs(self._way[0] - q).max() < _AHEAD:
             self._way.pop(0)
-        if now_s > self._until_s or not self._way or len(self._way) == 1 and np.abs(self._way[0] - q).max() < _THERE_RAD:
+        if now_s > self._until_s or not self._way or len(self._way) == 1 and np.abs(self._way[0] - q).max() < _THERE:
             self._arrived = True
             return np.zeros_like(q)
         left = np.abs(np.diff(np.stack((q, *self._way)), axis=0)).max(axis=1).sum()
         direction = (self._way[0] - q) / np.abs(self._way[0] - q).max()
-        return direction * min(_GAIN * left, _SPEED_SHARE * float(speed.min()))
+        fastest = float((speed / np.maximum(np.abs(direction), 1e-9)).min())  # until a joint reaches its own limit
+        return direction * min(_GAIN * left, _SPEED_SHARE * fastest)
 
     def _over(self, wrench: np.ndarray) -> str:
         """The quantity over its limit; '' if there is none."""

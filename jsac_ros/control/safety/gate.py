@@ -24,13 +24,14 @@ from jsac_ros.control.safety.rules import GateInputs, RuleLimits, applying, refu
 from jsac_ros.control.safety.shape import CHANGED, Start, shape
 from jsac_ros.control.safety.travel import Travel
 from jsac_ros.robots.gripper import grippers_of
+from jsac_ros.robots.limits import joint_limits
 from jsac_ros.robots.robot import Robot
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 
 _NOT_FOLLOWING_HOLD_S = 1.0
 _LONGEST_REST_S = 8.0  # a safety node that ends is given ten seconds (nodes/safety.py)
 # How far a robot that follows may lag behind: its controller's delay times its speed.
-_LAG_RAD, _LAG_S = 0.005, 0.15
+_LAG, _LAG_S = 0.005, 0.15  # rad or m, s
 # The commanded position drifts to the measured one at this rate: fast enough to forget a lag, slow enough that a
 # motion stays smooth.
 _FORGET_S = 1.0
@@ -57,21 +58,21 @@ class Gate:
         bounds: Bounds | None,
         limits: Limits,
         rule_limits: RuleLimits,
-        joint_jump_rad: float = np.inf,
-        following_rad: float = np.inf,
+        jump: np.ndarray | float = np.inf,
+        following_error: np.ndarray | float = np.inf,
         cycle: ControllerCycle | None = None,
         same_clock: bool = True,
         contact: Contact | None = None,
         grippers: GripperGates | None = None,
     ):
-        """`cycle` None: the robot gets velocities, which it follows at once. `same_clock`: the stamps of the robot's
-        controller are on this computer's clock, or close to it."""
+        """`jump`, `following_error`: as in `robots.limits.JointLimits`. `cycle` None: the robot gets velocities, which it
+        follows at once. `same_clock`: the stamps of the robot's controller are on this computer's clock, or close to it."""
         self.bounds, self.limits, self.rule_limits = bounds, limits, rule_limits
         self._same_clock, self._contact = same_clock, contact
         self.grippers = grippers or GripperGates({})
         self.counts: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}  # of the rules that demand rest now
-        self._joint_jump_rad, self._following_rad = joint_jump_rad, following_rad
+        self._jump, self._following_error = jump, following_error
         self._n = len(limits.speed)
         self._at_rest = np.zeros(self._n)
         self._inputs = GateInputs(now_s=0.0)
@@ -141,7 +142,7 @@ class Gate:
             self._contact.tare()
 
     def joints(self, q: np.ndarray, measured_s: float) -> None:
-        """Takes a joint state: rad [N], and when it was measured."""
+        """Takes a joint state: rad or m [N], and when it was measured."""
         if not np.isfinite(q).all():
             self.counts["joints_not_finite"] += 1
             return
@@ -151,7 +152,7 @@ class Gate:
                 return
             before = self._commanded
             way = np.zeros(self._n) if before is None else np.abs(self._last.position(measured_s) - before)
-            if np.any(np.abs(q - self._q) > self._joint_jump_rad + way):
+            if np.any(np.abs(q - self._q) > self._jump + way):
                 self._update(jumped=True)
                 return
             expected = way * self._last.speed_share if self._last.slowed else way
@@ -274,8 +275,8 @@ class Gate:
         if self._q is None or not self.moving(now_s) or now_s - self._inputs.joints_s > self.rule_limits.joint_max_age_s:
             return
         q, v, _ = self._last.motion.at(self._last.time_s)
-        elsewhere = not self._last.slowed and np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_rad)
-        if elsewhere or self._travel.stands(self._following_rad):
+        elsewhere = not self._last.slowed and np.any(np.abs(q - self._measured_then(now_s, v)) > self._following_error)
+        if elsewhere or self._travel.stands(self._following_error):
             self._update(not_following_until_s=now_s + _NOT_FOLLOWING_HOLD_S)
 
     def _state_now(self, now_s: float) -> tuple[Start, np.ndarray]:
@@ -305,7 +306,7 @@ class Gate:
             return False
         q, v, _ = self._last.motion.at(self._last.time_s)
         behind = np.abs(q - self._measured_then(now_s, v))
-        return bool(np.all(behind <= _LAG_RAD + _LAG_S * np.abs(v)))
+        return bool(np.all(behind <= _LAG + _LAG_S * np.abs(v)))
 
     def _yield(self, now_s: float) -> Motion | None:
         """The response to rules that demand rest: back off from a contact if no other rule acts, else come to rest."""
@@ -347,7 +348,8 @@ def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
     at_once: a motion begins when it is sent, as in a simulation without a clock, not at the controller's next cycle."""
     gate = _gate_of(config, robot, at_once)
     if gate.rest_s > _LONGEST_REST_S:
-        kind = "base" if config.robot.interface == "twist" else "joint"
+        sliding = "prismatic" if robot.prismatic.all() else "joint or max_prismatic" if robot.prismatic.any() else "joint"
+        kind = "base" if config.robot.interface == "twist" else sliding
         raise ConfigError(
             f"safety.max_{kind}_...: at full speed the robot would need {gate.rest_s:.1f} s to rest; expected at most "
             f"{_LONGEST_REST_S:g} s, by a higher limit of acceleration or jerk or a lower one of speed"
@@ -356,7 +358,7 @@ def gate_of(config: SystemConfig, robot: Robot, at_once: bool = False) -> Gate:
 
 
 def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
-    safety, n, contact = config.safety, robot.motion_size, contact_of(config, robot)
+    safety, contact = config.safety, contact_of(config, robot)
     rule_limits, grippers = rule_limits_of(config), GripperGates(grippers_of(config))
     if rule_limits.command_max_age_s <= config.control.period_s:
         raise ConfigError(
@@ -374,12 +376,8 @@ def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
     bounds = bounds_of(safety, robot)
     if why := bounds.outside(robot.home):
         raise ConfigError(f"robot.home: {why}")
-    limits = Limits(
-        speed=np.minimum(robot.max_velocity, safety.max_joint_speed_rad_s),
-        acceleration=np.full(n, safety.max_joint_acceleration_rad_s2),
-        jerk=safety.max_joint_jerk_rad_s3,
-    )
+    allowed = joint_limits(safety, robot)
+    limits = Limits(allowed.speed, allowed.acceleration, allowed.jerk)
     cycle = ControllerCycle() if config.robot.interface == "trajectory" and not at_once else None
     same_clock = config.robot.stamps == "header"
-    following = safety.joint_jump_rad, safety.following_error_rad
-    return Gate(bounds, limits, rule_limits, *following, cycle, same_clock, contact, grippers)
+    return Gate(bounds, limits, rule_limits, allowed.jump, allowed.following_error, cycle, same_clock, contact, grippers)

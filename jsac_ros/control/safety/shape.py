@@ -10,7 +10,7 @@ import numpy as np
 from jsac_ros.control.motion import Limits, Motion, move, reach
 from jsac_ros.control.safety.bounds import Bounds
 
-CHANGED = 1e-6  # rad/s; anything smaller is rounding
+CHANGED = 1e-6  # rad/s, m/s; anything smaller is rounding
 _HALVINGS = 5  # bisections of the allowed share of a command: resolution of 3 %
 
 ToMotion = Callable[[np.ndarray], Motion]  # target velocity [N] -> the motion within the limits
@@ -46,7 +46,7 @@ def shape(
 
     motion = motion_to(target)
     if np.abs(motion.cruise - target).max() > CHANGED:
-        rules.append("jerk" if limits.jerk else "acceleration")
+        rules.append("acceleration" if limits.jerk is None else "jerk")
     if bounds is None or _allowed(motion, starts, limits, bounds):
         return motion, tuple(rules)
     within_joints = _within_joint_ranges(motion_to, starts, target, limits, bounds)

@@ -18,13 +18,13 @@ class Travel:
     _STANDS = 0.1  # travelled less than this share of the way
 
     def __init__(self, joints: int):
-        self.commanded, self.travelled = np.zeros(joints), np.zeros(joints)  # rad
+        self.commanded, self.travelled = np.zeros(joints), np.zeros(joints)  # rad, m
 
     def passed(self, commanded: np.ndarray, travelled: np.ndarray, seconds: float) -> None:
-        """In `seconds`; rad [N], not negative."""
+        """In `seconds`; rad or m [N], not negative."""
         kept = math.exp(-seconds / self._FADES_S)
         self.commanded, self.travelled = kept * self.commanded + commanded, kept * self.travelled + travelled
 
-    def stands(self, far_rad: float) -> bool:
-        """Whether a joint that was commanded to go further than `far_rad` hardly did."""
-        return bool(np.any((self.commanded > far_rad) & (self.travelled < self._STANDS * self.commanded)))
+    def stands(self, far: np.ndarray) -> bool:
+        """Whether a joint that was commanded to go further than `far`, rad or m [N], hardly did."""
+        return bool(np.any((self.commanded > far) & (self.travelled < self._STANDS * self.commanded)))
