@@ -51,9 +51,7 @@ def test_the_true_success_is_told_where_the_task_contradicts_a_classifier():
     totals = totals_of(1, 1, 1, 0)
     totals.episodes[0]["reason"] = FALSE_GOAL
     card = text("lift", ABOUT, summarise(totals, {}), totals)
-    assert (
-        "| success, training | 75% of the last 4" in card and "| true success, training | 50% of the last 4" in card
-    )
+    assert "| success, training | 75% of the last 4" in card and "| true success, training | 50% of the last 4" in card
 
 
 def test_a_choice_is_one_of_so_many():
