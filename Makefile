@@ -8,6 +8,7 @@ SEED ?= 0
 TASK ?= ur5_reacher_demo
 HELPED = person.by=intervener sim.joint_rate_hz=125.0
 HELP_lift = $(HELPED)
+HELP_insert = $(HELPED)
 HELP_push = $(HELPED)
 # Parts of the tests that say much in little time; see test/test_<part>_<what>.py.
 QUICK = architecture config control images robots replay_store replay_samplers replay_ingest replay_outbox \

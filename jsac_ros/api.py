@@ -33,6 +33,7 @@ from jsac_ros.control.stacks import FrameStacks
 from jsac_ros.parameters import load as load_configuration
 from jsac_ros.spaces import Spaces
 from jsac_ros.training import evaluation, settings
+from jsac_ros.training.episodic import EpisodicEnvironment
 from jsac_ros.training.evaluation import Episode
 from jsac_ros.training.setup import drawing, place_for, setup
 from jsac_ros.training.spaces import ACTION, native, read, space_of_card
@@ -232,7 +233,7 @@ def evaluate(policy: Policy, environment: Any, episodes: int = 10, seed: int = 0
 
     Raises ConfigError if the environment lacks the policy's observations or actions, or if its code fails.
     """
-    with closing(place_for(policy.spaces, environment, seed + evaluation.SEED)) as place:
+    with closing(_place(policy, environment, seed)) as place:
         played = evaluation.evaluate(place, policy.of_stacks, episodes)
     returns, successes, steps = zip(*[(e.episode_return, e.success, e.steps) for e in played], strict=True)
     return Evaluation(np.array(returns), np.array(successes), np.array(steps))
@@ -249,11 +250,17 @@ def trials(policy: Policy, environment: Any, seed: int = 0, sampled: bool = Fals
     def choose(observation: Observation) -> Action:
         return policy.of_stacks(observation, action_key(seed, 0, next(steps)) if sampled else None)
 
-    with closing(place_for(policy.spaces, environment, seed + evaluation.SEED)) as place:
+    with closing(_place(policy, environment, seed)) as place:
         yield (evaluation.evaluate(place, choose, 1, sampled=sampled)[0] for _ in itertools.count())
+
+
+def _place(policy: Policy, environment: Any, seed: int, draws: bool = False) -> EpisodicEnvironment:
+    """Where a policy is evaluated, with the options of its training if it was learned there."""
+    learned = policy.about["card"].get("train", {})
+    options = tuple(learned.get("options", ())) if learned.get("environment") == environment else ()
+    return place_for(policy.spaces, environment, seed + evaluation.SEED, draws, options)
 
 
 def film(policy: Policy, environment: Any, path: Path, seed: int = 0) -> str:
     """Films an episode; returns "" or one line with the reason why it cannot be filmed."""
-    place = lambda: place_for(policy.spaces, environment, seed + evaluation.SEED, draws=True)
-    return evaluation.film(place, policy.of_stacks, path)
+    return evaluation.film(lambda: _place(policy, environment, seed, draws=True), policy.of_stacks, path)

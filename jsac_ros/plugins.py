@@ -56,7 +56,18 @@ def load(kind: str, name: str) -> Any:
     Raises PluginError if it cannot be found or imported, is no class of its kind with a pydantic model `Parameters`, or lacks a
     method.
     """
-    target = name if ":" in name else _entry(kind, name)
+    plugin, attribute = imported(name, name if ":" in name else _entry(kind, name))
+    if not isinstance(plugin, type):
+        raise PluginError(f"{name!r}: {attribute} is {type(plugin).__name__}; expected a class")
+    parameters = getattr(plugin, "Parameters", None)
+    if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
+        raise PluginError(f"{name!r}: {attribute} has no Parameters; expected a pydantic model of its configuration")
+    _check_class(kind, name, plugin)
+    return plugin
+
+
+def imported(name: str, target: str) -> tuple[Any, str]:
+    """What `target`, `module:Name`, is, and its name in that module. name: in errors. Raises PluginError."""
     module, _, attribute = target.partition(":")
     try:
         plugin: Any = importlib.import_module(module)
@@ -72,13 +83,7 @@ def load(kind: str, name: str) -> Any:
         if not hasattr(plugin, part):
             raise PluginError(f"{name!r}: module {module} has no {attribute!r}{did_you_mean(attribute, dir(plugin))}")
         plugin = getattr(plugin, part)
-    if not isinstance(plugin, type):
-        raise PluginError(f"{name!r}: {attribute} is {type(plugin).__name__}; expected a class")
-    parameters = getattr(plugin, "Parameters", None)
-    if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
-        raise PluginError(f"{name!r}: {attribute} has no Parameters; expected a pydantic model of its configuration")
-    _check_class(kind, name, plugin)
-    return plugin
+    return plugin, attribute
 
 
 def _check_class(kind: str, name: str, plugin: type) -> None:

@@ -50,7 +50,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "interface",
         default_value="",
-        choices=["", "trajectory", "velocity", "twist", "none"],
+        choices=["", "trajectory", "velocity", "pose", "twist", "none"],
         description="command interface of the robot driver; none: nothing is commanded (shadow mode), empty: as in the config",
     ),
     DeclareLaunchArgument(

@@ -7,7 +7,7 @@ from jsac_ros.config import ConfigError
 from jsac_ros.control.safety import gate_of
 from jsac_ros.parameters import from_parameters
 from jsac_ros.rig import Rig
-from jsac_ros.robots.rotations import rotation_vector
+from jsac_ros.robots.rotations import rotation_vector, tilt_and_turn
 from jsac_ros.sim.controller import JointController
 from jsac_ros.sim.trajectory import Trajectory
 from jsac_ros.types import Sensed
@@ -100,6 +100,24 @@ def test_it_stops_inside_the_box_without_the_gate():
     assert 0.54 < arm.rig.robot.forward(arm.path[-1], "base_link")[0][0] < 0.5501
 
 
+@pytest.mark.parametrize("axis", [(1, 0, 0), (0, -1, 0), (0.6, 0.8, 0), (0, 0, 1)])
+def test_it_stops_inside_the_largest_tilt_and_turn_without_the_gate(axis):
+    arm = Arm(rig_of(**{"safety.max_tilt_rad": 0.3, "safety.max_turn_rad": 0.5}))
+    robot = arm.rig.robot
+    home = robot.forward(robot.home)[1]
+    for k in range(60):
+        decision = arm.step((0.2 * np.sin(0.3 * k), 0, 0, *axis))
+        assert set(decision.rules) <= RAMPS
+    tilt, about = tilt_and_turn(home.T @ robot.forward(arm.path[-1])[1])
+    if axis[2]:
+        assert tilt < 0.01 and 0.47 < abs(about) < 0.495
+    else:
+        assert 0.27 < tilt < 0.295 and abs(about) < 0.01
+    for _ in range(6):
+        arm.step((0, 0, 0, *-np.array(axis)))
+    assert np.abs(tilt_and_turn(home.T @ robot.forward(arm.path[-1])[1])).max() < 0.25, "it can leave the limit"
+
+
 def test_what_is_not_commanded_is_held_and_the_inverse_finds_the_action():
     rig = rig_of(**{"actions.arm.axes": ("x", "yaw")})
     arm = Arm(rig)
@@ -130,3 +148,38 @@ def test_a_hand_moves_the_tool_in_its_own_frame():
 def test_what_the_arm_cannot_do_is_one_line(values, line):
     with pytest.raises(ConfigError, match=line):
         rig_of(**values)
+
+
+def test_the_frame_of_the_start_stays_while_the_tool_turns():
+    """x of the tool as it was when the episode began, after a quarter turn about its z."""
+    rig = rig_of(**{"actions.arm.frame": "start", "actions.arm.turn_rad_s": 1.0})
+    arm, robot = Arm(rig), rig.robot
+    start, before = robot.forward(arm.path[-1], "base_link")
+    for _ in range(16):
+        arm.step((0, 0, 0, 0, 0, 1.0))
+    turned = rotation_vector(before.T @ robot.forward(arm.path[-1], "base_link")[1])
+    assert turned[2] > 1.3
+    for _ in range(10):
+        arm.step((0.5, 0, 0, 0, 0, 0))
+    way = before.T @ (robot.forward(arm.path[-1], "base_link")[0] - start)
+    assert way[0] > 0.04 and np.abs(way[1:]).max() < 2e-3
+
+
+def test_the_tool_is_sensed_relative_to_where_the_episode_began():
+    rig = rig_of(**{"task.observe": ("tool_position", "tool_rotation", "tool_velocity")})
+    robot, arm = rig.robot, Arm(rig)
+    start, before = robot.forward(HOME, "base_link")
+    rig.senses.begin(arm.sensed)
+    at_rest = rig.senses.observe(arm.sensed, {})
+    assert not at_rest["tool_position"].any() and not at_rest["tool_velocity"].any()
+    np.testing.assert_allclose(at_rest["tool_rotation"], (1, 0, 0, 0, 1, 0), atol=1e-6)
+    for _ in range(8):
+        arm.step((0.5, 0, -0.2, 0.3, 0, 0.4))
+    seen, sensed = rig.senses.observe(arm.sensed, {}), arm.sensed
+    position, rotation, jacobian = robot.jacobian(sensed.position, "base_link")
+    np.testing.assert_allclose(seen["tool_position"], before.T @ (position - start) / 0.1, atol=1e-5)
+    np.testing.assert_allclose(seen["tool_rotation"], (before.T @ rotation)[:, :2].T.ravel(), atol=1e-5)
+    twist = jacobian @ sensed.velocity
+    np.testing.assert_allclose(seen["tool_velocity"], (*before.T @ twist[:3] / 0.1, *before.T @ twist[3:]), atol=1e-5)
+    rig.senses.begin(sensed)
+    assert not rig.senses.observe(sensed, {})["tool_position"].any()

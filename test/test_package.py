@@ -223,6 +223,26 @@ def test_setup_says_when_there_is_no_network():
         setup.run([sys.executable, "-c", script], dict(os.environ), "pip install")
 
 
+@pytest.mark.parametrize(
+    ("has", "is_root", "status", "called", "said"),
+    [
+        ("EGL", True, 0, 0, "^$"),
+        ("", True, 0, 2, "installed OpenGL for the simulators with contact: libegl1"),
+        ("", True, 100, 2, "no OpenGL, .*: sudo apt install libegl1"),
+        ("", False, 0, 0, "no OpenGL, which the simulators with contact need .*: sudo apt install libegl1"),
+    ],
+)
+def test_setup_installs_opengl_as_root_or_says_how(has, is_root, status, called, said):
+    calls = []
+
+    def call(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, status)
+
+    line = load_tool("setup_environment").install_renderer(lambda name: name == has, is_root, lambda name: name, call)
+    assert re.search(said, line) and "\n" not in line and len(calls) == called
+
+
 def test_setup_mends_the_include_folders_of_the_wheels(tmp_path):
     setup = load_tool("setup_environment")
     cmake = tmp_path / "share/std_msgs/cmake/export.cmake"

@@ -71,6 +71,7 @@ VALUES = {
     ("sim_robot", "publishes", "scaling"): [ROBOT.speed_scaling_topic],
     ("sim_robot", "publishes", "topic"): CAMERAS,
     ("sim_robot", "publishes", "sensor.config.topic"): SENSORS,
+    ("sim_robot", "subscribes", "robot.pose_topic"): [],
     ("sim_robot", "subscribes", "robot.twist_topic"): [],
     ("teleop", "subscribes", "mapping.buttons_topic"): [],
     ("teleop", "subscribes", "mapping.topic"): [

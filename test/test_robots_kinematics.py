@@ -7,7 +7,7 @@ import pytest
 
 from jsac_ros.config import RobotParameters
 from jsac_ros.robots.robot import Robot
-from jsac_ros.robots.rotations import rotation_vector, six_values, turn
+from jsac_ros.robots.rotations import quaternion, rotation_of, rotation_vector, six_values, tilt_and_turn, turn, within
 from jsac_ros.robots.ur import Ur5e
 
 HALF_TURN = np.diag((-1.0, -1.0, 1.0, 1.0))
@@ -69,3 +69,30 @@ def test_a_rotation_and_its_vector(angle):
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
     np.testing.assert_allclose(rotation_vector(rotation), vector, atol=1e-9)
     np.testing.assert_allclose(six_values(rotation), (*rotation[:, 0], *rotation[:, 1]))
+
+
+def test_a_quaternion_is_found_for_every_rotation_and_back():
+    random = np.random.default_rng(0)
+    turned = [turn(random.normal(size=3) * 2) for _ in range(50)] + [
+        np.diag(signs) for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))
+    ]
+    for rotation in turned:
+        found = quaternion(rotation)
+        assert found[3] >= 0 and np.linalg.norm(found) == pytest.approx(1.0)
+        np.testing.assert_allclose(rotation_of(found), rotation, atol=1e-12)
+
+
+def test_tilt_and_turn_are_found_and_reduced():
+    random = np.random.default_rng(1)
+    for _ in range(50):
+        tilt, about, way = random.uniform(0, 3), random.uniform(-3, 3), random.uniform(-np.pi, np.pi)
+        leans = turn(tilt * np.array((np.cos(way), np.sin(way), 0.0)))
+        rotation = leans @ turn(np.array((0.0, 0.0, about)))
+        np.testing.assert_allclose(tilt_and_turn(rotation), (tilt, about), atol=1e-9)
+        most = random.uniform(0, 3, 2)
+        less = within(rotation, most)
+        np.testing.assert_allclose(tilt_and_turn(less), (min(tilt, most[0]), np.clip(about, -most[1], most[1])), atol=1e-9)
+        if tilt > most[0] and abs(about) < most[1]:
+            np.testing.assert_allclose(
+                turn(most[0] / tilt * rotation_vector(leans)) @ turn(np.array((0.0, 0.0, about))), less, atol=1e-9
+            )

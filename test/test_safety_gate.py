@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from gate_cases import CONTROL, DT, ROUNDING, Cell, gated
-from rig_cases import BASE
+from rig_cases import BASE, HOME
 
 from jsac_ros.config import ConfigError, RobotParameters
 from jsac_ros.robots.robot import Robot, links_from_dh
+from jsac_ros.robots.rotations import tilt_and_turn
 from jsac_ros.sim.kinematic.arm import SimArm
 
 
@@ -104,6 +105,43 @@ def test_the_box_is_judged_by_the_tool():
     cell.check()
 
 
+ROTATED = {"safety.max_tilt_rad": 0.25, "safety.max_turn_rad": 0.15}
+
+
+def rotated(cell):
+    """Tilt and turn from home along the way, rad [K, 2]."""
+    home = cell.arm.forward(cell.arm.home)[1]
+    return np.abs(tilt_and_turn(home.T @ cell.arm.tool_rotations(np.array(cell.q))))
+
+
+@pytest.mark.parametrize("interface", ["trajectory", "velocity"])
+def test_no_command_tilts_or_turns_the_tool_too_far(interface):
+    leans = [lambda _: np.array((0, 0, 0, 0.3, 0, 0)), lambda _: np.array((0, 0, 0, 0, 0, -0.3))]
+    most = []
+    for policy in (*leans, *policies(np.random.default_rng(3))):
+        cell = Cell(interface, **ROTATED)
+        for k in range(50):
+            command = policy(k)
+            command[5] = command[5] or command[0]
+            cell.command(command)
+            cell.run(CONTROL)
+        cell.run(1.0)
+        most.append(rotated(cell).max(axis=0))
+        cell.check()
+    assert (np.array(most) <= (0.25, 0.15)).all() and most[0][0] > 0.23 and most[1][1] > 0.13, "leaning comes close to both"
+
+
+def test_a_tool_that_is_tilted_too_far_may_only_come_back():
+    start = np.array(HOME) + (0, 0, 0, 0.4, 0, 0)
+    cell = Cell(start=start, **ROTATED)
+    assert "box" in cell.command([0, 0, 0, 0.3, 0, 0]).rules and rotated(cell)[-1, 0] == pytest.approx(0.4)
+    for _ in range(60):
+        cell.command([0, 0, 0, -0.3, 0, 0])
+        cell.run(CONTROL)
+    assert rotated(cell)[-1, 0] < 0.25 and cell.gate.bounds.outside(cell.sim.q) is None
+    assert cell.gate.bounds.outside(start).startswith("tool is tilted by 0.4000 rad from its orientation at robot.home; the")
+
+
 def test_a_start_outside_may_only_go_back_inside():
     start = [1.5707, -2.0, 2.17, -3.0415, -0.70, 3.1415]  # wrist 2 is 0.085 rad above its limit
     cell = Cell(start=start)
@@ -190,6 +228,11 @@ def test_a_base_is_limited_in_speed_and_acceleration():
         ({"safety.max_joint_speed_rad_s": 1.0, "safety.max_joint_acceleration_rad_s2": 0.05}, "20.1 s to rest; expected at most 8 s"),
         ({"safety.max_joint_jerk_rad_s3": 0.001}, "safety.max_joint_jerk_rad_s3"),
         ({"robot.type": "joints", "robot.joints": ["a"], "robot.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": []}, "kinematics"),
+        ({"robot.type": "joints", "robot.joints": ["a"], "robot.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": [],
+          "safety.box_lower": [], "safety.box_upper": [], "safety.max_turn_rad": 1.0}, "safety.max_turn_rad is set; .* no kinematics"),
+        ({"robot.type": "joints", "robot.joints": ["a"], "robot.home": [0.0], "safety.joint_lower": [], "safety.joint_upper": [],
+          "safety.box_lower": [], "safety.box_upper": [], "robot.interface": "pose"}, "robot.interface is 'pose'; .* no kinematics"),
+        ({"safety.max_tilt_rad": 0.001}, "safety.max_tilt_rad is 0.001: expected 0 .off. or 0.02 to 3.1"),
         ({"robot.interface": "twist"}, "is not a mobile base"),
     ],
 )  # fmt: skip
@@ -206,3 +249,5 @@ def test_many_tool_positions_at_once_are_those_of_forward():
     for frame in ("base", "base_link"):
         expected = [two.forward(row, frame)[0] for row in q]
         np.testing.assert_allclose(two.tool_positions(q, frame), expected, atol=1e-12)
+        turned = [two.forward(row, frame)[1] for row in q]
+        np.testing.assert_allclose(two.tool_rotations(q, frame), turned, atol=1e-12)

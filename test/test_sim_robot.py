@@ -276,7 +276,7 @@ def test_a_base_drives_by_twist_and_publishes_its_bumper_and_battery(tmp_path, k
         station.node.create_subscription(BatteryState, "battery_state", battery.append, qos_profile_sensor_data)
         station.node.create_subscription(kind, "cmd_vel", said.append, 1)
         wheels = robot_of("diff_drive")
-        commands = commands_of(station.node, station.config.robot, wheels.names, jerk_limited=False)  # as the safety node
+        commands = commands_of(station.node, station.config.robot, wheels, jerk_limited=False)  # as the safety node
         heard = (station.joints, station.images, bumper, battery)
         station.wait_for(lambda: all(heard))
         assert station.joints[-1].name == list(wheels.names) and 0.9 < battery[-1].percentage <= 1.0

@@ -8,10 +8,13 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from train_cases import Broken, Counting, Reaching
 
 from jsac_ros.config import ConfigError, TrainConfig
+from jsac_ros.replay.store import FrameStore
 from jsac_ros.spaces import ActionSpace, ImageSpace
+from jsac_ros.training.demonstrations import record
 from jsac_ros.training.environment import Environment, make
 from jsac_ros.training.episodic import play
-from jsac_ros.training.spaces import card_of, native, read, space_of_card, spaces_of
+from jsac_ros.training.setup import place_for, setup
+from jsac_ros.training.spaces import card_of, native, of_native, read, space_of_card, spaces_of
 
 SMALL = TrainConfig(image_height=36, image_width=36, stack=2)
 
@@ -82,6 +85,8 @@ def test_what_is_no_environment_is_refused():
     "space", [Discrete(3, start=-1), Box(np.float32([[-2.0, 0.0]]), np.float32([[2.0, 8.0]])), Box(0.0, 1.0, (2,), np.float64)]
 )
 def test_actions_reach_their_bounds_also_from_a_card(space):
+    for taken in (space.sample() for _ in range(5)):
+        np.testing.assert_allclose(native(of_native(taken, space), space), taken, rtol=1e-5)
     for found in (space, space_of_card(card_of(space))):
         if isinstance(space, Discrete):
             assert [native(np.array([k], np.float32), found) for k in (0, 2)] == [-1, 1]
@@ -181,3 +186,62 @@ def test_a_number_out_of_its_range_is_refused():
     for number in (3, -1):
         with pytest.raises(ValueError, match=rf"observation 'state' is {number}; expected 0 to 2"):
             read(number, spaces)
+
+
+def shown_by(expert, env=None):
+    env = env or Reaching()
+    return Environment(env, spaces_of(env, SMALL), 0, expert=expert)
+
+
+def test_an_expert_for_an_environment_demonstrates():
+    environment = shown_by("train_cases:striding")
+    transitions = environment.demonstration()
+    assert [t.is_last for t in transitions] == [False] * 5 + [True] and environment.success
+    assert environment.env.taken == [2.0] * 5 and [t.action["action"].tolist() for t in transitions[:5]] == [[0.0]] * 5
+    assert all(t.intervened and t.policy_version == -1 for t in transitions[:5])
+
+
+@pytest.mark.parametrize(
+    ("expert", "said"),
+    [
+        ("", "has no scripted expert; expected train.expert, or a configuration whose task has one"),
+        ("nowhere:Expert", "'nowhere:Expert': no module 'nowhere' on PYTHONPATH"),
+        ("train_cases:stridin", "has no 'stridin' .did you mean 'striding'"),
+        ("train_cases:falling", r"train.expert 'train_cases:falling': KeyError: 'arm' \(.*train_cases.py:\d+\)"),
+        ("builtins:str", "train.expert 'builtins:str': TypeError: 'str' object is not callable"),
+    ],
+)
+def test_an_expert_that_cannot_show_anything_is_one_line(expert, said):
+    with pytest.raises(ConfigError, match=said) as raised:
+        shown_by(expert).demonstration()
+    assert "\n" not in str(raised.value)
+
+
+def test_an_action_that_the_environment_does_not_have_is_refused():
+    for taken in (None, [1.0, 2.0], [np.nan]):
+        with pytest.raises(ValueError, match="expected one of Box"):
+            of_native(taken, Reaching.action_space)
+
+
+def test_an_environment_is_made_with_its_options_and_shows_before_it_is_learned_in(tmp_path):
+    """Several images and a state in a Dict, by its id; demonstrations and evaluations have environments of their own."""
+    train = {"options": ("goal=6.0",), "expert": "train_cases:striding", "image_height": 36, "image_width": 36, "stack": 1}
+    made = setup("train_cases:Reaching-v0", {"train": train})
+    learning, shows = made.places.learning(1, 1), made.places.learning(2, 1)
+    assert learning.env is not shows.env and not made.places.alone
+    assert record(shows, 2, tmp_path / "shown", made.spaces) == 6
+    store = FrameStore.read(tmp_path / "shown")
+    assert store.rows["is_last"][store.live_slots()].sum() == 2 and len(store.live_slots()) == 2 * (3 + 1)
+    tried = place_for(made.spaces, "train_cases:Reaching-v0", 0, options=made.config.train.options)
+    play(tried, lambda observation: action(0.0))
+    assert tried.length == 3 and tried.success
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("goal", "train.options holds 'goal'; expected name=value"), ("gaol=1", "unexpected keyword argument 'gaol'")],
+)
+def test_an_option_that_is_none_is_one_line(option, said):
+    with pytest.raises(ConfigError, match=said) as raised:
+        make("train_cases:Reaching-v0", SMALL.model_copy(update={"options": (option,)}))
+    assert "\n" not in str(raised.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import pytest
 from train_cases import FROM_STATE, LIFT, without_pages  # noqa: F401
 
@@ -17,6 +18,14 @@ SKILL = FROM_STATE | {
     "person": {"by": "intervener"},
     "train": {"demonstrations": 20, "evaluate_every": 1000, "evaluation_episodes": TRIALS, "stop_at_success": 0.9},
 }
+
+
+@pytest.fixture(autouse=True)
+def optimised():
+    """Thousands of updates are worth the compiler's time, which other tests save."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.mark.timeout(400)

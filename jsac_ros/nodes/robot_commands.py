@@ -7,7 +7,10 @@ trajectory  one short JointTrajectory per motion, which ends at rest, so that th
             speed: the arm would jolt at every message. A motion from rest has stamp zero, "now".
 velocity    the motion's velocity, every period of the gate. The controller repeats the last one until the next, so that only
             a living safety process can stop the arm; zeros are repeated at rest.
-twist       the same for a mobile base, whose drivers stop by themselves without commands. Twist or TwistStamped.
+pose        the tool's pose in base_link or base, every period of the gate while it changes, for a Cartesian compliance
+            controller. The controller keeps the last pose, so that an arm whose sender dies stops within one period's way. At
+            rest none is sent: a repeated pose would pull back an arm that a person has moved, or whose controller restarts.
+twist       the same as velocity for a mobile base, whose drivers stop by themselves without commands. Twist or TwistStamped.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from jsac_ros.config import RobotParameters
 from jsac_ros.control.motion import Motion
 from jsac_ros.nodes.qos import SAYS_QUIETLY
+from jsac_ros.robots.robot import Robot
+from jsac_ros.robots.rotations import quaternion
 
 _REPEAT_ZEROS = 12  # periods between repeated zeros at rest
 
@@ -44,8 +49,9 @@ class TrajectoryCommands:
             stamp = Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
         self._publisher.publish(trajectory_message(motion, self._names, self._with_acceleration, stamp))
 
-    def period(self, velocity: np.ndarray) -> None:
-        """Call once per period of the gate with the present velocity. Does nothing, as the trajectory contains it."""
+    def period(self, velocity: np.ndarray, position: np.ndarray | None = None) -> None:
+        """Call once per period of the gate with the commanded velocity and position, [N] each; position None: none yet. Does
+        nothing, as the trajectory contains them."""
 
 
 class VelocityCommands:
@@ -58,18 +64,44 @@ class VelocityCommands:
     def send(self, motion: Motion, begins_s: float | None) -> None:
         """Does nothing: the next period sends its velocity."""
 
-    def period(self, velocity: np.ndarray) -> None:
+    def period(self, velocity: np.ndarray, position: np.ndarray | None = None) -> None:
         self._zeros = 0 if velocity.any() else self._zeros + 1
         if self._zeros <= 2 or self._zeros % _REPEAT_ZEROS == 0:
             self._publisher.publish(self._message(velocity))
 
 
-def commands_of(node: Node, config: RobotParameters, names: tuple[str, ...], jerk_limited: bool):
+class PoseCommands:
+    def __init__(self, node: Node, config: RobotParameters, robot: Robot):
+        from geometry_msgs.msg import (
+            PoseStamped,
+        )  # imported late: 1 of the safety node's 80 MB, which other interfaces do not need
+
+        topic = config.pose_topic
+        self._publisher = node.create_publisher(PoseStamped, topic, 1, event_callbacks=SAYS_QUIETLY)
+        self.topic = self._publisher.topic_name
+        self._robot, self._frame, self._clock = robot, config.pose_frame, node.get_clock()
+        self._frame_id = f"{config.joint_prefix}{config.pose_frame}"
+        self._sent: np.ndarray | None = None  # position of the last pose
+
+    def send(self, motion: Motion, begins_s: float | None) -> None:
+        """Does nothing: the next period sends its pose."""
+
+    def period(self, velocity: np.ndarray, position: np.ndarray | None = None) -> None:
+        if position is None or (self._sent is not None and np.array_equal(position, self._sent)):
+            return
+        self._sent = position
+        pose = self._robot.forward(position, self._frame)
+        self._publisher.publish(pose_message(*pose, self._frame_id, self._clock.now().to_msg()))
+
+
+def commands_of(node: Node, config: RobotParameters, robot: Robot, jerk_limited: bool):
     """The commands of the configured interface, with their publisher."""
     if config.interface == "trajectory":
-        return TrajectoryCommands(node, config.trajectory_topic, names, jerk_limited)
+        return TrajectoryCommands(node, config.trajectory_topic, robot.names, jerk_limited)
     if config.interface == "velocity":
         return VelocityCommands(node, config.velocity_topic, Float64MultiArray, velocity_message)
+    if config.interface == "pose":
+        return PoseCommands(node, config, robot)
     from geometry_msgs.msg import Twist, TwistStamped  # imported late: 1 of the safety node's 80 MB, which arms do not need
 
     if not config.twist_stamped:
@@ -101,6 +133,18 @@ def trajectory_message(
 
 def velocity_message(velocity: np.ndarray) -> Float64MultiArray:
     return Float64MultiArray(data=_doubles(velocity))
+
+
+def pose_message(position: np.ndarray, rotation: np.ndarray, frame_id: str, stamp: Time):
+    """m [3] and [3, 3] -> PoseStamped."""
+    from geometry_msgs.msg import PoseStamped
+
+    message = PoseStamped()
+    message.header.stamp, message.header.frame_id = stamp, frame_id
+    place, turned = message.pose.position, message.pose.orientation
+    place.x, place.y, place.z = position.tolist()
+    turned.x, turned.y, turned.z, turned.w = quaternion(rotation)
+    return message
 
 
 def twist_message(velocity: np.ndarray):

@@ -57,7 +57,7 @@ class Safety(JsacNode):
         self._parameter_services = PolledParameters(self)  # an executor would check them at every message
         config = self.config
         if config.shadow:
-            raise ConfigError("robot.interface is 'none'; the safety node expects 'trajectory', 'velocity' or 'twist'")
+            raise ConfigError("robot.interface is 'none'; the safety node expects 'trajectory', 'velocity', 'pose' or 'twist'")
         robot = plugins.make("robot", config.robot.type, config.robot)
         self._gate = gate_of(config, robot)
         self._lock = threading.Lock()  # protects the gate
@@ -220,7 +220,8 @@ class Safety(JsacNode):
         self._measurements.take()
         decision = self._gate.watch(now_s)
         self._drivers.execute(decision)
-        self._drivers.period(self._gate.velocity(now_s + self._period_s))
+        next_s = now_s + self._period_s
+        self._drivers.period(self._gate.velocity(next_s), self._gate.position(next_s))
         self._drivers.open(now_s, self._gate.grippers.step(now_s, bool(self._gate.reasons)))
 
     def _come_to_rest(self) -> None:

@@ -14,10 +14,11 @@ import array
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-from geometry_msgs.msg import Twist, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
@@ -25,6 +26,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from jsac_ros import plugins
+from jsac_ros.config import ConfigError
 from jsac_ros.control import realtime
 from jsac_ros.control.rate import FixedRate
 from jsac_ros.messages import to_ns
@@ -34,11 +36,14 @@ from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.nodes.sim_description import SimDescription
 from jsac_ros.nodes.sim_modes import SimModes
+from jsac_ros.plugins import where
 from jsac_ros.rig import Rig
+from jsac_ros.robots.rotations import HALF_TURN, rotation_of
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
 from jsac_ros.sim.sim import Sim, check_sensors
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
+from jsac_ros.supervision import WRONG_CONFIGURATION
 
 _JOINTS_LATE_S, _CAMERA_LATE_S = 0.2, 0.4
 _JUMP_RAD = 0.5
@@ -62,7 +67,8 @@ class SimRobot(JsacNode):
         check_sensors(self._sim, self.rig.sensors)
         self._names = sorted(self._sim.names)  # the order of the driver
         self._lock = threading.Lock()  # protects the simulation
-        self._faults = Faults()
+        self._faults = Faults(self._sim.faults)
+        self._begun: set[str] = set()  # active faults of the simulator itself
         self._trajectory: JointTrajectory | None = None  # not taken yet
         self._restarting = False
         self._running: bool | None = None
@@ -100,6 +106,8 @@ class SimRobot(JsacNode):
         else:
             self.create_subscription(JointTrajectory, robot.trajectory_topic, self._on_trajectory, 1)
             self.create_subscription(Float64MultiArray, robot.velocity_topic, self._on_velocity, 1)
+            if robot.interface == "pose":
+                self.create_subscription(PoseStamped, robot.pose_topic, self._on_pose, 1)
         for name in self._sim.outputs.keys() & self.rig.grippers.keys():
             self._serve_gripper(name)
         self.create_subscription(String, "sim_fault", self._on_fault, 10)
@@ -139,6 +147,21 @@ class SimRobot(JsacNode):
             with self._lock:
                 if not self._restarting:
                     self._sim.command_velocity(message.data)
+        except CommandRefused as error:
+            self._refuse(error)
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        place, turned, robot = message.pose.position, message.pose.orientation, self.config.robot
+        if message.header.frame_id != (frame := f"{robot.joint_prefix}{robot.pose_frame}"):
+            self._refuse(CommandRefused(f"pose is in {message.header.frame_id!r}; expected {frame!r}"))
+            return
+        position, rotation = np.array((place.x, place.y, place.z)), rotation_of((turned.x, turned.y, turned.z, turned.w))
+        if robot.pose_frame == "base" and self.rig.robot.base_turned:
+            position, rotation = HALF_TURN @ position, HALF_TURN @ rotation
+        try:
+            with self._lock:
+                if not self._restarting:
+                    self._sim.command_pose(position, rotation)
         except CommandRefused as error:
             self._refuse(error)
 
@@ -200,6 +223,10 @@ class SimRobot(JsacNode):
     def _apply_faults(self, now_s: float) -> None:
         self._sim.protective_stop = self._faults.active("protective_stop", now_s)
         self._sim.speed_slider = _SLIDER if self._faults.active("slider", now_s) else 1.0
+        for name in self._sim.faults:
+            if (active := self._faults.active(name, now_s)) != (name in self._begun):
+                self._begun ^= {name}
+                self._sim.fault(name, active)
         restarting = self._faults.active("restart", now_s)
         if restarting and not self._restarting:
             self._sim.restart()
@@ -296,13 +323,23 @@ class SimRobot(JsacNode):
         return rate
 
     def run(self) -> None:
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._move, self._render)]
+        loops = (self._move, self._render)
+        self._threads = [threading.Thread(target=self._guarded, args=(loop,), daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
         # Real-time priority, as a real robot has its own computer, which the learner does not slow down.
         measures = realtime.short_switch_interval(), *realtime.process_first(self.config.realtime.fifo_priority)
         self.get_logger().info("; ".join(map(str, measures)))
         super().run()
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        """What a thread raises ends the process in one line: physics that diverged, nothing to render with."""
+        try:
+            loop()
+        except ConfigError as error:
+            self.fail(str(error), WRONG_CONFIGURATION)
+        except Exception as error:
+            self.fail(f"the simulation stopped: {where(error)}")
 
     def close(self) -> None:
         for rate in self._rates:

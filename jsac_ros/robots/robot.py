@@ -116,6 +116,19 @@ class Robot:
             point = links[j][:3, :3] @ moved + links[j][:3, 3:]
         return point.T * ((-1.0, -1.0, 1.0) if frame == "base_link" and self.base_turned else 1.0)
 
+    def tool_rotations(self, q: np.ndarray, frame: Frame = "base") -> np.ndarray:
+        """Rotations only, for many poses at once: [M, N] -> [M, 3, 3]. Raises ValueError as `forward` does."""
+        links = self._known_links()
+        c, s = np.cos(q.T), np.sin(q.T)
+        turned = np.broadcast_to(links[-1][:3, :3, None], (3, 3, len(q)))
+        for j in range(len(self.names) - 1, -1, -1):
+            if not self.prismatic[j]:
+                x, y, z = turned
+                turned = np.stack((c[j] * x - s[j] * y, s[j] * x + c[j] * y, z))
+            turned = np.tensordot(links[j][:3, :3], turned, 1)
+        half = (-1.0, -1.0, 1.0) if frame == "base_link" and self.base_turned else (1.0, 1.0, 1.0)
+        return turned.transpose(2, 0, 1) * np.array(half)[:, None]
+
     def jacobian(self, q: np.ndarray, frame: Frame = "base") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Position [3], rotation [3, 3] and geometric Jacobian [6, N] of the tool at q [N], all in `frame`.
 

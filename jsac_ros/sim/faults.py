@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 FAULTS = {
     "camera_freeze": "the camera repeats one image, with new stamps",
@@ -22,11 +23,11 @@ FAULTS = {
 _DEFAULT_S = {"restart": 1.0}
 
 
-def parse_fault(text: str) -> tuple[str, float]:
+def parse_fault(text: str, known: Collection[str] = FAULTS) -> tuple[str, float]:
     """'camera_freeze 2.5' -> ("camera_freeze", 2.5 s); without a number the fault lasts until 'none'. Raises ValueError."""
     name, *rest = text.split() or ("none",)
-    if name != "none" and name not in FAULTS:
-        raise ValueError(f"fault {name!r}; expected none, {', '.join(FAULTS)}")
+    if name != "none" and name not in known:
+        raise ValueError(f"fault {name!r}; expected none, {', '.join(known)}")
     try:
         duration_s = float(rest[0]) if rest else _DEFAULT_S.get(name, math.inf)
     except ValueError:
@@ -39,12 +40,14 @@ def parse_fault(text: str) -> tuple[str, float]:
 class Faults:
     """The active faults. Times are in seconds on the steady clock."""
 
-    def __init__(self):
+    def __init__(self, more: Collection[str] = ()):
+        """more: names of the faults of one simulator (`Sim.faults`)."""
+        self._known = (*FAULTS, *more)
         self._until_s: dict[str, float] = {}
 
     def request(self, text: str, now_s: float) -> None:
         """Starts a fault; 'none' ends all faults. Raises ValueError with one line."""
-        name, duration_s = parse_fault(text)
+        name, duration_s = parse_fault(text, self._known)
         if name == "none":
             self._until_s.clear()
         else:

@@ -76,6 +76,10 @@ class Sim(ABC):
         """rad/s [N], kept until the next command: there is no time-out."""
         raise CommandRefused("this robot takes no joint velocities")
 
+    def command_pose(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        """m [3] and [3, 3] of the tool in base_link, kept until another comes."""
+        raise CommandRefused("this robot takes no poses")
+
     def command_twist(self, forward: float, turn: float) -> None:
         """Twist of a base, m/s and rad/s (to the left)."""
         raise CommandRefused("this robot takes no twist")

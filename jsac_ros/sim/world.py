@@ -136,12 +136,14 @@ class World:
                 self._send(self._gate.watch(self._now_s).motion)
 
     def _send_velocity(self) -> None:
-        """Sends the gate's velocity, if the robot's interface takes velocities."""
+        """Sends the gate's velocity or pose, if the robot's interface takes them."""
         velocity = self._gate.velocity(self._now_s)
         if self.rig.robot.is_base:
             self.sim.command_twist(*velocity)
         elif self.rig.config.robot.interface == "velocity":
             self.sim.command_velocity(velocity)
+        elif self.rig.config.robot.interface == "pose" and (q := self._gate.position(self._now_s)) is not None:
+            self.sim.command_pose(*self.rig.robot.forward(q, "base_link"))
 
     def close(self) -> None:
         self.sim.close()

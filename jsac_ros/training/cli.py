@@ -89,6 +89,10 @@ def asynchronous(environment: str, sections: dict[str, dict[str, Any]]) -> int:
 
     domain.expect_ros()
     section = settings.train_section(sections)
+    if section.demonstrations:
+        raise ConfigError(
+            f"train.demonstrations is {section.demonstrations}; with --asynchronous expected replay.demonstrations=STORE"
+        )
     env = environments.make(environment, section)
     spaces = spaces_of(env, section)
     env.close()

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from jsac_ros import plugins
 from jsac_ros.config import ConfigError, TrainConfig
 from jsac_ros.control.stacks import FrameStacks
 from jsac_ros.control.transitions import TransitionMaker
+from jsac_ros.documents import yaml_of
 from jsac_ros.plugins import where
 from jsac_ros.spaces import Spaces
 from jsac_ros.training.episodic import EpisodicEnvironment
-from jsac_ros.training.spaces import ACTION, RENDER, card_of, native, read
+from jsac_ros.training.spaces import ACTION, RENDER, card_of, native, of_native, read
 from jsac_ros.types import Action, Arrays, Observation, Score, Transition
 
 ROBOT = "gymnasium"
@@ -44,7 +46,7 @@ def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
         import gymnasium
     except ImportError:
         raise ConfigError("gymnasium: not installed; expected it for training in environments") from None
-    options: dict[str, Any] = {}
+    options = _options(config)
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # a banner on standard output
     try:
         module, _, name = environment.rpartition(":")
@@ -60,6 +62,20 @@ def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
         raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
     except Exception as error:  # anything that its constructor raises
         raise ConfigError(f"environment {environment!r}: {where(error)}") from error
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """{name: value} of `train.options`. Raises ConfigError."""
+    found = {}
+    for text in config.options:
+        name, equals, value = text.partition("=")
+        try:
+            found[name] = yaml_of(value)
+        except ValueError as error:
+            raise ConfigError(f"train.options holds {text!r}: {error}") from None
+        if not (name and equals):
+            raise ConfigError(f"train.options holds {text!r}; expected name=value")
+    return found
 
 
 def name_of(environment: Any) -> str:
@@ -111,11 +127,12 @@ class Environment(EpisodicEnvironment):
 
     def __init__(
         self, env: Any, spaces: Spaces, seed: int, session: int = 1, now_ns: Callable[[], int] = lambda: 0,
-        owned: bool = False,
+        owned: bool = False, expert: str = "",
     ):  # fmt: skip
-        """now_ns: clock that stamps every observation. owned: closing this also closes `env`."""
+        """now_ns: clock that stamps every observation. owned: closing this also closes `env`. expert: as `train.expert`."""
         super().__init__()
-        self._owned = owned
+        self._owned, self._expert = owned, expert
+        self._observed: Any = None  # the newest observation, as the environment gave it
         self.env, self.spaces, self._now_ns = env, spaces, now_ns
         self._maker = TransitionMaker(spaces, ROBOT, session)
         self._stacks = FrameStacks(spaces.images)
@@ -130,21 +147,22 @@ class Environment(EpisodicEnvironment):
         return self._maker.step
 
     def reset(self) -> Observation:
-        observed, _ = self._call("reset", 2, seed=self._seed)
+        self._observed, _ = self._call("reset", 2, seed=self._seed)
         self._seed = None
         self._begin()
-        frames, vectors = self._read(observed)
+        frames, vectors = self._read(self._observed)
         self._maker.observe(frames, vectors, stamp_ns=self._now_ns())
         self.observation = self._stacks.reset(frames) | vectors
         return self.observation
 
     def act(self, action: Action, version: int = 0, intervened: bool = False) -> tuple[list[Transition], bool]:
         self._maker.act(action, version, intervened)
-        observed, reward, terminated, truncated, info = self._call("step", 5, native(action[ACTION], self.env.action_space))
+        taken = native(action[ACTION], self.env.action_space)
+        self._observed, reward, terminated, truncated, info = self._call("step", 5, taken)
         success = bool(info.get("is_success", info.get("success", info.get("succeed", False))))
         score = Score(float(reward), bool(terminated), self.success or success)
         self._count(score, intervened)
-        frames, vectors = self._read(observed)
+        frames, vectors = self._read(self._observed)
         complete = [self._maker.observe(frames, vectors, score, action, stamp_ns=self._now_ns())]
         self.observation = self._stacks.push(frames) | vectors
         over = bool(terminated or truncated)
@@ -154,6 +172,23 @@ class Environment(EpisodicEnvironment):
 
     def stop(self) -> list[Transition]:
         return [self._maker.close()] if self._maker.is_open else []
+
+    def demonstration(self) -> list[Transition]:
+        if not self._expert:
+            return super().demonstration()
+        named = lambda: plugins.named(f"train.expert {self._expert!r}")
+        make, _ = plugins.imported(self._expert, self._expert)
+        shown: list[Transition] = []
+        over = False
+        self.reset()
+        with named():
+            expert = make(self.env)
+        while not over:
+            with named():
+                action = {ACTION: of_native(expert(self._observed), self.env.action_space)}
+            complete, over = self.act(action, version=-1, intervened=True)
+            shown += complete
+        return shown
 
     def drawn(self) -> np.ndarray:
         return drawn(self.env)

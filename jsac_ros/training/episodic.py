@@ -87,7 +87,9 @@ class EpisodicEnvironment(ABC):
 
     def demonstration(self) -> list[Transition]:
         """An episode of the scripted expert. Raises ConfigError if there is none."""
-        raise ConfigError(f"environment {self.name} has no scripted expert; expected a configuration whose task has one")
+        raise ConfigError(
+            f"environment {self.name} has no scripted expert; expected train.expert, or a configuration whose task has one"
+        )
 
     def close(self) -> None:
         """Releases what it opened itself."""

@@ -30,9 +30,9 @@ def train_section(settings: Mapping[str, Any]) -> TrainConfig:
     return from_parameters({"train": settings.get("train", {})}, kinds=()).train
 
 
-def section_for(spaces: Spaces) -> TrainConfig:
-    """The section `train` with which an environment provides the parts of `spaces`, if it can."""
-    fields: dict[str, Any] = {"observe": tuple(spaces.observation)}
+def section_for(spaces: Spaces, options: tuple[str, ...] = ()) -> TrainConfig:
+    """The section `train` with which an environment of these `train.options` provides the parts of `spaces`, if it can."""
+    fields: dict[str, Any] = {"observe": tuple(spaces.observation), "options": options}
     for image in spaces.images:  # all of one size, as in a training
         fields |= {"image_height": image.height, "image_width": image.width, "stack": image.stack}
     return TrainConfig(**fields)

@@ -45,15 +45,16 @@ def _of_environment(environment: Any, tree: Tree, resume: Path | None) -> Setup:
     name = environments.name_of(environment)
     config = settings.resumed(resume, name, tree) if resume else None
     section = settings.train_section(tree) if config is None else config.train
-    env, owned = environments.make(environment, section), isinstance(environment, str)
-    spaces = spaces_of(env, section)
+    first, owned = environments.make(environment, section), isinstance(environment, str)
+    spaces = spaces_of(first, section)
     config = config or settings.configuration(name, tree, spaces)
-    test = environments.make(environment, section)
-    places = Places(
-        lambda seed, session: Environment(env, spaces, seed, session, owned=owned),
-        lambda seed, session: Environment(test, spaces, seed, session, owned=owned),
-        alone=env is test,
-    )
+    made = [first]  # to learn in; a demonstration and an evaluation have environments of their own
+
+    def place(seed: int, session: int) -> Environment:
+        env = made.pop() if made else environments.make(environment, section)
+        return Environment(env, spaces, seed, session, owned=owned, expert=section.expert)
+
+    places = Places(place, place, alone=not owned)
     return Setup(config, spaces, places, settings.SECTIONS)
 
 
@@ -71,8 +72,10 @@ def drawing(environment: Any, folder: Path, spaces: Spaces) -> EpisodicEnvironme
     return environments.drawing(environment, parameters.load(file, kinds=settings.KINDS).train, spaces, SEED)
 
 
-def place_for(spaces: Spaces, environment: Any, seed: int, draws: bool = False) -> EpisodicEnvironment:
-    """The environment in which a policy of these spaces is evaluated; draws: also filmed.
+def place_for(
+    spaces: Spaces, environment: Any, seed: int, draws: bool = False, options: tuple[str, ...] = ()
+) -> EpisodicEnvironment:
+    """The environment in which a policy of these spaces is evaluated; draws: also filmed; options: as `train.options`.
 
     Raises ConfigError if the environment lacks parts that the policy needs.
     """
@@ -82,7 +85,7 @@ def place_for(spaces: Spaces, environment: Any, seed: int, draws: bool = False) 
             raise ConfigError(f"robot.driver is {config.robot.driver!r}; a policy is tried in the simulator, 'sim'")
         found, make = Rig.of(config).spaces, lambda: Simulation(config, seed)
     else:
-        section = settings.section_for(spaces)
+        section = settings.section_for(spaces, options)
         env = environments.make(environment, section, draws)
         found = spaces_of(env, section)
         make = lambda: Environment(env, spaces, seed, owned=isinstance(environment, str))

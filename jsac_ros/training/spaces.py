@@ -104,6 +104,17 @@ def native(action: np.ndarray, space: Any) -> Any:
     return (space.low + 0.5 * (action + 1.0) * (space.high - space.low)).astype(space.dtype)
 
 
+def of_native(taken: Any, space: Any) -> np.ndarray:
+    """The inverse of `native`: float32 [size]. Raises ValueError if it is no action of this space."""
+    values = np.asarray(taken, np.float64)
+    if values.size != (1 if hasattr(space, "n") else np.prod(space.shape)) or not np.isfinite(values).all():
+        raise ValueError(f"action is {taken}; expected one of {space}")
+    if hasattr(space, "n"):
+        return (values.reshape(1) - space.start).astype(np.float32)
+    share = (values.reshape(space.shape) - space.low) / np.maximum(space.high - space.low, 1e-12)
+    return np.clip(2.0 * share - 1.0, -1.0, 1.0).reshape(-1).astype(np.float32)
+
+
 def card_of(space: Any) -> dict[str, Any]:
     """The action space of an environment, as JSON."""
     if hasattr(space, "n"):

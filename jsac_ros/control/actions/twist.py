@@ -16,9 +16,9 @@ from pydantic import Field
 from jsac_ros.config import ActionParameters, Between, ConfigError
 from jsac_ros.control.actions.part import ActionPart
 from jsac_ros.control.motion import SHORTEST_BRAKE_S
-from jsac_ros.control.safety.bounds import BOX_MARGIN_M, JOINT_MARGIN
+from jsac_ros.control.safety.bounds import BOX_MARGIN_M, BOX_MARGIN_RAD, JOINT_MARGIN, rotations_of
 from jsac_ros.robots.limits import joint_limits
-from jsac_ros.robots.rotations import rotation_vector, turn
+from jsac_ros.robots.rotations import rotation_vector, turn, within
 from jsac_ros.spaces import ActionSpace, one_unit
 from jsac_ros.types import Sensed
 
@@ -32,7 +32,8 @@ _DAMPING = 0.08
 _LIMIT_S = 0.35  # if a joint would reach its limit sooner than this, all joints are slowed
 _LONGEST_TICK_S = 0.2
 _OF_SPEED, _OF_ACCELERATION = 0.95, 0.98  # of safety's limits
-_INSIDE_M = 0.003  # the target stays this far inside the box and its margin, because the tool overshoots a little
+# The target stays this far inside the box and its margin, because the tool overshoots a little
+_INSIDE_M, _INSIDE_RAD = 0.003, 0.01
 
 
 class Twist(ActionPart):
@@ -69,6 +70,9 @@ class Twist(ActionPart):
         self._ranges = [values.tolist() for values in (lower, upper, fastest)]
         box = _box(safety.box_lower, safety.box_upper, robot.base_turned and safety.box_frame == "base")
         self._walls = box.tolist()
+        rotations = rotations_of(safety)
+        self._rotations = None if rotations is None else rotations - (BOX_MARGIN_RAD + _INSIDE_RAD)
+        self._home = robot.forward(robot.home, "base_link")[1]
         self.joints = np.arange(len(robot))
         self.joint_speed = fastest
         unit = one_unit("m/s" if axis < 3 else "rad/s" for axis in self._axes)
@@ -101,10 +105,13 @@ class Twist(ActionPart):
         position, rotation, jacobian = self._robot.jacobian(q, "base_link")
         wanted = self._in_base(np.minimum(np.maximum(action, -1.0), 1.0), rotation)
         wanted[:3] = self._inside_box(wanted[:3], position)
+        wanted[3:] = self._inside_rotations(wanted[3:], rotation)
         error = self._advance(wanted, position, rotation, seconds)
         # Compares the predicted tool and target when this command takes effect.
         ahead = (wanted - jacobian @ sensed.velocity) * _DELAY_S
-        velocity = damped_solution(jacobian, wanted + self._parameters.gain * (error + ahead))
+        twist = wanted + self._parameters.gain * (error + ahead)
+        twist[3:] = self._inside_rotations(twist[3:], rotation)
+        velocity = damped_solution(jacobian, twist)
         self._commanded_s = sensed.time_s
         return self._ramped(velocity, q, seconds)
 
@@ -144,6 +151,17 @@ class Twist(ActionPart):
             for speed, here, low, high in zip(velocity.tolist(), position.tolist(), *self._walls)
         ]
 
+    def _inside_rotations(self, velocity: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """rad/s [3]: slower towards the largest tilt and turn the closer they are."""
+        if self._rotations is None:
+            return velocity
+        rest_s = self._ramp_s + SHORTEST_BRAKE_S + _DELAY_S
+        return rotation_vector(self._within(turn(velocity * rest_s) @ rotation) @ rotation.T) / rest_s
+
+    def _within(self, rotation: np.ndarray) -> np.ndarray:
+        """[3, 3] in base_link, with tilt and turn from home reduced to what is allowed."""
+        return rotation if self._rotations is None else self._home @ within(self._home.T @ rotation, self._rotations)
+
     def _advance(self, twist: np.ndarray, position: np.ndarray, rotation: np.ndarray, seconds: float) -> np.ndarray:
         """Moves the target, at most `lead` ahead of the tool and inside the box; returns [6] from the tool to it, m and rad."""
         place, turned = self._target
@@ -152,7 +170,7 @@ class Twist(ActionPart):
         share = min(1.0, self._parameters.lead_m / max(math.hypot(*away), 1e-9))
         place = [min(max(now + share * far, low), high) for now, far, low, high in zip(here, away, *self._walls)]
         if twist[3:].any():
-            turned = turn(twist[3:] * seconds) @ turned
+            turned = self._within(turn(twist[3:] * seconds) @ turned)
         off = rotation_vector(turned @ rotation.T)
         too_far = math.hypot(*off.tolist()) / self._parameters.lead_rad
         if too_far > 1:

@@ -211,6 +211,10 @@ class Gate:
         """[N]: the velocity of the last motion at `now_s`, for interfaces that take velocities."""
         return self._last.velocity(now_s)
 
+    def position(self, now_s: float) -> np.ndarray | None:
+        """[N]: the commanded position at `now_s`, for interfaces that take poses; None before the first motion."""
+        return self._last.position(now_s)
+
     def moving(self, now_s: float) -> bool:
         return self._last.moving(now_s)
 
@@ -373,6 +377,8 @@ def _gate_of(config: SystemConfig, robot: Robot, at_once: bool) -> Gate:
         return Gate(None, Limits(speed, acceleration), rule_limits, grippers=grippers)
     if robot.is_base:
         raise ConfigError(f"robot.interface is {config.robot.interface!r}; expected 'twist' for a mobile base")
+    if config.robot.interface == "pose" and not robot.has_kinematics:
+        raise ConfigError(f"robot.interface is 'pose'; robot {robot.model!r} has no kinematics to tell the tool's pose")
     bounds = bounds_of(safety, robot)
     if why := bounds.outside(robot.home):
         raise ConfigError(f"robot.home: {why}")

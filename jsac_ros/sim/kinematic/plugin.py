@@ -41,6 +41,10 @@ class Kinematic(Sim):
                 raise ConfigError(f"task.type {rig.config.task.type!r} has no floor for the base {robot.model!r}")
             self.body: SimArm | SimBase = SimBase(robot, self.scene.floor, np.random.default_rng((seed, 1)))
         else:
+            if rig.config.robot.interface == "pose":
+                raise ConfigError(
+                    f"robot.interface is 'pose'; sim.type {parameters.type!r} has no compliance (sim.type 'mujoco' has)"
+                )
             interface = "velocity" if rig.config.robot.interface == "velocity" else "trajectory"
             self.body = SimArm(robot, robot.home, interface, parameters.max_acceleration_rad_s2)
         self._random = np.random.default_rng((seed, 2))

@@ -16,7 +16,9 @@ from jsac_ros.config import ConfigError, source_size
 from jsac_ros.rig import Rig
 from jsac_ros.sim.noise import Noise
 
-_NO_DRIVER = "no OpenGL to render with ({}); expected MUJOCO_GL=egl or osmesa and its library (`make setup` installs Mesa's)"
+_NO_DRIVER = (
+    "no OpenGL to render with ({}); expected MUJOCO_GL=egl or osmesa and its library (sudo apt install libegl1 libegl-mesa0)"
+)
 
 
 class Snapshot(NamedTuple):

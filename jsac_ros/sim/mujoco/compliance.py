@@ -1,6 +1,6 @@
 """A Cartesian impedance controller at the fingertips instead of stiff joint servos, like a compliance controller or UR's
-force mode that follows the same trajectory. A spring and a damper pull the tip to the reference; `reach_m` and `reach_rad`
-limit the spring's force and torque.
+force mode that follows the same trajectory or poses. A spring and a damper pull the tip to the reference; `reach_m` and
+`reach_rad` limit the spring's force and torque.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import mujoco
 import numpy as np
 
 from jsac_ros.config import Positive, Section
-from jsac_ros.robots.robot import Robot
 from jsac_ros.robots.rotations import rotation_vector
 from jsac_ros.sim.mujoco.model import Places
 
@@ -26,8 +25,8 @@ class ComplianceParameters(Section):
 
 
 class Compliance:
-    def __init__(self, parameters: ComplianceParameters, model: mujoco.MjModel, places: Places, robot: Robot):
-        self._p, self._model, self._places, self._robot = parameters, model, places, robot
+    def __init__(self, parameters: ComplianceParameters, model: mujoco.MjModel, places: Places):
+        self._p, self._model, self._places = parameters, model, places
         data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, data)
         flange = data.site_xmat[places.flange].reshape(3, 3)
@@ -37,10 +36,9 @@ class Compliance:
         model.actuator_gainprm[places.ctrl, 0], model.actuator_biasprm[places.ctrl, :3] = 1.0, 0.0
         model.actuator_ctrllimited[places.ctrl] = 0
 
-    def torque(self, data: mujoco.MjData, desired: np.ndarray) -> np.ndarray:
-        """Joint torques, Nm [N], that pull the tip to its pose at the joint positions `desired`, rad [N]."""
+    def torque(self, data: mujoco.MjData, flange: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Joint torques, Nm [N], that pull the tip to its pose with the flange at m [3] and [3, 3] in base_link."""
         p, places = self._p, self._places
-        flange, rotation = self._robot.forward(desired, "base_link")
         tip, axes = data.site_xpos[places.tip], data.site_xmat[places.tip].reshape(3, 3)
         mujoco.mj_jacSite(self._model, data, self._move, self._turn, places.tip)
         move, turn = self._move[:, places.v], self._turn[:, places.v]

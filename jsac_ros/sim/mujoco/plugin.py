@@ -22,7 +22,7 @@ from jsac_ros.tasks.mujoco_scene import MujocoScene, place
 from jsac_ros.types import Arrays
 
 _NM_PER_AMPERE = 12.0  # approximate torque constant of a joint after the gear: the UR driver's effort is motor current
-_SLIPPERY = 0.03  # factor of the fingertips' friction during the fault "slip"
+_SLIPPERY = 0.002  # factor of the fingertips' friction during the fault "slip": they press with 60 N, a cube weighs 0.6 N
 _BUMP_M_S = 0.5
 _SETTLE_STEPS = 400
 _FAR_M = np.array((-0.6, 0.9, 0.05))  # out of reach, base_link
@@ -57,6 +57,8 @@ class MujocoSim(Sim):
         sizes = [source_size(camera) for camera in rig.config.cameras.values()] or [(1, 1)]
         image = tuple(scale * max(size[axis] for size in sizes) for axis in (0, 1))
         where = f"task {rig.config.task.type!r}"
+        if not self._scene.loose:
+            self.faults = {"slip": self.faults["slip"]}
         self._model = modelling.compile_scene(self._scene, Path(parameters.robot_model), image, where)
         self._places = modelling.find(self._model, rig)
         self._data = mujoco.MjData(self._model)
@@ -67,7 +69,10 @@ class MujocoSim(Sim):
         self._controller = JointController(rig.robot, rig.config.robot.interface, parameters.max_acceleration_rad_s2)
         self._compliance = None
         if parameters.compliance == "cartesian":
-            self._compliance = Compliance(parameters, self._model, self._places, rig.robot)
+            self._compliance = Compliance(parameters, self._model, self._places)
+        self._takes_poses = rig.config.robot.interface == "pose"
+        if self._takes_poses and self._compliance is None:
+            raise ConfigError("sim.compliance is 'none'; expected 'cartesian' with robot.interface 'pose'")
         self._cameras = Cameras(self._model, rig, scale, parameters.camera_noise, seed)
         self._friction = self._model.geom_friction[list(self._places.pads)].copy()
         self._range = self._model.actuator_ctrlrange[self._places.gripper_ctrl].tolist()  # open, closed
@@ -99,6 +104,8 @@ class MujocoSim(Sim):
         self._opening = self._opening_wanted = self._first_opening
         self._owed_s, self.protective_stop, self.speed_slider = 0.0, False, 1.0
         self._controller.restart(q)
+        self._pose = self.rig.robot.forward(q, "base_link")
+        data.ctrl[places.ctrl], data.ctrl[places.gripper_ctrl] = 0.0 if self._compliance else q, self._fingers(0.0)
         for name in self.faults:
             self.fault(name, False)
         self.new_target()
@@ -113,13 +120,23 @@ class MujocoSim(Sim):
     # -- the driver ----------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
-        self._controller.restart(self._data.qpos[self._places.q])
+        q = self._data.qpos[self._places.q]
+        self._controller.restart(q)
+        self._pose = self.rig.robot.forward(q, "base_link")
 
     def command_trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float = 0.0) -> None:
         self._controller.command_trajectory(names, trajectory, starts_in_s)
 
     def command_velocity(self, velocity: Sequence[float]) -> None:
         self._controller.command_velocity(velocity)
+
+    def command_pose(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        if not self._takes_poses:
+            raise CommandRefused("the compliance controller is not active")
+        if not (np.isfinite(position).all() and np.isfinite(rotation).all()):
+            raise CommandRefused("pose has a value that is not finite; the last one is kept")
+        if not self.protective_stop:  # its program is stopped, and starts again where the arm is then
+            self._pose = position, rotation
 
     def command_output(self, device: str, values: Sequence[float]) -> None:
         """The gripper's opening in m, [1]."""
@@ -138,12 +155,16 @@ class MujocoSim(Sim):
         share = 0.0 if self.protective_stop else self.speed_slider
         ctrl, arm, fingers = data.ctrl, places.ctrl, places.gripper_ctrl
         for desired in self._controller.desired(steps, h, share) if steps else ():
-            ctrl[arm] = self._compliance.torque(data, desired) if self._compliance else desired
+            ctrl[arm] = self._compliance.torque(data, *self._reference(desired)) if self._compliance else desired
             ctrl[fingers] = self._fingers(h)
             mujoco.mj_step(model, data)
         if data.warning.number.any():
             raise Unstable(_why_unstable(data))
         self._read()
+
+    def _reference(self, desired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pose of the flange that a compliant arm follows, m [3] and [3, 3] in base_link."""
+        return self._pose if self._takes_poses else self.rig.robot.forward(desired, "base_link")
 
     def _fingers(self, dt: float) -> float:
         """Control value of the gripper's actuator: its opening moves to the commanded one at the gripper's speed."""
@@ -217,11 +238,11 @@ class MujocoSim(Sim):
         match name:
             case "slip":
                 model.geom_friction[list(self._places.pads)] = self._friction * (_SLIPPERY if active else 1.0)
-            case "bump" if active and loose:
+            case "bump" if active:
                 joint = model.joint(model.body(loose).jntadr[0])
                 direction = self._random.uniform(-np.pi, np.pi)
                 data.qvel[joint.dofadr[0] : joint.dofadr[0] + 2] += _BUMP_M_S * np.array((np.cos(direction), np.sin(direction)))
-            case "out_of_reach" if active and loose:
+            case "out_of_reach" if active:
                 place(model, data, loose, _FAR_M)
 
     def close(self) -> None:
