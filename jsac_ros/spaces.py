@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -213,7 +213,7 @@ class Spaces:
     def from_json(cls, data: Any) -> Spaces:
         """Raises ValueError with one line if the data do not describe spaces."""
         try:
-            kinds = {"images": ImageSpace, "vectors": VectorSpace, "actions": _action_of}
+            kinds: dict[str, Callable[..., Any]] = {"images": ImageSpace, "vectors": VectorSpace, "actions": _action_of}
             parts = {kind: [make(**_tuples(part)) for part in data[kind]] for kind, make in kinds.items()}
             return cls.of(**parts, sources=data["sources"])
         except (KeyError, TypeError, AttributeError) as error:

@@ -27,7 +27,7 @@ class ActionPart(ABC):
     device: str = ""
     directions: tuple[str, ...] = ()  # [a] direction of each value, as named by a person's device: "x", "yaw", a joint
     joints = np.empty(0, np.intp)  # [n] indices of the joints that it moves
-    joint_speed = np.empty(0)  # [n] its largest joint speeds, rad/s (m/s if prismatic)
+    joint_speed: np.ndarray = np.empty(0)  # [n] its largest joint speeds, rad/s (m/s if prismatic)
     penalty = 0.0  # subtracted from the reward of the last action passed to `command`
 
     def begin(self, sensed: Sensed) -> None:

@@ -25,6 +25,6 @@ class Travel:
         kept = math.exp(-seconds / self._FADES_S)
         self.commanded, self.travelled = kept * self.commanded + commanded, kept * self.travelled + travelled
 
-    def stands(self, far: np.ndarray) -> bool:
+    def stands(self, far: np.ndarray | float) -> bool:
         """Whether a joint that was commanded to go further than `far`, rad or m [N], hardly did."""
         return bool(np.any((self.commanded > far) & (self.travelled < self._STANDS * self.commanded)))
