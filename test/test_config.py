@@ -65,7 +65,8 @@ def test_a_wrong_field_is_named_with_its_value_and_what_was_expected(values, nam
 
 NEVER = (float("nan"), float("inf"), -float("inf"), -1e9, 1e9, -1e-9, 1e-9)
 OFF = {  # 0 switches these off
-    "safety.max_joint_jerk_rad_s3", "safety.max_force_n", "safety.max_torque_nm", "safety.retreat_m",
+    "safety.max_joint_jerk_rad_s3", "safety.max_prismatic_jerk_m_s3", "safety.max_tilt_rad", "safety.max_turn_rad",
+    "safety.max_force_n", "safety.max_torque_nm", "safety.retreat_m",
     "safety.wrench_frozen_max_age_s", "cameras.wrist.frozen_max_age_s",
 }  # fmt: skip
 GUARDS = [
@@ -73,7 +74,7 @@ GUARDS = [
     "cameras.wrist.max_age_s", "cameras.wrist.frozen_max_age_s", "robot.joint_max_age_s", "control.period_s",
     "sim.joint_rate_hz", "sim.camera_rate_hz",
     *(f"grippers.hand.{name}" for name in ("stroke_m", "max_speed_m_s", "max_force_n")),
-    *(f"actions.arm.{name}" for name in ("speed_m_s", "turn_rad_s", "lead_m", "lead_rad")),
+    *(f"actions.arm.{name}" for name in ("speed_m_s", "turn_rad_s", "lead_m", "lead_rad", "gain")),
 ]  # fmt: skip
 
 
