@@ -8,10 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from safety_cell import Cell
+from safety_cell import Cell, Driver
 from trajectory_msgs.msg import JointTrajectory
 
-from jsac_ros.bench.observer import Driver
 from jsac_ros.dashboard import opening
 from jsac_ros.rig import Rig, write_spaces
 
