@@ -20,11 +20,11 @@ from jsac_ros.report.tables import number, without_figures
 
 FEW_STEPS = 1000  # a run with fewer is too short to judge
 SHAPING = {  # rule of safety that changes a command -> what relaxes it
-    "acceleration": "safety.max_joint_acceleration_rad_s2",
-    "jerk": "safety.max_joint_jerk_rad_s3",
-    "speed": "safety.max_joint_speed_rad_s",
-    "joint_limit": "safety.joint_lower, safety.joint_upper",
-    "box": "safety.box_lower, safety.box_upper",
+    "acceleration": "`safety.max_joint_acceleration_rad_s2` (prismatic joints: `max_prismatic_acceleration_m_s2`)",
+    "jerk": "`safety.max_joint_jerk_rad_s3` (prismatic joints: `max_prismatic_jerk_m_s3`)",
+    "speed": "`safety.max_joint_speed_rad_s` (prismatic joints: `max_prismatic_speed_m_s`)",
+    "joint_limit": "`safety.joint_lower, safety.joint_upper`",
+    "box": "`safety.box_lower, safety.box_upper`",
 }
 BLACK, WHITE, FLAT = 25.0, 230.0, 4.0  # of 255: mean of a dark and of a bright image, standard deviation of a blank one
 
@@ -169,7 +169,7 @@ def safety_cuts(e: Evidence) -> Advice | None:
     return Advice(
         "safety cuts commands",
         finding + ".",
-        f"Lower the scale of the action (`actions.NAME.scale`), or raise `{SHAPING[worst]}` if the robot and its "
+        f"Lower the scale of the action (`actions.NAME.scale`), or raise {SHAPING[worst]} if the robot and its "
         "surroundings allow it (docs/safety.md).",
     )
 
