@@ -34,6 +34,7 @@ from jsac_ros.nodes import process
 from jsac_ros.nodes.parameters import READ_ONLY, PolledParameters
 from jsac_ros.nodes.process import JsacNode, WorkingNode
 from jsac_ros.nodes.transitions import TransitionSender
+from jsac_ros.ros_graph import publishers_of
 from jsac_ros.run_key import RunKey
 from jsac_ros.supervision import NO_ROOM, WRONG_CONFIGURATION
 
@@ -230,6 +231,7 @@ def test_safety_writes_to_the_log_who_asked(ros, capfd, verb, said):
         spin(executor, client.service_is_ready)
         if publisher:
             spin(executor, publisher.get_subscription_count)
+            spin(executor, lambda: publishers_of(safety, "emergency_stop") == ["/panel"])  # names come after their topics
             publisher.publish(Bool(data=True))
             spin(executor, lambda: safety._gate.stopped)
         else:

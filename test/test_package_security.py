@@ -27,7 +27,8 @@ DOES = {
 
 # Process -> the sections of the reference whose publishers, subscriptions and services it has.
 SECTIONS = {
-    "safety": ("safety", "robot_commands"), "actor": ("actor", "actor_reports", "transitions"), "replay": ("replay",),
+    "safety": ("safety", "measurements", "robot_commands"),
+    "actor": ("actor", "actor_requests", "actor_reports", "reset_services", "driver_topics", "transitions"), "replay": ("replay",),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
     "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
     "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
@@ -44,11 +45,11 @@ CAMERAS = [RIG.sources[name].topic for name in RIG.images]
 SENSORS = [RIG.sources[name].topic for name in RIG.sensors]
 # What the reference shows as an expression, for this configuration. One that is new fails here.
 VALUES = {
-    ("actor", "calls", "name"): ["new_target"],
+    ("reset_services", "calls", "name"): ["new_target"],
     ("actor", "publishes", "topic"): ["policy_command", "shadow_command"],
-    ("actor", "subscribes", "topic"): CAMERAS,
-    ("actor", "subscribes", "source.topic"): SENSORS,
-    ("actor", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
+    ("driver_topics", "subscribes", "topic"): CAMERAS,
+    ("driver_topics", "subscribes", "source.topic"): SENSORS,
+    ("actor_requests", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
     ("console", "calls", "service"): list(SERVICES.values()),
     ("dashboard", "subscribes", "topic"): [*STATUSES, "episode"],
     ("dashboard_watch", "subscribes", "topic"): [
@@ -63,9 +64,10 @@ VALUES = {
     ("looking", "subscribes", "source.topic"): SOURCES,
     ("robot_commands", "publishes", "topic"): [ROBOT.trajectory_topic],
     ("safety", "subscribes", "topic"): [
-        "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.speed_scaling_topic, ROBOT.safety_mode_topic,
+        "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.safety_mode_topic,
     ],
-    ("safety", "subscribes", "wrench_topic"): [],
+    ("measurements", "subscribes", "topic"): [ROBOT.speed_scaling_topic],
+    ("measurements", "subscribes", "wrench_topic"): [],
     ("sim_description", "publishes", "info_topic(topic)"): [info_topic(topic) for topic in CAMERAS],
     ("sim_robot", "publishes", "running"): [ROBOT.program_running_topic],
     ("sim_robot", "publishes", "scaling"): [ROBOT.speed_scaling_topic],
