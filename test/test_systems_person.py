@@ -15,6 +15,7 @@ from jsac_ros.replay.demonstrations import episodes_of
 from jsac_ros.replay.interventions import FOLDER
 from jsac_ros.replay.store import FrameStore
 
+pytestmark = pytest.mark.timeout(300)
 LIFT = Path(__file__).resolve().parent.parent / "config" / "lift.yaml"
 SMALL = {
     "run.name": "live", "agent.conv_channels": (4, 4, 4, 4), "agent.latent_dim": 8, "agent.hidden": (16,),
