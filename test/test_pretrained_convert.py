@@ -267,3 +267,11 @@ def test_weights_themselves_are_no_encoder(tmp_path):
     encoder_file(tmp_path)
     with pytest.raises(ConfigError, match="is no pretrained encoder; expected a file of `jsac-ros encoder convert`"):
         files.read_card(tmp_path / "weights.safetensors")
+
+
+def test_a_pickle_whose_dicts_hold_each_other_is_refused(tmp_path):
+    held: dict[str, object] = {}
+    held |= {"a": held, "b": held, "c": held}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(held))
+    with pytest.raises(ConfigError, match="its dicts are nested more than 12 deep, or hold more than 100000 names"):
+        weights.read(tmp_path / "a.pkl")

@@ -5,6 +5,7 @@ Nothing is unpickled: see `inert.py`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from jsac_ros.types import Arrays
 
 _LARGEST = 4 << 30  # bytes of a file
 _LARGEST_STREAM = 256 << 20  # bytes of a pickle stream
+_MOST_NAMES, _DEEPEST = 100_000, 12
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RecursionError, SafetensorError, zipfile.BadZipFile)
 _TORCH_TYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ByteStorage": "u1", "BoolStorage": "?",
@@ -42,7 +45,7 @@ def read(path: Path) -> Arrays:
         if path.stat().st_size > _LARGEST_STREAM:
             raise ValueError(f"it is a pickle of more than {_LARGEST_STREAM >> 20} MiB")
         return _arrays(inert.read(path.read_bytes()), _numpy)
-    except (OSError, ValueError, TypeError, SafetensorError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED, OSError) as error:
         raise ConfigError(f"weights {path}: cannot be read: {documents.one_line(error)}") from None
 
 
@@ -76,10 +79,7 @@ def _torch(archive: zipfile.ZipFile) -> Arrays:
             raise ValueError(f"a tensor of shape {list(shape)} has strides {list(strides)}; expected {list(dense)}")
         return _part(values, offset, shape)
 
-    try:
-        return _arrays(inert.read(archive.read(streams[0])), tensor)
-    except KeyError as error:
-        raise ValueError(documents.one_line(error)) from None
+    return _arrays(inert.read(archive.read(streams[0])), tensor)
 
 
 def _numpy(call: Call) -> np.ndarray | None:
@@ -116,15 +116,15 @@ def _part(values: np.ndarray, offset: int, shape: tuple[int, ...]) -> np.ndarray
 
 def _arrays(tree: Any, array_of) -> Arrays:
     """All arrays of a tree of dicts, by their keys joined with dots."""
-    found = dict(_walk(tree, array_of, "", 0))
+    found = dict(_walk(tree, array_of, "", 0, itertools.count()))
     if not found:
         raise ValueError("it holds no named array; expected the weights of a network")
     return found
 
 
-def _walk(tree: Any, array_of, path: str, depth: int) -> Iterator[tuple[str, np.ndarray]]:
-    if depth > 32:
-        raise ValueError("its dicts are nested more than 32 deep")
+def _walk(tree: Any, array_of, path: str, depth: int, visits: Iterator[int]) -> Iterator[tuple[str, np.ndarray]]:
+    if depth > _DEEPEST or next(visits) > _MOST_NAMES:  # a pickle's dicts may hold each other
+        raise ValueError(f"its dicts are nested more than {_DEEPEST} deep, or hold more than {_MOST_NAMES} names")
     if isinstance(tree, Call) and not tree.items:
         if (array := array_of(tree)) is not None:
             yield path, array
@@ -135,4 +135,4 @@ def _walk(tree: Any, array_of, path: str, depth: int) -> Iterator[tuple[str, np.
     if isinstance(items, Mapping):
         for name, value in items.items():
             if isinstance(name, str):
-                yield from _walk(value, array_of, f"{path}.{name}" if path else name, depth + 1)
+                yield from _walk(value, array_of, f"{path}.{name}" if path else name, depth + 1, visits)
