@@ -27,11 +27,11 @@ DOES = {
 
 # Process -> the sections of the reference whose publishers, subscriptions and services it has.
 SECTIONS = {
-    "safety": ("safety", "measurements", "robot_commands"),
-    "actor": ("actor", "actor_requests", "actor_reports", "reset_services", "driver_topics", "transitions"), "replay": ("replay",),
+    "safety": ("safety", "measurements", "robot_commands"), "replay": ("replay",),
+    "actor": ("actor", "actor_reports", "actor_requests", "driver_topics", "reset_services", "transitions"),
     "learner": ("learner",), "environment": ("environment", "transitions"), "reporter": ("reporter",),
     "dashboard": ("dashboard", "dashboard_watch", "console"), "keyboard": ("keyboard", "console"), "teleop": ("teleop", "console"),
-    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description"), "target_display": ("target_display",),
+    "scripted_person": ("scripted_person",), "sim_robot": ("sim_robot", "sim_description", "sim_modes"), "target_display": ("target_display",),
     "recorder": (), "player": (), "operator": (), "listening": ("listening", "clocks"),
     "looking": ("looking",),
 }  # fmt: skip
@@ -45,10 +45,7 @@ CAMERAS = [RIG.sources[name].topic for name in RIG.images]
 SENSORS = [RIG.sources[name].topic for name in RIG.sensors]
 # What the reference shows as an expression, for this configuration. One that is new fails here.
 VALUES = {
-    ("reset_services", "calls", "name"): ["new_target"],
     ("actor", "publishes", "topic"): ["policy_command", "shadow_command"],
-    ("driver_topics", "subscribes", "topic"): CAMERAS,
-    ("driver_topics", "subscribes", "source.topic"): SENSORS,
     ("actor_requests", "serves", "~/{verb}"): [f"~/{name[6:]}" for name in SERVICES.values() if name.startswith("actor/")],
     ("console", "calls", "service"): list(SERVICES.values()),
     ("dashboard", "subscribes", "topic"): [*STATUSES, "episode"],
@@ -57,18 +54,22 @@ VALUES = {
         ROBOT.joint_states_topic,
     ],
     ("reporter", "subscribes", "topic"): list(STATUSES),
+    ("driver_topics", "subscribes", "topic"): CAMERAS,
+    ("driver_topics", "subscribes", "source.topic"): SENSORS,
     ("listening", "subscribes", "source.topic"): SOURCES,
     ("listening", "subscribes", "topic"): ["/doctor_*"],
     ("listening", "publishes", "topic"): ["/doctor_*"],
     ("clocks", "calls", "{other}/get_parameters"): ["/*/get_parameters"],
     ("looking", "subscribes", "source.topic"): SOURCES,
+    ("measurements", "subscribes", "topic"): [ROBOT.speed_scaling_topic],
+    ("measurements", "subscribes", "wrench_topic"): [],
+    ("reset_services", "calls", "name"): ["new_target"],
     ("robot_commands", "publishes", "topic"): [ROBOT.trajectory_topic],
     ("safety", "subscribes", "topic"): [
         "policy_command", "emergency_stop", ROBOT.program_running_topic, ROBOT.safety_mode_topic,
     ],
-    ("measurements", "subscribes", "topic"): [ROBOT.speed_scaling_topic],
-    ("measurements", "subscribes", "wrench_topic"): [],
     ("sim_description", "publishes", "info_topic(topic)"): [info_topic(topic) for topic in CAMERAS],
+    ("sim_modes", "publishes", "topic"): [f"io_and_status_controller/{mode}" for mode in ("robot_mode", "safety_mode")],
     ("sim_robot", "publishes", "running"): [ROBOT.program_running_topic],
     ("sim_robot", "publishes", "scaling"): [ROBOT.speed_scaling_topic],
     ("sim_robot", "publishes", "topic"): CAMERAS,

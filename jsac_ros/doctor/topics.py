@@ -121,9 +121,7 @@ def clocks(told: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     if alike:
         largest_s = max(abs(clock["ahead_s"]) + clock["within_s"] for clock in alike)
         found.append(
-            Finding(
-                "clocks", "green", f"of the {len(alike)} publishing nodes: within {1e3 * largest_s:.1f} ms of this computer's"
-            )
+            Finding("clocks", "green", f"{len(alike)} publishing nodes: within {1e3 * largest_s:.1f} ms of this computer's")
         )
     silent = [node for node, clock in told.items() if clock["ahead_s"] is None]
     if silent:
