@@ -93,6 +93,17 @@ def test_random_twists_meet_no_rule_but_ramps_and_never_jump(where, twists=150):
         assert np.abs(speed).max() < 1.01 and np.abs(change).max() < 4.05
 
 
+@pytest.mark.parametrize("joint", [0, 5])
+def test_it_stops_before_a_joints_limit_without_the_gate(joint):
+    upper = np.full(6, 2 * np.pi)
+    upper[joint] = HOME[joint] + 0.4
+    arm = Arm(rig_of(**{"safety.joint_upper": tuple(upper), "actions.arm.speed_m_s": 0.5, "actions.arm.turn_rad_s": 1.0}))
+    away = {0: (0, 1, 0, 0, 0, 0), 5: (0, 0, 0, 0, 0, -1)}[joint]
+    for _ in range(50):
+        assert set(arm.step(away).rules) <= RAMPS
+    assert 0.0 < upper[joint] - arm.path[-1][joint] < 0.03
+
+
 def test_it_stops_inside_the_box_without_the_gate():
     arm = Arm(rig_of(**{"safety.box_lower": (0.3, -0.1, 0.2), "safety.box_upper": (0.55, 0.3, 0.6)}))
     for _ in range(40):

@@ -29,7 +29,7 @@ AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 _DELAY_S = 0.06  # about that delay: predicts where the tool will be when a command takes effect
 _SMALLEST = 0.06  # singular value below which the inverse is damped
 _DAMPING = 0.08
-_LIMIT_S = 0.35  # if a joint would reach its limit sooner than this, all joints are slowed
+_LIMIT_RAMPS = 4.0  # joints slow down if one would reach its limit within so many ramps: critically damped, no overshoot
 _LONGEST_TICK_S = 0.2
 _OF_SPEED, _OF_ACCELERATION = 0.95, 0.98  # of safety's limits
 # The target stays this far inside the box and its margin, because the tool overshoots a little
@@ -63,6 +63,7 @@ class Twist(ActionPart):
         lower = np.maximum(robot.lower, safety.joint_lower or -np.inf)
         upper = np.minimum(robot.upper, safety.joint_upper or np.inf)
         self._ramp_s = safety.command_max_age_s  # in which safety ramps the joints to a commanded speed
+        self._limit_s = _LIMIT_RAMPS * self._ramp_s
         limits = joint_limits(safety, robot)
         self._change = (_OF_ACCELERATION * limits.acceleration * self._ramp_s).tolist()  # [N] largest change of speed
         fastest = _OF_SPEED * limits.speed
@@ -187,7 +188,7 @@ class Twist(ActionPart):
         """
         wanted, here = velocity.tolist(), q.tolist()
         allowed = [
-            (max(-fastest, min(low - at, 0.0) / _LIMIT_S), min(fastest, max(high - at, 0.0) / _LIMIT_S))
+            (max(-fastest, min(low - at, 0.0) / self._limit_s), min(fastest, max(high - at, 0.0) / self._limit_s))
             for at, low, high, fastest in zip(here, *self._ranges)
         ]
         share = min((high if v > 0 else low) / v if abs(v) > 1e-9 else 1.0 for v, (low, high) in zip(wanted, allowed))
