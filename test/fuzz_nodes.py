@@ -155,6 +155,7 @@ CASES = {
     "keys": _teleop("keyboard"),
     "leader": _teleop("of a leader"),
     "simulated arm": Case("sim_robot:SimRobot", EVERYTHING, _move),
+    "simulated arm of poses": Case("sim_robot:SimRobot", EVERYTHING | {"robot.interface": "pose"}, _move),
     "simulated gripper": Case("sim_robot:SimRobot", EVERYTHING | {"grippers.gripper.interface": "joint_trajectory"}, _move),
     "simulated base": Case("sim_robot:SimRobot", BASE | {"robot.twist_stamped": True}, _move),
 }  # fmt: skip
@@ -167,37 +168,38 @@ SUBSCRIBES = {
         ("human_action", "Float64MultiArray"): ("actor", "human_action"),
         ("person_action", "PersonAction"): ("actor", "person_action"),
         ("policy_parameters", "PolicyParameters"): ("actor", "policy_parameters"),
+        ("safety_status", "SafetyStatus"): ("actor", "safety_status"),
+    },
+    "dashboard": {
+        ("topic", "kind"): ("dashboard", "control_status", "training_status", "replay_status", "safety_status", "episode"),
+    },
+    "dashboard_watch": {
+        ("topic", "kind"): ("dashboard", "camera/image_raw", "depth/image_raw", "policy_command", "applied_action", "joint_states"),
+    },
+    "driver_topics": {
         ("recorded_action", "Action"): ("actor of a recording", "recorded_action"),
         ("robot.joint_states_topic", "JointState"): ("actor", "joint_states"),
-        ("safety_status", "SafetyStatus"): ("actor", "safety_status"),
         ("source.topic", "kind"): ("actor", "said", "wrench", "imu", "glove", "torques"),
         ("topic", "message_class(kind)"): (
             "actor", "camera/image_raw", "packed/compressed", "depth/image_raw", "depth/compressedDepth",
         ),
-    },
-    "dashboard": {
-        ("episode", "Episode"): ("dashboard", "episode"),
-        ("topic", "kind"): ("dashboard", "control_status", "training_status", "replay_status", "safety_status"),
-    },
-    "dashboard_watch": {
-        ("topic", "kind"): ("dashboard", "camera/image_raw", "depth/image_raw", "policy_command", "applied_action", "joint_states"),
     },
     "listening": {
         ("source.topic", "message_class(source.type)"): ("ears",),
         ("topic", "UInt8MultiArray"): ("ears",),
     },
     "looking": {("source.topic", "message_class(source.type)"): ("ears",)},
+    "measurements": {
+        ("robot.joint_states_topic", "JointState"): ("safety", "joint_states"),
+        ("topic", "Float64"): ("safety", "speed_scaling"),
+        ("wrench_topic", "WrenchStamped"): ("safety", "wrench"),
+    },
     "replay": {("transitions", "Transition"): ("replay", "transitions")},
     "reporter": {
         ("episode", "Episode"): ("reporter", "episode"),
         ("topic", "message"): ("reporter", "control_status", "training_status", "replay_status", "safety_status"),
     },
-    "safety": {
-        ("robot.joint_states_topic", "JointState"): ("safety", "joint_states"),
-        ("topic", "Float64"): ("safety", "speed_scaling"),
-        ("topic", "kind"): ("safety", "policy_command", "emergency_stop", "program_running", "dead_man"),
-        ("wrench_topic", "WrenchStamped"): ("safety", "wrench"),
-    },
+    "safety": {("topic", "kind"): ("safety", "policy_command", "emergency_stop", "program_running", "dead_man")},
     "scripted_person": {
         ("episode", "Episode"): ("scripted person", "episode"),
         ("policy_command", "Action"): ("scripted person", "policy_command"),
@@ -208,6 +210,7 @@ SUBSCRIBES = {
         ("topic", "JointTrajectory"): ("simulated gripper", "gripper/commands"),
     },
     "sim_robot": {
+        ("robot.pose_topic", "PoseStamped"): ("simulated arm of poses", "cartesian_compliance_controller/target_frame"),
         ("robot.trajectory_topic", "JointTrajectory"): ("simulated arm", "scaled_joint_trajectory_controller/joint_trajectory"),
         ("robot.twist_topic", "twist_type"): ("simulated base", "cmd_vel"),
         ("robot.velocity_topic", "Float64MultiArray"): ("simulated arm", "forward_velocity_controller/commands"),
