@@ -131,6 +131,11 @@ def _move(node, tick) -> None:
     node._description.joints(node._spoiled(state, now_s))
 
 
+def _gripper(interface: str) -> Case:
+    values = {"grippers.gripper.interface": interface, "grippers.gripper.topic": "gripper/commands"}
+    return Case("sim_robot:SimRobot", values, _move, file="lift.yaml")
+
+
 def _teleop(mapping: str) -> Case:
     return Case("teleop:Teleop", ARM | {"person.mapping": mapping})
 
@@ -155,8 +160,9 @@ CASES = {
     "keys": _teleop("keyboard"),
     "leader": _teleop("of a leader"),
     "simulated arm": Case("sim_robot:SimRobot", EVERYTHING, _move),
-    "simulated arm of poses": Case("sim_robot:SimRobot", EVERYTHING | {"robot.interface": "pose"}, _move),
-    "simulated gripper": Case("sim_robot:SimRobot", EVERYTHING | {"grippers.gripper.interface": "joint_trajectory"}, _move),
+    "simulated arm of poses": Case("sim_robot:SimRobot", {"robot.interface": "pose"}, _move, file="insert.yaml"),
+    "simulated gripper": _gripper("joint_trajectory"),
+    "simulated fingers": _gripper("float64_multi_array"),
     "simulated base": Case("sim_robot:SimRobot", BASE | {"robot.twist_stamped": True}, _move),
 }  # fmt: skip
 
@@ -206,7 +212,7 @@ SUBSCRIBES = {
         ("sim_truth", "SimTruth"): ("scripted person", "sim_truth"),
     },
     "sim_grippers": {
-        ("topic", "Float64MultiArray"): ("simulated arm", "gripper/commands"),
+        ("topic", "Float64MultiArray"): ("simulated fingers", "gripper/commands"),
         ("topic", "JointTrajectory"): ("simulated gripper", "gripper/commands"),
     },
     "sim_robot": {
