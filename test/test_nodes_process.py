@@ -237,7 +237,7 @@ def test_safety_writes_to_the_log_who_asked(ros, capfd, verb, said):
             spin(executor, answer.done)
             assert answer.result().success and said in answer.result().message
         log = []
-        spin(executor, lambda: log.append(capfd.readouterr().err) or "called by /panel" in "".join(log))
+        spin(executor, lambda: log.append(capfd.readouterr().err) or "by /panel" in "".join(log))
         assert said in "".join(log)
     finally:
         safety.close()
