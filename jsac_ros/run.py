@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from jsac_ros import claims, domain, parameters, run_key, system, terminal
 from jsac_ros.config import ConfigError, SystemConfig
@@ -104,7 +105,7 @@ class Supervisor:
         command = [sys.executable, "-m", process.module, "--ros-args"]
         command += system.ros_arguments(self.folder, self.namespace, name)
         self.supervision.started(name, time.monotonic())
-        with open(self.folder / "logs" / f"{name}.log", "ab") as log:
+        with self._log_of(name) as log:
             self.running[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if name == "keyboard" else subprocess.DEVNULL,
@@ -117,6 +118,14 @@ class Supervisor:
                 preexec_fn=lambda: os.nice(process.nice),
             )
         self._write_pids()
+
+    def _log_of(self, name: str) -> BinaryIO:
+        """Where a full disk takes no file, or the folder is gone, the process runs without a log."""
+        try:
+            return open(self.folder / "logs" / f"{name}.log", "ab")
+        except OSError as error:
+            print(f"{name} has no log: {error.strerror}", flush=True)
+            return open(os.devnull, "ab")
 
     def _write_pids(self) -> None:
         """If the disk is full, `processes.json` stays old; nothing depends on it."""

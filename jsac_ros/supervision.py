@@ -15,7 +15,7 @@ RESTART_DELAY_S = 1.0
 NO_ROOM_DELAY_S = 10.0
 RESTART_WINDOW_S = 600.0  # in which each process may restart `run.max_restarts` times
 WRONG_CONFIGURATION = 2  # exit status after which another start would end the same way
-NO_ROOM = 75  # exit status (EX_TEMPFAIL) of a process that cannot start because its disk is full
+NO_ROOM = 75  # exit status (EX_TEMPFAIL) of a process that cannot start because its disk, or /dev/shm, is full
 # The starter asks a process to end with this signal, and the process exits with status 0. If any other terminating
 # signal arrives, from a person or a process manager, the process dies of it, which counts as a crash.
 STOP = signal.SIGUSR1
@@ -99,9 +99,13 @@ class Supervision:
         if status == 0 and process.ends_system:
             return End(process.grace_s, "")
         starts = self._starts[name]
-        if status == NO_ROOM and process.restart and self._restarts[name]:  # it has run before: the disk has filled up since
+        if (
+            status == NO_ROOM and process.restart and self._restarts[name]
+        ):  # it has run before: the disk, or /dev/shm, has filled up since
             starts.pop()  # however often it is tried
-            return Restart(NO_ROOM_DELAY_S, f"{name} needs room on the disk; starting it again in {NO_ROOM_DELAY_S:g} s")
+            return Restart(
+                NO_ROOM_DELAY_S, f"{name} needs room on the disk or in /dev/shm; starting it again in {NO_ROOM_DELAY_S:g} s"
+            )
         while starts and now_s - starts[0] > RESTART_WINDOW_S:
             starts.popleft()
         if status in (WRONG_CONFIGURATION, NO_ROOM) or not process.restart or len(starts) > self._max_restarts:

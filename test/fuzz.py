@@ -1,5 +1,5 @@
-"""Random input everywhere: messages and requests to a running system, images, configurations, stores, policies,
-recordings. `test_systems_fuzz.py` and `test_fuzz_parts.py` do it for some seconds;
+"""Random input everywhere: messages and requests to a running system and to each node by itself, and every kind of file that
+is read. `test_systems_fuzz.py`, `test_fuzz_nodes.py` and `test_fuzz_parts.py` do it for some seconds;
 
     python test/fuzz.py --hours 1 [--only arm,images] [--seed N]
 
@@ -11,21 +11,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import json
 import math
 import random
 import resource
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-from pydantic import BaseModel
-
+Part = Callable[[random.Random, Path], Iterator[Callable[[], object]]]  # -> what to try, one after the other
 MOST_S, MOST_MB = 20.0, 500.0  # of processor time and memory, for one file or message
 NUMBERS = {
     "int8": (-(2**7), 2**7 - 1), "uint8": (0, 2**8 - 1), "octet": (0, 255), "int16": (-(2**15), 2**15 - 1),
@@ -174,152 +169,11 @@ class Stranger:
 # -- parts, without a system ---------------------------------------------------------------------------------------
 
 
-def images(rng: random.Random, folder: Path) -> Iterator[Callable]:
-    """Every kind of image, whole and spoiled, through the maker of frames and the decoder of transitions."""
-    import cv2
-    from replay_cases import SPACES, make_transition
-
-    from jsac_ros.config import CameraConfig
-    from jsac_ros.control.images import _ENCODINGS, FrameMaker
-    from jsac_ros.messages import from_message, to_message
-    from jsac_ros.nodes.transitions import CLASSES
-
-    picture = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (24, 32, 3), np.uint8)
-    coded = [cv2.imencode(kind, picture)[1].tobytes() for kind in (".jpg", ".png")]
-    coded += [cv2.imencode(".png", picture.astype(np.uint16)[..., 0])[1].tobytes()]
-    kinds = ({"channels": 3}, {"channels": 1}, {"channels": 1, "depth_range_m": (0.1, 3.0)})
-    make = FrameMaker(CameraConfig(height=12, width=16, **rng.choice(kinds)))
-    while True:
-        if rng.random() < 0.5:
-            data = rng.choice((*coded, bytes(12) + coded[2], b"", rng.randbytes(40)))
-            message = SimpleNamespace(format=rng.choice(WORDS), data=spoiled(data, rng) if rng.random() < 0.7 else data)
-            transition = to_message(make_transition(), CLASSES)
-            (frame,) = transition.frames
-            frame.encoding, frame.data = rng.choice(("jpeg", "raw")), message.data
-            for _ in range(rng.choice((0, 1, 2))):
-                change(rng.choice((frame, *transition.observation, *transition.action, *transition.sources)), rng)
-            yield lambda: from_message(transition, SPACES)
-        else:
-            height, width, bytes_each = rng.choice(((24, 32, 3), (2, 2, 4), (1, 1, 1), (24, 33, 2), (36, 32, 1), (0, 5, 3)))
-            message = SimpleNamespace(
-                height=height, width=width, encoding=rng.choice(list(_ENCODINGS)), is_bigendian=rng.choice((0, 0, 1, 7)),
-                step=width * bytes_each, data=rng.randbytes(height * width * bytes_each),
-            )  # fmt: skip
-            for _ in range(rng.choice((0, 0, 1, 2))):
-                name = rng.choice(("height", "width", "step"))
-                setattr(message, name, value_of("uint32", rng))
-        yield lambda: make(message)
-
-
-def configurations(rng: random.Random, folder: Path) -> Iterator[Callable]:
-    """Files of `config/`, spoiled; overrides; the parameters of a node."""
-    from jsac_ros import parameters
-    from jsac_ros.rig import Rig
-
-    good = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))]
-    path, demo = folder / "config.yaml", parameters.load(Path(__file__).parents[1] / "config" / "ur5_reacher_demo.yaml")
-    names = [f"{a}.{b}" for a, section in demo if isinstance(section, BaseModel) for b, _ in section]
-    names += [f"cameras.wrist.{name}" for name, _ in demo.cameras["wrist"]] + ["actions.arm.type", "sensors.force.fields"]
-    values = ("1", "-1", "1e400", ".nan", "null", "[[1]]", "{a: 1}", "&a [*a]", "2001-99-99", "!!python/object:os.system x",
-              "'", "[" * 2000, "0x", "1:2:3", "true", "9" * 5000, *WORDS)  # fmt: skip
-    while True:
-        path.write_bytes(spoiled(rng.choice(good), rng, 6))
-        yield lambda: Rig(parameters.load(path)).problems()
-        text = f"{rng.choice(names)}={rng.choice(values)}"
-        yield lambda: parameters.from_parameters(dict([parameters.parse_override(text)]))
-        tree = {rng.choice(names): value_of(rng.choice(("double", "int64", "string", "sequence<double>", "boolean")), rng)}
-        yield lambda: parameters.from_parameters(tree)
-
-
-def stores(rng: random.Random, folder: Path) -> Iterator[Callable]:
-    """A store with one spoiled file: opened, read, sampled, written to."""
-    from replay_cases import SPACES, make_episode, make_transition
-
-    from jsac_ros.replay import cli
-    from jsac_ros.replay.store import FrameStore
-    from jsac_ros.types import empty_batch
-
-    good, at = folder / "good", folder / "store"
-    store = FrameStore.open(good, SPACES, 32)
-    for transition in make_episode(40):
-        store.append(transition)
-    store.close()
-
-    def use():
-        cli.describe(at)
-        opened = FrameStore.open(at, SPACES, 32)
-        try:
-            for _ in range(3):
-                opened.sample_into(np.random.default_rng(0), empty_batch(SPACES, 8, n_step=3), n_step=3)
-            opened.append(make_transition(sequence=10**6, episode=10**6))
-        finally:
-            opened.close()
-
-    while True:
-        shutil.rmtree(at, ignore_errors=True)
-        shutil.copytree(good, at)
-        path = at / rng.choice(("store.json", "rows.npy", "frames_wrist.npy", "counters.npy", "boot"))
-        path.write_bytes(spoiled(path.read_bytes(), rng))
-        yield use
-
-
-def policies(rng: random.Random, folder: Path) -> Iterator[Callable]:
-    """An exported policy with spoiled files, or other sizes."""
-    from agent_cases import agent_of
-
-    from jsac_ros.agent import export
-
-    agent, good, at = agent_of("both"), folder / "good_policy", folder / "policy"
-    export.save(good, agent.policy_params(agent.init(0)), agent, {})
-    about = json.loads((good / "policy.json").read_text())
-    sizes = (0, -1, 1, 7, 10**9, 10**18, 2**63, 1e9, "8", None, [], [10**9] * 3, {}, math.inf)
-    while True:
-        shutil.rmtree(at, ignore_errors=True)
-        shutil.copytree(good, at)
-        if rng.random() < 0.5:
-            name = rng.choice(("policy.json", "policy.safetensors"))
-            (at / name).write_bytes(spoiled((good / name).read_bytes(), rng))
-        else:
-            changed = json.loads(json.dumps(about))
-            parts = [part for kind in ("images", "vectors", "actions") for part in changed["spaces"][kind]]
-            section = rng.choice((changed["agent"], changed["spaces"], *parts))
-            section[rng.choice(list(section))] = rng.choice(sizes)
-            (at / "policy.json").write_text(json.dumps(changed))
-        yield lambda: export.load(at)
-
-
-def recordings(rng: random.Random, folder: Path) -> Iterator[Callable]:
-    """A recording with one spoiled file: what is in it, what is wrong with it, and every message decoded."""
-    from bag_cases import record_run, tiny_config
-
-    from jsac_ros.bags.check import check
-    from jsac_ros.bags.reader import Bag
-
-    good, at = folder / "good_bag", folder / "bag"
-    record_run(good, tiny_config(), ticks=30)
-
-    def use():
-        with Bag(at) as bag:
-            check(bag)
-            for record in bag.messages():
-                bag.knows(record.type) and bag.decode(record)
-
-    while True:
-        shutil.rmtree(at, ignore_errors=True)
-        shutil.copytree(good, at)
-        path = rng.choice([path for path in sorted(at.rglob("*")) if path.is_file()])
-        path.write_bytes(spoiled(path.read_bytes(), rng))
-        yield use
-
-
-PARTS = {part.__name__: part for part in (images, configurations, stores, policies, recordings)}
-
-
-def fuzz_part(name: str, seconds: float, seed: int, at_least: int = 10) -> int:
+def fuzz_part(part: Part, seconds: float, seed: int, at_least: int = 3) -> int:
     """Tries until the time is over; -> how many. Raises AssertionError at what is neither accepted nor one line."""
-    deadline, tried = time.monotonic() + seconds, 0
+    name, deadline, tried = part.__name__, time.monotonic() + seconds, 0
     with tempfile.TemporaryDirectory() as folder:
-        for use in PARTS[name](random.Random(seed), Path(folder)):
+        for use in part(random.Random(seed), Path(folder)):
             which, began_s, began_mb = f"{name}, seed {seed}, number {tried + 1}", time.process_time(), peak_mb()
             try:
                 use()
@@ -341,11 +195,15 @@ def peak_mb() -> float:
 
 
 def main() -> int:
+    import fuzz_files
+    import fuzz_nodes
     import test_systems_fuzz
 
+    parts = {part.__name__: part for part in (*fuzz_files.PARTS, fuzz_nodes.ears)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
-    parser.add_argument("--only", default=",".join([*test_systems_fuzz.SYSTEMS, *PARTS]), help="default: %(default)s")
+    systems = test_systems_fuzz.SYSTEMS
+    parser.add_argument("--only", default=",".join([*systems, *fuzz_nodes.CASES, *parts]), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31))
     arguments = parser.parse_args()
     names, end = arguments.only.split(","), time.monotonic() + 3600 * arguments.hours
@@ -354,8 +212,10 @@ def main() -> int:
         for name in names:
             seed += 1
             with tempfile.TemporaryDirectory() as folder:
-                if name in PARTS:
-                    tried = fuzz_part(name, turn_s, seed)
+                if name in parts:
+                    tried = fuzz_part(parts[name], turn_s, seed)
+                elif name in fuzz_nodes.CASES:
+                    tried = fuzz_nodes.fuzz_node(name, Path(folder), turn_s, seed).total()
                 else:
                     tried = test_systems_fuzz.fuzz_system(Path(folder), test_systems_fuzz.SYSTEMS[name], turn_s, seed)
             print(f"{name}: {tried} tries with seed {seed}", flush=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 from agent_cases import agent_of, host, random_batch, same
@@ -90,3 +93,22 @@ def test_the_loss_of_a_batch_is_measured_without_learning(agent):
     assert first == again > 0 and same(before, learner.state)
     learner.learn([random_batch(agent.spaces)])
     assert float(learner.metrics["critic_loss"]) == first
+
+
+def test_a_long_run_of_updates_leaves_nothing_in_memory(agent):
+    """As the learner's process makes them: the policy read every eighth time, the metrics every time."""
+    learner, sizes = Learner(agent, agent.init(0)), []
+    batch = random_batch(agent.spaces)
+
+    def look(found):
+        [float(value) for value in found.metrics.values()]
+        if found.updates in (100, 400):
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        learner.learn((batch for _ in range(400)), after=[every(8, lambda found: found.policy_vector()), look])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 100 * 300

@@ -212,10 +212,10 @@ def test_without_pyarrow_it_is_one_line(tmp_path, monkeypatch, capsys):
     assert "pyarrow is not installed" in capsys.readouterr().err
 
 
-def test_videos_are_read_from_where_an_episode_begins(tmp_path):
-    av = pytest.importorskip("av", reason="PyAV is not installed: pip install av")
-    config, _ = config_file(tmp_path, TINY | {"cameras.eye.height": 32, "cameras.eye.width": 48})
-    folder = tmp_path / "set"
+def filmed(folder):
+    """Two episodes of three rows in one film of 32x48."""
+    import av
+
     rows = {
         "episode_index": [0, 0, 0, 1, 1, 1], "observation.state": [[0.0] * 6] * 6, "action": [[0.0] * 6] * 6,
     }  # fmt: skip
@@ -236,7 +236,16 @@ def test_videos_are_read_from_where_an_episode_begins(tmp_path):
             frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 40 * k, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    assert main(["demo", "import", str(folder), config, "--to", str(tmp_path / "b"), *MAPPED]) == 0
+
+
+FILMED = TINY | {"cameras.eye.height": 32, "cameras.eye.width": 48}
+
+
+def test_videos_are_read_from_where_an_episode_begins(tmp_path):
+    pytest.importorskip("av", reason="PyAV is not installed: pip install av")
+    config, _ = config_file(tmp_path, FILMED)
+    filmed(tmp_path / "set")
+    assert main(["demo", "import", str(tmp_path / "set"), config, "--to", str(tmp_path / "b"), *MAPPED]) == 0
     means = [[t.frames["eye"].mean() for t in episode[:-1]] for episode in stored(tmp_path / "b")]
     np.testing.assert_allclose(means, [[0, 40, 80], [120, 160, 200]], atol=6)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import time
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +58,19 @@ def test_what_is_written_is_read_back(tmp_path):
         assert bag.topics["/joint_states"].count == 250 and bag.count == 310
         assert bag.duration_s == pytest.approx(1.992)
     np.testing.assert_array_equal(image.data.reshape(FRAME.shape), FRAME)
+
+
+def test_metadata_of_aliases_of_aliases_are_left_out(tmp_path):
+    """What the messages say counts; walked through, these lines are 100 million values."""
+    record(tmp_path / "bag", seconds=1).writer.close()
+    lines = ["a0: &a0 x", *(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 9))]
+    lines += ["rosbag2_bagfile_information:", "  relative_file_paths: [bag_0.mcap]"]
+    lines += ["  topics_with_message_count: [{topic_metadata: {name: *a8, type: *a8}}]"]
+    (tmp_path / "bag" / "metadata.yaml").write_text("\n".join(lines))
+    began_s = time.process_time()
+    with Bag(tmp_path / "bag") as bag:
+        assert set(bag.topics) == {"/camera/image_raw", "/joint_states"} and bag.count == 155
+    assert time.process_time() - began_s < 2
 
 
 def test_a_run_folder_stands_for_its_recording(tmp_path):
@@ -220,6 +236,24 @@ def test_recording_goes_on_after_a_disk_that_took_no_more(tmp_path, monkeypatch,
     with Bag(tmp_path / "bag") as bag:
         heard = [bag.decode(message).data[:3] for message in bag.messages()]
     assert heard[0] == "000" and heard[-1] == "005"
+
+
+def test_a_long_recording_is_as_large_in_memory_as_its_first_files(tmp_path):
+    writer = BagWriter(tmp_path / "bag", split_bytes=1 << 20, reserve_bytes=0)
+    writer.add_topic("/words", "std_msgs/msg/String")
+    data, sizes = bytes(20_000), []
+    tracemalloc.start()
+    try:
+        for k in range(1, 1041):
+            writer.write("/words", START_NS + k, data)
+            if k in (260, 1040):  # 5 and 20 files
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    writer.close()
+    assert len(list((tmp_path / "bag").glob("*.mcap"))) >= 18
+    assert sizes[1] - sizes[0] < 15 * 2000 + len(data) * 14, "a line for a file, and a chunk that is not full"
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path):

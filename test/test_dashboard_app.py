@@ -109,6 +109,9 @@ def test_a_token_that_cannot_be_used_is_one_line(tmp_path):
     (tmp_path / FILE).write_text("short\n")
     with pytest.raises(ConfigError, match=f"{FILE}: has 5 characters; expected at least 16"):
         access_of(tmp_path, "127.0.0.1")
+    (tmp_path / FILE).write_bytes(b"\xff" * 30)
+    with pytest.raises(ConfigError, match=f"{FILE}: 'utf-8' codec can't decode"):
+        access_of(tmp_path, "127.0.0.1")
     with pytest.raises(ConfigError, match="No such file or directory; expected a file that this user can write"):
         access_of(tmp_path / "missing", "127.0.0.1")
 

@@ -1,6 +1,7 @@
 """What the actor says about itself."""
 
 import math
+import os
 import time
 from types import SimpleNamespace
 
@@ -14,12 +15,16 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from shadow_cases import CONFIG, MS_NS, SECOND_NS
 
 from jsac_ros.control.rate import SteadyClock, Tick
-from jsac_ros.control.session import Outcome, View
+from jsac_ros.control.session import Choice, Outcome, View
+from jsac_ros.nodes import acting, actor_reports
 from jsac_ros.nodes.actor_reports import TIMINGS, ActorReports
 from jsac_ros.parameters import from_parameters
+from jsac_ros.replay import names
+from jsac_ros.replay.mailbox import PolicyMailbox
 from jsac_ros.replay.outbox import Outbox
 from jsac_ros.report.figures import HISTOGRAMS
 from jsac_ros.report.histograms import read_histograms
+from jsac_ros.report.tables import read_rows
 from jsac_ros.rig import Rig
 from jsac_ros.types import Command
 
@@ -29,12 +34,12 @@ OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 class Reports:
     """ActorReports without ROS: ticks go in, `second()` gives what it says then."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, shadow=False):
         said, self.name = {}, "/actor"
         self.said = said
         clock = SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
         node = SimpleNamespace(
-            config=SimpleNamespace(shadow=False, robot=SimpleNamespace(type="ur5")), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
+            config=SimpleNamespace(shadow=shadow, robot=SimpleNamespace(type="ur5")), get_clock=lambda: clock, create_timer=lambda period_s, call: None,
             get_fully_qualified_name=lambda: self.name,
             create_publisher=lambda kind, topic, qos: SimpleNamespace(publish=lambda m: said.update({topic: m})),
         )  # fmt: skip
@@ -66,6 +71,18 @@ def test_skew_is_the_distance_of_the_stamps_whichever_is_later(reports):
         reports.tick(base_ns, base_ns + joints_ns)
     control, _ = reports.second()
     assert control.image_joint_skew_ms[0] == pytest.approx(4) and control.image_joint_skew_ms[3] == pytest.approx(10)
+
+
+def test_of_a_long_time_in_shadow_mode_one_episode_in_ten_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(actor_reports, "SHADOW_FIRST", 6)
+    for begin in (0, 20):  # a restarted actor continues
+        reports = Reports(tmp_path, shadow=True).reports
+        for episode in range(begin, begin + 20):
+            for step in range(2):
+                reports.shadow(episode, step, Choice({"arm": np.zeros(6, np.float32)}, 3))
+        reports.write()
+    rows = read_rows(tmp_path / "shadow_actions.csv")
+    assert [row["episode"] for row in rows[::2]] == ["0", "1", "2", "10", "20", "30"] and len(rows) == 12
 
 
 @pytest.mark.parametrize("view", [{"joint_stamp_ns": 5}, {"image_stamp_ns": 5}, {}])
@@ -129,3 +146,29 @@ def test_a_missed_tick_is_a_warning_until_the_next_message(reports):
         reports.tick(missed=missed)
         levels.append(reports.second()[1]["jsac_ros/actor: timing"].level)
     assert levels == [OK, WARN, OK, WARN]
+
+
+def test_a_policy_that_cannot_be_taken_is_said_and_tried_again(monkeypatch):
+    monkeypatch.setattr(acting, "WAIT_S", 0.05)
+    config, said = from_parameters(CONFIG | {"run.name": f"acts{os.getpid()}"}), []
+    logger = SimpleNamespace(error=lambda line, **_: said.append(line))
+    made = acting.Acting(config, Rig.of(config).spaces, 1, "/", logger)
+    mailbox = PolicyMailbox.create(names.policy(config.run.name), made._count, made._layout_hash)
+    take, failures = made.take, [RuntimeError("the device has\nno memory")]
+
+    def sometimes(*policy):
+        if failures:
+            raise failures.pop()
+        take(*policy)
+
+    try:
+        made.take = sometimes
+        mailbox.write(8, 1, np.zeros(made._count, np.float32))
+        end_s = time.monotonic() + 20
+        while made.version != 8:
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+        assert said == ["policy not taken: the device has no memory"]
+    finally:
+        made.close()
+        mailbox.close()

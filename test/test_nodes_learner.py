@@ -211,13 +211,17 @@ class Killed:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("algorithm", plugins.names("agent"))
-def test_a_learner_that_is_killed_continues_its_counters(tmp_path, monkeypatch, algorithm):
+def test_a_learner_that_is_killed_on_a_full_disk_continues_its_counters(tmp_path, monkeypatch, algorithm):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     killed = Killed(tmp_path, algorithm)
     killed.start("first.log")
     try:
         killed.feed_until(killed.checkpoints)
+        limits = resource.prlimit(killed.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(killed.process.pid, resource.RLIMIT_FSIZE, (1000, limits[1]))  # its disk is full: the next ones fail
+        end_s = time.monotonic() + 0.5
+        killed.feed_until(lambda: time.monotonic() > end_s)
         killed.process.send_signal(signal.SIGKILL)
         assert killed.process.wait(10) == -signal.SIGKILL
         before = killed.checkpoints()[-1]

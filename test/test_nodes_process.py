@@ -298,6 +298,17 @@ def test_a_node_that_cannot_start_says_whether_room_is_all_that_it_needs(monkeyp
     assert line.startswith("error: ")
 
 
+def test_a_thread_that_fails_ends_its_process(ros):
+    node = JsacNode("failing")
+    try:
+        node.thread(lambda: {}["no gauge"], "counting").start()
+        node.run()
+        assert node.exit_code == 1
+    finally:
+        node.destroy_node()
+        node._claim.close()
+
+
 class SetBack(Clock):
     """The computer's clock, an hour earlier every time it is asked."""
 

@@ -122,3 +122,12 @@ def test_a_log_that_has_grown_large_begins_anew_and_its_process_writes_on(tmp_pa
     lines = b"".join(file.read_bytes() for file in kept).splitlines()
     assert all(0 < file.stat().st_size < 1030 for file in kept)
     assert lines == [b"line %d of a hundred" % number for number in range(100 - len(lines), 100)], "the newest, in order"
+
+
+def test_where_no_log_can_be_written_a_process_is_started_without(tmp_path, capsys):
+    """The folder is gone, or the disk takes no new file."""
+    process = Process("zen", module="this")
+    supervisor = run.Supervisor(SystemConfig(), tmp_path, [process], "/")
+    supervisor._start(process)
+    assert supervisor.running["zen"].wait(30) == 0
+    assert capsys.readouterr().out == "zen has no log: No such file or directory\n"

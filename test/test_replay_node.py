@@ -25,7 +25,7 @@ from jsac_ros.replay.ring import BatchRing
 from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import write_spaces
 from jsac_ros.run_key import RunKey
-from jsac_ros.supervision import STOP
+from jsac_ros.supervision import NO_ROOM, STOP
 from jsac_ros.types import batch_layout
 
 DOMAIN = domains.take()
@@ -185,20 +185,43 @@ def test_what_is_malformed_is_counted_named_and_does_not_block(system):
     assert "refused: transition 3 of 'ur5': frame 'wrist' is [4, 4, 3]; expected [4, 5, 3]" in output
 
 
+def fill_disk(process):
+    """A process finds its disk, and /dev/shm, full; -> the limits of before."""
+    limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (128 + 20 * 60, limits[1]))
+    return limits
+
+
 def test_a_full_disk_holds_transitions_back_and_loses_none(system):
+    """Nor does a kill meanwhile."""
     config, start, side, folder = system
     sent = make_episode(60, spaces=SPACES)
     replay = start()
     side.wait(lambda: side.publisher.get_subscription_count() > 0, "replay")
-    limits = resource.prlimit(replay.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(replay.pid, resource.RLIMIT_FSIZE, (128 + 20 * 60, limits[1]))  # stands for a full disk
-    side.send(sent)
+    limits = fill_disk(replay)
+    side.send(sent[:40])
     side.wait(lambda: side.status is not None and side.status.problem.startswith("disk ("), "the complaint")
     assert side.acknowledged <= 20 and side.status.lost == 0
+    replay.kill()
+    replay.wait()
+    replay = start()
+    fill_disk(replay)
+    words, _ = replay.communicate(timeout=30)
+    assert replay.returncode == NO_ROOM and "Traceback" not in words, words
+    side.status, before = None, side.acknowledged
+    replay = start()
+    side.wait(lambda: side.status is not None and side.acknowledged == 40, "the transitions that were held back")
+    assert side.status.received_before >= before
+    fill_disk(replay)
+    side.send(sent[40:])
+    side.wait(lambda: side.status.problem.startswith("disk ("), "the next complaint")
     resource.prlimit(replay.pid, resource.RLIMIT_FSIZE, limits)
-    side.wait(lambda: side.acknowledged == 61, "the transitions that were held back")
-    side.wait(lambda: side.status.received == 61, "a status")
+    side.wait(lambda: side.acknowledged == 61 and side.status.received == 61, "all")
     assert side.status.lost == side.status.refused == 0 and side.status.valid == 60
+    replay.send_signal(STOP)
+    assert replay.wait(30) == 0
+    store = FrameStore.read(folder)
+    assert all(same(store.transition(slot), t) for slot, t in zip(store.live_slots(), sent, strict=True))
 
 
 class Stranger:

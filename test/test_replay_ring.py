@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 import posix_ipc
 import pytest
+from full_disk import files_of_at_most
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from replay_children import COUNT, LAYOUT, SPACES, consume, holds, produce, write, write_without_end
 
-from jsac_ros.config import ConfigError
+from jsac_ros.config import ConfigError, NoRoom
 from jsac_ros.replay import names
 from jsac_ros.replay.mailbox import READERS, PolicyMailbox
 from jsac_ros.replay.ring import BatchRing
@@ -165,6 +166,15 @@ def test_a_ring_that_does_not_fit_is_one_line(name):
     batch_size = size.f_blocks * size.f_frsize // 240 + 1
     with pytest.raises(ConfigError, match=r"free in /dev/shm; make it larger"):
         BatchRing.create(name, batch_layout(SPACES, batch_size), 2)
+
+
+def test_a_full_shared_memory_needs_room_and_no_other_configuration(name):
+    """So its starter tries a replay and a learner again that were killed meanwhile."""
+    with files_of_at_most(100), pytest.raises(NoRoom, match="free in /dev/shm"):
+        BatchRing.create(name, LAYOUT, 2)
+    with files_of_at_most(100), pytest.raises(NoRoom, match="free in /dev/shm"):
+        PolicyMailbox.create(name, COUNT, 7)
+    BatchRing.create(name, LAYOUT, 2).close()
 
 
 def test_what_a_dead_run_left_is_replaced_and_never_read(name):

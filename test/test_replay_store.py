@@ -265,6 +265,17 @@ def test_the_newest_observation_is_stacked_within_its_episode(tmp_path, steps):
     store.close()
 
 
+def test_of_a_stream_without_a_row_nothing_is_kept(tmp_path):
+    """Whoever may publish here can invent one with every message."""
+    store = FrameStore.open(tmp_path, SPACES, 10)
+    for k in range(50):
+        store.append(make_transition(session=7, sequence=k, step=k))
+        store.append(make_transition(session=1000 + k))
+    assert len(store.next_sequences()) == 6 and store.next_sequences()["ur5", 7] == 50
+    assert store.previous_of(make_transition(session=7, sequence=50, step=50)) == 8
+    store.close()
+
+
 def test_a_store_is_opened_on_a_full_disk_and_grows_when_there_is_room(tmp_path, monkeypatch):
     """As a replay does that was killed meanwhile."""
     spaces = replace(SPACES, images=(replace(WRIST, height=64, width=64),))

@@ -16,6 +16,7 @@ from jsac_ros.nodes import reporter
 from jsac_ros.parameters import dump
 from jsac_ros.report import display, events, filmstrip
 from jsac_ros.report.loggers import tensorboard
+from jsac_ros.report.tables import FIRST_HOUR_S
 
 SLOWER = 24  # than a real run, so that a day takes seconds: of everything that is said one in so many
 DAY_S, HOUR_S, EPISODE_S = 86_400, 3600, 6 * SLOWER
@@ -94,7 +95,7 @@ def size_of(folder):
 
 def run_until(node, clock, begin_s, end_s):
     """-> rows of metrics.csv."""
-    seconds = range(begin_s, end_s, SLOWER * (1 if begin_s < reporter.FIRST_HOUR_S else 10))  # as often as it writes
+    seconds = range(begin_s, end_s, SLOWER * (1 if begin_s < FIRST_HOUR_S else 10))  # as often as it writes
     for second in seconds:
         clock.now_s = float(second)
         say(node, second, f"camera is {second % 1000 / 1000:.2f} s old" if second % 600 == 0 else "")

@@ -7,6 +7,7 @@ import pytest
 from full_disk import files_of_at_most
 from tensorboard_cases import scalars_of
 
+from jsac_ros.report import summary
 from jsac_ros.report.events import Events
 from jsac_ros.report.loggers.tensorboard import TensorBoard
 from jsac_ros.report.summary import Series, Totals, summarise
@@ -64,6 +65,18 @@ def test_a_day_of_rows_is_as_large_in_memory_as_an_hour():
     assert len(series._kept) <= 1000 and len(series) == 90_000
     assert series.mean() == pytest.approx(values.mean()) and series.quantile(1.0) == values.max()
     assert series.quantile(0.5) == pytest.approx(np.quantile(values, 0.5), rel=0.1)
+
+
+def test_of_many_sessions_the_counters_are_kept_together(monkeypatch):
+    monkeypatch.setattr(summary, "MOST_SESSIONS", 5)
+    totals = Totals()
+    for session in range(40):
+        for ticks in ("10", "25"):
+            row = {"control.session": str(1 + session), "control.ticks": ticks, "control.sent": "7", "time_s": str(session)}
+            totals.add_metrics(row)
+    assert all(len(sessions) == 5 for sessions in totals._of_session.values())
+    told = summarise(totals, {})
+    assert told["control"]["ticks"] == 40 * 25 and told["transitions"]["sent"] == 40 * 7
 
 
 def test_a_day_of_episodes_keeps_the_first_and_the_last():

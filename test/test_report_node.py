@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def heard(folder, column, value):
     return any(row.get(column) == value for row in rows)
 
 
-def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
+def test_a_run_is_written_down_and_goes_on_after_a_kill_on_a_full_disk(tmp_path, feed):
     dump(SystemConfig(robot=RobotParameters(driver="external")), tmp_path / "config.yaml")
     reporter = start(tmp_path)
     try:
@@ -112,6 +113,10 @@ def test_a_run_is_written_down_and_goes_on_after_a_crash(tmp_path, feed):
             feed.episode(number)
         wait_until(lambda: len(table(tmp_path, "episodes.csv")) == 2, tmp_path)
         wait_until(lambda: heard(tmp_path, "learner.metric.critic_loss", "1.25"), tmp_path)
+        limits = resource.prlimit(reporter.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(reporter.pid, resource.RLIMIT_FSIZE, (1, limits[1]))  # its disk is full
+        feed.statuses(11)
+        time.sleep(1.2)  # a row that does not fit
         reporter.send_signal(signal.SIGKILL)
         reporter.wait()
         reporter = start(tmp_path)

@@ -112,12 +112,12 @@ class Dataset:
             expected = f"expected --map {part.name}=KEY or {part.name}=KEY[first:end], of {_listed(kinds)}"
             self._found.append(f"{what} is not at {given or f'{own} and not named in {together}'}; {expected}")
             return _Place(key, [])
-        values = list(range(size) if values is None else values)
+        values = range(size) if values is None else values
         if values and values[-1] >= size:
             self._found.append(f"{given} for {apart} {part.name!r}: {key} has {size} values; expected some of them")
         elif len(values) != part.size:
             self._found.append(f"{given or key} has {len(values)} values; expected {part.size} for {apart} {part.name!r}")
-        return _Place(key, values)
+        return _Place(key, list(values[: part.size]))
 
     def _holds_previous(self, part: Any, keys: Mapping[str, str]) -> bool:
         return part.name in keys or f"observation.{part.name}" in self._features or self._named(part, STATE) is not None

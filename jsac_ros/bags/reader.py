@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import yaml
 import zstandard
 
+from jsac_ros import documents
 from jsac_ros.bags import definitions, mcap_file, sqlite_file
 from jsac_ros.bags.recorded_file import ZSTD, BagError, Record, RecordedFile, beginning, one_line
 
@@ -26,7 +26,7 @@ IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".bag")
 _ROS1 = b"#ROSBAG V"
 _MOST_TIMES = 1000  # largest ratio of decompressed to compressed size
-_METADATA_BYTES = 1 << 20  # that are read at most
+_METADATA_BYTES = 1 << 19  # nothing of a longer file is used: it takes five seconds to parse
 
 
 class Topic(NamedTuple):
@@ -217,12 +217,11 @@ class _Metadata(NamedTuple):
 
 def _metadata(folder: Path) -> _Metadata:
     try:
-        with (folder / "metadata.yaml").open("rb") as file:
-            about = yaml.safe_load(file.read(_METADATA_BYTES))["rosbag2_bagfile_information"]
+        about = documents.yaml_of(documents.read(folder / "metadata.yaml", _METADATA_BYTES))["rosbag2_bagfile_information"]
         files = tuple(Path(name).name for name in about["relative_file_paths"])
         listed = [entry["topic_metadata"] for entry in about["topics_with_message_count"]]
         return _Metadata(files, {str(topic["name"]): str(topic["type"]) for topic in listed})
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return _Metadata()
 
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from jsac_ros import documents
 from jsac_ros.config import ConfigError
 from jsac_ros.files import replaced
 
@@ -55,9 +56,10 @@ def _token(path: Path) -> str:
             with replaced(path) as file:
                 file.touch(mode=0o600)
                 file.write_text(secrets.token_urlsafe(16) + "\n")
-        token = path.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; expected a file that this user can write") from None
+        token = documents.read(path, documents.JSON_BYTES).strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "") or documents.one_line(error)
+        raise ConfigError(f"{path}: {why}; expected a file that this user can write") from None
     if len(token) < 16:
         raise ConfigError(f"{path}: has {len(token)} characters; expected at least 16 (remove it for a new one)")
     return token

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jsac_ros import agent as algorithms
+from jsac_ros import documents
 from jsac_ros.agent import export
 from jsac_ros.agent.policy import (
     acting_seed,
@@ -120,21 +121,29 @@ class Acting:
             self._thread.join(2 * WAIT_S)
 
     def _read_mailbox(self) -> None:
-        """Follows the newest parameters; attaches again when a new learner has created a new mailbox."""
-        mailbox, seen = None, -1
+        """Follows the newest parameters. After any error the previous policy acts on, and the mailbox is tried again."""
         while not self._stop.is_set():
-            if mailbox is None:
-                mailbox, seen = self._attach(), -1
-                continue
-            mailbox.wait(WAIT_S)
-            latest = mailbox.read_latest(seen)
-            if latest is not None:
-                seen, _, published_ns, vector = latest
-                self.take(vector, seen, published_ns)
-            elif mailbox.abandoned():
-                mailbox.close()
-                mailbox = None
-        if mailbox is not None:
+            try:
+                self._follow()
+            except Exception as error:  # of the device, of shared memory
+                self._logger.error(f"policy not taken: {documents.one_line(error)}", throttle_duration_sec=5.0)
+                self._stop.wait(WAIT_S)
+
+    def _follow(self) -> None:
+        """One mailbox, until another learner has made it anew. Raises whatever a damaged one or the device may."""
+        mailbox, seen = self._attach(), -1
+        if mailbox is None:
+            return
+        try:
+            while not self._stop.is_set():
+                mailbox.wait(WAIT_S)
+                latest = mailbox.read_latest(seen)
+                if latest is not None:
+                    seen, _, published_ns, vector = latest
+                    self.take(vector, seen, published_ns)
+                elif mailbox.abandoned():
+                    return
+        finally:
             mailbox.close()
 
     def _attach(self) -> PolicyMailbox | None:

@@ -26,9 +26,10 @@ from std_msgs.msg import Float64MultiArray
 from jsac_ros import elapsed
 from jsac_ros.control import realtime
 from jsac_ros.control.ending import CONTACT
+from jsac_ros.control.heard import Frame
 from jsac_ros.control.inputs import FrameClock, Inputs
 from jsac_ros.control.person import Person
-from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock
+from jsac_ros.control.rate import FixedRate, ReceivedClock, SteadyClock, Tick
 from jsac_ros.control.recorded_actions import RecordedActions
 from jsac_ros.control.safety import STATES as SAFETY_STATES
 from jsac_ros.control.session import Choice, Outcome, Session, View
@@ -160,22 +161,27 @@ class Actor(WorkingNode):
             clock = FixedRate(config.control.period_s, self.clock, self.stop)
         ends_s = None
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
-            self._topics.take()
-            self._resets.answer()
-            events, problem = self._requests.serve(), self._safety_problem()
-            if self._contact() and self.session.state == "acting":  # this observation is the result of the contact
-                events, problem = (*events, CONTACT), ""
-            view = self.inputs.view(tick, clock.frame if by_frame else None, events, problem)
-            self._frame_stamp_ns = view.source_stamps_ns.get(trigger, 0)
-            self._holds, self._waits_for = view.problem, ""
-            outcome = self.session.tick(view, self._choose, self._executed())
-            self._publish(outcome, view)
-            self.reports.tick(tick, view, outcome)
-            self._send(outcome)
+            view, outcome = self._act_on(tick, clock.frame if by_frame else None)
             if config.run.duration_s and ends_s is None and outcome.acted:
                 ends_s = view.time_s + config.run.duration_s - self._acted_for_s()
             if (ends_s is not None and view.time_s >= ends_s) or self._demonstrations == 0:
                 break
+
+    def _act_on(self, tick: Tick, frame: Frame | None) -> tuple[View, Outcome]:
+        """Runs one control period. frame: of the camera that triggered the tick, if one did."""
+        self._topics.take()
+        self._resets.answer()
+        events, problem = self._requests.serve(), self._safety_problem()
+        if self._contact() and self.session.state == "acting":  # this observation is the result of the contact
+            events, problem = (*events, CONTACT), ""
+        view = self.inputs.view(tick, frame, events, problem)
+        self._frame_stamp_ns = view.source_stamps_ns.get(self.config.control.trigger, 0)
+        self._holds, self._waits_for = view.problem, ""
+        outcome = self.session.tick(view, self._choose, self._executed())
+        self._publish(outcome, view)
+        self.reports.tick(tick, view, outcome)
+        self._send(outcome)
+        return view, outcome
 
     def _acted_for_s(self) -> float:
         """Seconds since the run's first action, even if an earlier actor process took it."""

@@ -23,6 +23,7 @@ from jsac_ros.rig import JOINTS
 
 WRITE_PERIOD_S = 10.0
 SHADOW_ROWS = 10_000  # most actions of shadow mode that wait to be written
+SHADOW_FIRST = 90_000  # all of these are written (an hour), later those of one episode in ten: 20 MB a day
 TIMINGS = (
     "lateness", "done", "obs_to_command", "image_age", "joint_age", "image_joint_skew", "inference", "policy_age",
 )  # fmt: skip
@@ -47,6 +48,7 @@ class ActorReports:
         node.create_timer(WRITE_PERIOD_S, self._write_down)
         self._shadow_rows: deque[dict[str, object]] = deque(maxlen=SHADOW_ROWS)  # not written yet
         self._shadow_table = Table(folder / "shadow_actions.csv") if node.config.shadow else None
+        self._shadowed = len(self._shadow_table.rows) if self._shadow_table else 0
 
     # -- control thread ------------------------------------------------------------------------------------------
 
@@ -82,7 +84,10 @@ class ActorReports:
         self._episodes.publish(message)
 
     def shadow(self, episode: int, step: int, choice: Choice) -> None:
-        """Records the action that the policy would have taken."""
+        """Records the action that the policy would have taken; after SHADOW_FIRST, in one episode of ten."""
+        self._shadowed += 1
+        if self._shadowed > SHADOW_FIRST and episode % 10:
+            return
         action = {f"action.{k}": float(value) for k, value in enumerate(self._flat(choice.action))}
         self._shadow_rows.append({"episode": episode, "step": step, "policy_version": choice.version} | action)
 

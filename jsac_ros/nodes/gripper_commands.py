@@ -10,6 +10,7 @@ set_io                    ur_msgs service: a digital output, 1 closes
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from builtin_interfaces.msg import Duration
@@ -18,6 +19,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from jsac_ros.control.safety.grippers import Opening
+from jsac_ros.nodes.asked import Asked
 from jsac_ros.robots.gripper import SET_DIGITAL_OUT, Gripper
 from jsac_ros.ros_types import request_class
 
@@ -100,9 +102,9 @@ class GripperPosition(TopicCommands):
 class RequestCommands(GripperCommands):
     """Commands through an action or a service, whose server may be missing or refuse."""
 
-    def __init__(self, gripper: Gripper, client: Any, what: str):
+    def __init__(self, gripper: Gripper, client: Any, ask: Callable[[Any], Any], what: str):
         super().__init__(gripper)
-        self._client, self._what = client, f"{gripper.name}: {what} {gripper.config.topic}"
+        self._client, self._ask, self._what = client, Asked(ask), f"{gripper.name}: {what} {gripper.config.topic}"
         self._refused = ""
         self.look()
 
@@ -128,7 +130,8 @@ class ActionCommands(RequestCommands):
         from rclpy.action import ActionClient
 
         self._goal = kind.Goal
-        super().__init__(gripper, ActionClient(node, kind, gripper.config.topic), "the action")
+        client = ActionClient(node, kind, gripper.config.topic)
+        super().__init__(gripper, client, client.send_goal_async, "the action")
 
     def is_there(self) -> bool:
         return self._client.server_is_ready()
@@ -137,11 +140,8 @@ class ActionCommands(RequestCommands):
         if not self.is_there():
             self.look()
             return False
-        self._client.send_goal_async(self.goal(opening)).add_done_callback(self._on_answer)
+        self._ask(self.goal(opening), lambda answer: self.taken() if answer.accepted else self.refused(""))
         return True
-
-    def _on_answer(self, future) -> None:
-        self.taken() if future.result().accepted else self.refused("")
 
     def goal(self, opening: float):
         raise NotImplementedError
@@ -168,7 +168,8 @@ class GripperCommand(ActionCommands):
 class DigitalOutput(RequestCommands):
     def __init__(self, node: Node, gripper: Gripper, kind: type):
         self._kind = kind
-        super().__init__(gripper, node.create_client(kind, gripper.config.topic), "the service")
+        client = node.create_client(kind, gripper.config.topic)
+        super().__init__(gripper, client, client.call_async, "the service")
 
     def is_there(self) -> bool:
         return self._client.service_is_ready()
@@ -179,11 +180,8 @@ class DigitalOutput(RequestCommands):
             return False
         closes = opening < self.gripper.stroke_m / 2
         request = self._kind.Request(fun=SET_DIGITAL_OUT, pin=self.gripper.config.output_pin, state=float(closes))
-        self._client.call_async(request).add_done_callback(self._on_answer)
+        self._ask(request, lambda answer: self.taken() if answer.success else self.refused(""))
         return True
-
-    def _on_answer(self, future) -> None:
-        self.taken() if future.result().success else self.refused("")
 
 
 _CLASSES = {

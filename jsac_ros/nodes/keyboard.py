@@ -10,9 +10,7 @@ A process because a key must act within milliseconds, and starting a node for ea
 from __future__ import annotations
 
 import os
-import queue
 import sys
-import threading
 
 from std_msgs.msg import String
 
@@ -31,8 +29,7 @@ class Keyboard(WorkingNode):
         super().__init__("keyboard")
         self._console = Console(self)
         self._keys = self.create_publisher(String, "keys", 10)
-        self._verbs: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, name="keys", daemon=True).start()
+        self.thread(self._read, "reading keys", daemon=True).start()
 
     def _read(self) -> None:
         while data := os.read(sys.stdin.fileno(), 64):
@@ -41,12 +38,12 @@ class Keyboard(WorkingNode):
                     self._console.do(EMERGENCY_STOP, "keyboard")
                     _show("emergency stop; jsac-ros release lets it move again")
                 elif key in VERBS:
-                    self._verbs.put(VERBS[key])
+                    self._console.press(VERBS[key], "keyboard")
                 self._keys.publish(String(data=key))
 
     def work(self) -> None:
         """Executes one verb after the other and prints the answers."""
-        for verb, success, message in self._console.work(self._verbs, "keyboard", self.stop):
+        for verb, success, message in self._console.work("keyboard", self.stop):
             _show(message if success else f"{verb}: not done: {message}")
 
 

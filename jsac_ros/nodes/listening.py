@@ -123,8 +123,8 @@ def loopback() -> dict[str, float | None]:
     names = {size: name for name, size in SIZES.items()}
 
     def hear(message: UInt8MultiArray) -> None:
-        name = names[len(message.data)]
-        took_s[name] = took_s[name] or time.monotonic() - began_s
+        if (name := names.get(len(message.data))) is not None:  # else it is not ours
+            took_s[name] = took_s[name] or time.monotonic() - began_s
 
     with _Node("doctor_hears", "/") as (hearing, executor), _Node("doctor_says", "/") as (saying, _):
         hearing.create_subscription(UInt8MultiArray, topic, hear, QoSProfile(depth=4))

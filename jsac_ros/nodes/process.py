@@ -120,6 +120,19 @@ class JsacNode(Node):
     def close(self) -> None:
         """Releases the node's resources; called exactly once, however the process ends."""
 
+    def thread(self, work: Callable[[], None], doing: str, daemon: bool = False) -> threading.Thread:
+        """Not started yet. An exception in it ends the process, which must not linger without its thread."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                if not isinstance(error, ConfigError):  # else one line tells all
+                    self.get_logger().error(traceback.format_exc())
+                self.fail(f"{doing} stopped: {error}")
+
+        return threading.Thread(target=guarded, name=doing, daemon=daemon)
+
     def fail(self, line: str, exit_code: int = 1) -> None:
         """Logs the error and ends the process."""
         self.get_logger().fatal(line)
@@ -137,20 +150,11 @@ class WorkingNode(JsacNode):
 
     def __init__(self, name: str, **options):
         super().__init__(name, **options)
-        self._worker = threading.Thread(target=self._guarded, name=self.doing)
+        self._worker = self.thread(self.work, self.doing)
 
     def work(self) -> None:
         """Works until `stop` is set, which it may do itself."""
         raise NotImplementedError
-
-    def _guarded(self) -> None:
-        """Runs `work`; an exception ends the process."""
-        try:
-            self.work()
-        except Exception as error:
-            if not isinstance(error, ConfigError):  # a ConfigError needs no traceback
-                self.get_logger().error(traceback.format_exc())
-            self.fail(f"{self.doing} stopped: {error}")
 
     def run(self) -> None:
         self._worker.start()

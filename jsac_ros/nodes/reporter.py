@@ -29,7 +29,17 @@ from jsac_ros.report.events import Events
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.progress import Progress, closing
 from jsac_ros.report.summary import read_totals, summary_of, write_summary
-from jsac_ros.report.tables import BASELINE, PERCENTILES, Row, Table, flatten, number
+from jsac_ros.report.tables import (
+    BASELINE,
+    MOST_EPISODES,
+    PERCENTILES,
+    ROW_PERIOD_S,
+    Row,
+    Table,
+    flatten,
+    number,
+    row_period_s,
+)  # fmt: skip
 from jsac_ros.robots.box import safety_box
 
 STATUSES = {  # topic -> (message, prefix of its columns)
@@ -38,10 +48,6 @@ STATUSES = {  # topic -> (message, prefix of its columns)
     "replay_status": (ReplayStatus, "replay"),
     "safety_status": (SafetyStatus, "safety"),
 }
-ROW_PERIOD_S = 1.0  # of metrics.csv in the first hour, then LATER_ROW_PERIOD_S: a day adds about 20 MB
-LATER_ROW_PERIOD_S = 10.0
-FIRST_HOUR_S = 3600.0
-MOST_EPISODES = 2000  # kept in memory
 SUMMARY_PERIOD_S = 10.0
 CURVE_PERIOD_S = 300.0  # two CPU seconds each
 STALE_S = 3.0  # a status older than this is not written again
@@ -149,8 +155,7 @@ class Reporter(JsacNode):
     def _on_timer(self) -> None:
         now = time.monotonic()
         if now >= self._row_due_s:
-            is_later = elapsed.now_s() - self.began_s > FIRST_HOUR_S
-            self._row_due_s = now + (LATER_ROW_PERIOD_S if is_later else ROW_PERIOD_S) - ROW_PERIOD_S / 2
+            self._row_due_s = now + row_period_s(elapsed.now_s() - self.began_s) - ROW_PERIOD_S / 2
             self._write_rows(now)
         if self.baseline is not None:
             self.baseline.poll()  # reaps it, so that it does not remain a zombie

@@ -10,6 +10,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from jsac_ros.control.session import Session
+from jsac_ros.nodes.asked import Asked
 
 TIMEOUT_S = 1.0  # after which an unanswered service is called again
 
@@ -20,6 +21,7 @@ class ResetServices:
     def __init__(self, node: Node, session: Session):
         self._node, self._session = node, session
         self._clients: dict[str, Client] = {}
+        self._asked: dict[str, Asked] = {}
         self._answers: queue.SimpleQueue[tuple[str, Trigger.Response | None]] = queue.SimpleQueue()
         self._called_s = -TIMEOUT_S
         self._wanted = node.create_guard_condition(self._call)
@@ -46,7 +48,8 @@ class ResetServices:
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = self._node.create_client(Trigger, name)
+            self._asked[name] = Asked(client.call_async)
         if client.service_is_ready():
-            client.call_async(Trigger.Request()).add_done_callback(lambda future: self._answers.put((name, future.result())))
+            self._asked[name](Trigger.Request(), lambda response: self._answers.put((name, response)))
         else:
             self._called_s = -TIMEOUT_S

@@ -69,11 +69,18 @@ class ScriptedPerson(JsacNode):
         if self.config.person.by == "intervener" and not (self._policy_acts or self._acting):
             return
         action = None
-        with self.refusals.guard("sim_truth"):  # the hand raises if the ground truth is of another scene
-            action = self._hand(truth)
+        with self.refusals.guard("sim_truth"):
+            action = self._answer(truth)
         self._acting = action is not None
         parts = [Vector(name=name, values=values) for name, values in (action or {}).items()]
         self._publisher.publish(PersonAction(holds=self._acting, action=parts))
+
+    def _answer(self, truth: Arrays) -> Arrays | None:
+        """Raises ValueError where it is another scene's: only the hand knows what it needs."""
+        try:
+            return self._hand(truth)
+        except LookupError as error:
+            raise ValueError(f"it lacks {error} of this task's scene; it has {', '.join(truth) or 'nothing'}") from None
 
     def _on_episode(self, _) -> None:
         self._hand.begin()

@@ -175,11 +175,9 @@ class SimRobot(JsacNode):
         self.get_logger().error(f"command refused: {error}", throttle_duration_sec=1.0)
 
     def _on_fault(self, message: String) -> None:
-        try:
-            self._faults.request(message.data, time.monotonic())
-            self.get_logger().warning(f"fault: {message.data}")
-        except ValueError as error:
-            self.get_logger().error(str(error))
+        """Raises ValueError where there is no such fault."""
+        self._faults.request(message.data, time.monotonic())
+        self.get_logger().warning(f"fault: {message.data}")
 
     def _on_new_target(self, _, response: Trigger.Response) -> Trigger.Response:
         with self._lock:

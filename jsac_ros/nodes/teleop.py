@@ -12,7 +12,6 @@ A process because a device must be handled whatever control and learning do.
 
 from __future__ import annotations
 
-import queue
 import sys
 import time
 from typing import Any
@@ -46,7 +45,6 @@ class Teleop(WorkingNode):
         mapping, rig = teleop.load(self.config.person.mapping), Rig(self.config)
         self._device = teleop.device_of(mapping, rig)
         self._console = Console(self)
-        self._verbs: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._publisher = self.create_publisher(PersonAction, "person_action", 1)
         self._holds = False
         self._keys = Keys()
@@ -146,11 +144,11 @@ class Teleop(WorkingNode):
             if verb == "emergency_stop":  # at once, not after verbs that still wait for an answer
                 self._console.do(EMERGENCY_STOP, "teleop")
             else:
-                self._verbs.put(verb)
+                self._console.press(verb, "teleop")
 
     def work(self) -> None:
         """Executes one verb after the other."""
-        for verb, success, message in self._console.work(self._verbs, "teleop", self.stop):
+        for verb, success, message in self._console.work("teleop", self.stop):
             if not success:
                 self.get_logger().warning(f"{verb}: not done: {message}")
 

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 
 import posix_ipc
 
-from jsac_ros.config import ConfigError
+from jsac_ros.config import ConfigError, NoRoom
+from jsac_ros.files import is_full
 
 _MODE = 0o600
 _LOCK_BASE = 1 << 40  # locked bytes need not exist: far beyond the end of any segment
@@ -66,10 +67,12 @@ def _check_ours(name: str, found: os.stat_result) -> None:
 
 @contextmanager
 def _refused(name: str) -> Iterator[None]:
-    """One line, a ConfigError, where the system does not let us open or remove what has this name."""
+    """One line, a ConfigError, where the system does not let us open or remove what has this name; NoRoom where it is full."""
     try:
         yield
     except (posix_ipc.PermissionsError, ValueError, OSError) as error:  # another user's, or a folder, a link, a socket
+        if isinstance(error, OSError) and is_full(error):
+            raise NoRoom(f"shared memory {name}: {error.strerror}; expected room in /dev/shm") from None
         raise ConfigError(f"shared memory {name}: {error}; expected one of user {os.geteuid()}; another made it") from None
 
 
@@ -128,8 +131,8 @@ class Segment:
         """Opens or creates the segment and takes `role` in it. Returns it and whether it existed already.
 
         `usable(bytes)` judges the first 4096 bytes of a segment that was left behind; if False, it is replaced.
-        A segment that no process holds is replaced too: its run is dead. Raises ConfigError if another process holds `role`,
-        /dev/shm is too small, or the file with this name is not ours.
+        A segment that no process holds is replaced too: its run is dead. Raises ConfigError if another process holds `role` or
+        the file with this name is not ours, NoRoom if /dev/shm has no room for it.
         """
         while True:
             fd = _opened(name, posix_ipc.O_CREAT).fd
@@ -233,7 +236,8 @@ def _allocate(name: str, fd: int, size: int) -> None:
     except OSError as error:
         posix_ipc.unlink_shared_memory(name)
         free = os.statvfs("/dev/shm")
-        raise ConfigError(
+        fits = is_full(error) and size <= free.f_blocks * free.f_frsize  # once something else there is gone
+        raise (NoRoom if fits else ConfigError)(
             f"shared memory {name}: {size} bytes needed, {free.f_bavail * free.f_frsize} free in /dev/shm; "
             f"make it larger (docker: --shm-size) or batches smaller ({error.strerror})"
         ) from None

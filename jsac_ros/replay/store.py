@@ -164,8 +164,7 @@ class FrameStore:
         number, slot = self.count + 1, self.count % self.capacity
         with self._lock:
             if self.rows["number"][slot]:
-                self.rows["number"][slot] = 0
-                self.links.remove(slot)
+                self._forget(slot)
         previous = self.previous_of(transition)
         previous_number = int(self.rows["number"][previous]) if previous != NONE else 0
         row = records.record_of(transition, self._type, number, previous_number)
@@ -179,6 +178,15 @@ class FrameStore:
             place = transition.sequence, transition.episode, transition.step
             self._newest[stream] = _Newest(stream, slot, number, *place, transition.is_last)
         return number - 1
+
+    def _forget(self, slot: int) -> None:
+        """The row that is about to be replaced; of a stream without another row nothing is kept."""
+        row = self.records[slot]
+        stream = (records.robot_of(row), row["session"].item())
+        if (newest := self._newest.get(stream)) is not None and newest.number == row["number"]:
+            del self._newest[stream]
+        self.rows["number"][slot] = 0
+        self.links.remove(slot)
 
     def put(self, slot: int, row: np.ndarray, frames: Arrays) -> None:
         """Writes another store's record [1] and frames to the same slot; visible after the store is reopened."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
+
+from jsac_ros import documents
 
 FILE = "processes.json"  # name -> pid, written by the starter
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -20,8 +21,9 @@ class Processes:
 
     def pids(self) -> dict[str, int]:
         try:
-            return {str(name): int(pid) for name, pid in json.loads((self._folder / FILE).read_text()).items()}
-        except (OSError, ValueError, AttributeError):
+            found = documents.json_of(documents.read(self._folder / FILE, documents.JSON_BYTES))
+            return {name: pid for name, pid in found.items() if isinstance(pid, int)}
+        except (ValueError, AttributeError):  # none yet, or damaged
             return {}
 
     def alive(self) -> set[str]:

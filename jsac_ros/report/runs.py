@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,11 +92,13 @@ def is_running(folder: Path) -> bool:
 
 
 def _summary(path: Path) -> dict[str, Any]:
+    """Its numbers; {} where there is none that can be read."""
     try:
         found = documents.json_of(documents.read(path, documents.JSON_BYTES))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    numbers = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in numbers if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _show(found: list[Run]) -> None:

@@ -20,6 +20,7 @@ from jsac_ros.files import write_text
 from jsac_ros.report.histograms import Histogram, read_histograms
 from jsac_ros.report.tables import PERCENTILES, Row, number, read_rows
 
+MOST_SESSIONS = 1000  # of actors whose counters are kept apart
 WINDOW = 10  # episodes in "first" and "last"
 ENDS = (TIME_LIMIT, GOAL, FALSE_GOAL, MISSED_GOAL)  # reasons with which a complete episode ends
 _CONTROL = ("lateness_ms", "obs_to_command_ms", "image_age_ms")
@@ -128,6 +129,8 @@ class Totals:
             self.duration_s = time_s - self.started_s
         for name, sessions in self._of_session.items():
             sessions[session] = number(row, f"control.{name}", 0.0)
+            if len(sessions) > MOST_SESSIONS:
+                sessions[""] = sessions.get("", 0.0) + sessions.pop(next(filter(None, sessions)))
         self._open_steps = (session, row.get("control.episode", ""), number(row, "control.step", 0.0))
         if ticks > 0:
             self._extend(row, "control.rate_hz", *(f"control.{name}.{p}" for name in _CONTROL for p in PERCENTILES))

@@ -20,6 +20,11 @@ from jsac_ros.files import is_full, replaced
 BASELINE = "baseline.json"  # in the run folder: returns of random actions, standing still and a servo
 PERCENTILES = ("p50", "p99", "p999", "max")  # of every float32[4] in the status messages
 
+ROW_PERIOD_S = 1.0  # of metrics.csv in the first hour, then LATER_ROW_PERIOD_S: a day adds about 20 MB
+LATER_ROW_PERIOD_S = 10.0
+FIRST_HOUR_S = 3600.0
+MOST_EPISODES = 2000  # rows of episodes.csv that a process keeps in memory
+
 MOST = 1 << 48  # largest accepted count, so that the sum over many sessions fits an int64
 MOST_NAMES, MOST_CHARACTERS = 64, 500
 MOST_OWED = 1 << 22  # bytes of rows that wait for free disk space, about half an hour of a run
@@ -69,6 +74,11 @@ def number(row: Mapping[str, str], column: str, default: float = math.nan) -> fl
         return float(row.get(column) or default)
     except ValueError:
         return default
+
+
+def row_period_s(time_s: float) -> float:
+    """Between two rows of metrics.csv, so long after its first."""
+    return LATER_ROW_PERIOD_S if time_s > FIRST_HOUR_S else ROW_PERIOD_S
 
 
 def without_figures(reason: str) -> str:

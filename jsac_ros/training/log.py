@@ -19,11 +19,10 @@ from jsac_ros.report.events import Events
 from jsac_ros.report.processes import FILE as PROCESSES
 from jsac_ros.report.processes import Processes
 from jsac_ros.report.summary import WINDOW, read_totals, write_summary
-from jsac_ros.report.tables import Row, Table, number, read_rows
+from jsac_ros.report.tables import MOST_EPISODES, ROW_PERIOD_S, Row, Table, number, read_rows, row_period_s
 from jsac_ros.report.write import write as write_report
 from jsac_ros.training.evaluation import Episode
 
-ROW_PERIOD_S = 1.0
 SUMMARY_PERIOD_S = 10.0
 EPISODES, METRICS = "episodes.csv", "metrics.csv"
 
@@ -54,7 +53,7 @@ class TrainingLog:
         _cut(folder / EPISODES, "env_steps", begin_steps)
         _cut(folder / METRICS, "time_s", begin_s)
         self._episodes, self._metrics = Table(folder / EPISODES), Table(folder / METRICS)
-        self.totals = read_totals(folder)
+        self.totals = read_totals(folder, MOST_EPISODES)
         self._events, self._say = Events.of(config, folder), say
         write_text(folder / PROCESSES, json.dumps({"train": os.getpid()}))
         self._processes = Processes(folder)
@@ -81,12 +80,12 @@ class TrainingLog:
         self._events.episode(episode.env_steps, row)
 
     def due(self) -> bool:
-        """Whether a second has passed since the last `row`."""
+        """Whether the next `row` is due: after a second, ten after the first hour."""
         return time.monotonic() >= self._row_due_s
 
     def row(self, steps: int, updates: int, columns: Mapping[str, Any]) -> None:
         """Writes a row of metrics.csv. steps: of this process; columns: additional `control.*`, `learner.*` and `replay.*`."""
-        self._row_due_s = time.monotonic() + ROW_PERIOD_S
+        self._row_due_s = time.monotonic() + row_period_s(self.time_s())
         (then_s, steps_then, updates_then), now_s = self._before, self.time_s()
         self._before, seconds = (now_s, steps, updates), max(now_s - then_s, 1e-2)
         values = {f"control.{name}": value for name, value in self._source.items()} | {
