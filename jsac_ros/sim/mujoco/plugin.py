@@ -51,7 +51,8 @@ class MujocoSim(Sim):
     def __init__(self, parameters: MujocoSim.Parameters, rig: Rig, seed: int):
         """Raises ConfigError if scene, robot, gripper and cameras do not fit together."""
         super().__init__(parameters, rig, seed)
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(seed)  # of the scenes: the same, however long an episode lasts
+        self._noise = np.random.default_rng((seed, 1))
         self._scene = rig.task.mujoco_scene() or MujocoScene()
         scale = parameters.supersampling
         sizes = [source_size(camera) for camera in rig.config.cameras.values()] or [(1, 1)]
@@ -185,7 +186,7 @@ class MujocoSim(Sim):
         # MuJoCo measures the force that holds the gripper; a wrist sensor measures the opposite one, its weight included.
         wrench = -np.concatenate((data.sensor("force").data, data.sensor("torque").data))
         noise = self.parameters.wrench_noise_n * np.array((1.0, 1.0, 1.0, 0.02, 0.02, 0.02))
-        self._wrench = wrench + noise * self._random.normal(size=6)
+        self._wrench = wrench + noise * self._noise.normal(size=6)
 
     def _measured_opening(self) -> float:
         return float(self._range[1] - self._data.qpos[self._places.gripper_q]) / self._per_metre
@@ -240,7 +241,7 @@ class MujocoSim(Sim):
                 model.geom_friction[list(self._places.pads)] = self._friction * (_SLIPPERY if active else 1.0)
             case "bump" if active:
                 joint = model.joint(model.body(loose).jntadr[0])
-                direction = self._random.uniform(-np.pi, np.pi)
+                direction = self._noise.uniform(-np.pi, np.pi)
                 data.qvel[joint.dofadr[0] : joint.dofadr[0] + 2] += _BUMP_M_S * np.array((np.cos(direction), np.sin(direction)))
             case "out_of_reach" if active:
                 place(model, data, loose, _FAR_M)
