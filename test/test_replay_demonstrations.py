@@ -123,7 +123,7 @@ def test_a_page_shows_a_film_of_every_episode_and_follows_what_is_dropped(store,
     assert f"to review them: {page}" in capsys.readouterr().out
     text = page.read_text()
     assert text.count("<figure class=film") == 4 and text.count("data:image/jpeg;base64,") == 4
-    assert "<b>Episode 1</b>: 5 steps, 0.2 s" in text and "wrist; 1 damaged frames are left out" in text
+    assert "<b>Episode 1</b>: 5 steps, 0.2 s" in text and "wrist; 1 damaged frames are not shown" in text
     assert "no success, incomplete, wrist" in text and "4 episodes, 2 of them with success, 14 steps" in text
     assert main(["demo", "drop", str(store), "1", "3"]) == 0
     assert page.read_text().count("<figure class=film") == 2
