@@ -3,8 +3,8 @@
 PYTHON ?= python3
 DURATION ?= 600
 SEED ?= 0
-# Any shipped configuration. A skill with a reward that comes rarely has a scripted person's help; two cores simulate its contact
-# and learn in real time with joint states at 125 Hz, not at the driver's 500.
+# Any shipped configuration. A skill with a reward that comes rarely has a scripted person's help; with joint states at 125 Hz, not
+# at the driver's 500, more of two cores is left for the learner.
 TASK ?= ur5_reacher_demo
 HELPED = person.by=intervener sim.joint_rate_hz=125.0
 HELP_lift = $(HELPED)

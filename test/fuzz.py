@@ -3,7 +3,7 @@ is read. `test_systems_fuzz.py`, `test_fuzz_nodes.py` and `test_fuzz_parts.py` d
 
     python test/fuzz.py --hours 1 [--only arm,images] [--seed N]
 
-for as long as one likes. Everything is accepted or refused in one line; a test that fails names the seed.
+for as long as one likes, with other seeds. Everything is accepted or refused in one line; a failure names the seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib
 import math
+import os
 import random
 import resource
 import sys
@@ -19,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+SEED = int(os.environ.get("JSAC_FUZZ_SEED", "1"))  # of the tests: what one of them finds, the next run finds too
 
 Part = Callable[[random.Random, Path], Iterator[Callable[[], object]]]  # -> what to try, one after the other
 MOST_S, MOST_MB = 20.0, 500.0  # of processor time and memory, for one file or message

@@ -74,7 +74,7 @@ def gradients_agree(loss, params, grads):
 @pytest.mark.parametrize("mode", ["image", "two images, separate", "two images, joined"])
 def test_networks(mode):
     networks, critic, actor, sample = case_of(mode)
-    images, vector = sample.observation
+    images, vector, _ = sample.observation
     z = networks.encode(critic, sample.observation)
     close(z, reference.encode(double(critic["encoder"]), images, LAYERS["conv_strides"]))
     q = networks.critic.apply({"params": critic["critic"]}, z, vector, sample.action)
@@ -87,7 +87,7 @@ def test_networks(mode):
 
 def test_pixels_and_vectors_can_be_limited():
     networks, critic, actor, sample = case_of("both", pixel_limit=0.5, vector_limit=0.3)
-    images, vector = sample.observation
+    images, vector, _ = sample.observation
     z = networks.encode(critic, sample.observation)
     close(z, reference.encode(double(critic["encoder"]), images, LAYERS["conv_strides"], limit=0.5))
     clipped = np.clip(vector, -0.3, 0.3)

@@ -40,6 +40,8 @@ _RATE_TOLERANCE = 0.01  # of the rate of control
 _SLICE = re.compile(r"(.+)\[(\d{1,4}):(\d{1,4})\]")
 _PREVIOUS = "previous_action"  # derived from the actions if the dataset does not have it
 _ROWS = 256  # rows of a table in memory at once, in addition to those of the episode
+_MOST_HZ = 1e6
+_MOST_VALUES = 100_000  # of one key
 _NUMBERS = ("next.reward", "next.done", "next.success", "next.truncated")
 
 
@@ -78,7 +80,8 @@ class Dataset:
         if not str(version).startswith("v3."):
             self._found.append(f"codebase_version is {version!r}; expected v3.0 (LeRobot has a converter from v2.1)")
         period_s = self._rig.config.control.period_s
-        if not isinstance(rate_hz, int | float) or abs(rate_hz * period_s - 1.0) > _RATE_TOLERANCE:
+        number = isinstance(rate_hz, int | float) and 0 < rate_hz < _MOST_HZ
+        if not number or abs(rate_hz * period_s - 1.0) > _RATE_TOLERANCE:
             self._found.append(f"fps is {rate_hz}; expected {1 / period_s:g} (control.period_s is {period_s:g})")
         ours = [*self.spaces.observation, *(part.name for part in self.spaces.actions)]
         for name in keys:
@@ -255,7 +258,7 @@ def _one_line(path: Path) -> Iterator[None]:
     """Raises ConfigError if a table is damaged or lacks a column."""
     try:
         yield
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {documents.one_line(error)}") from None
 
 
@@ -275,7 +278,7 @@ def _size(feature: dict[str, Any] | None) -> int | None:
     """Number of values of a numeric feature with one axis; None for any other feature."""
     shape = feature.get("shape") if feature else None
     of_numbers = feature and str(feature["dtype"]).startswith(("float", "int"))
-    on_one_axis = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int)
+    on_one_axis = isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], int) and 0 <= shape[0] <= _MOST_VALUES
     return shape[0] if of_numbers and on_one_axis else None
 
 
@@ -290,7 +293,8 @@ def _names(feature: dict[str, Any] | None) -> list[str]:
     names = feature.get("names") if feature else None
     if isinstance(names, dict):
         names = [name for group in names.values() if isinstance(group, list) for name in group]
-    return names if isinstance(names, list) and len(names) == _size(feature) else []
+    usable = isinstance(names, list) and len(names) == _size(feature) and all(isinstance(name, str) for name in names)
+    return names if usable else []
 
 
 def _by_episode(file: parquet.ParquetFile, wanted: list[str]) -> Iterator[tuple[int, pa.Table]]:

@@ -58,12 +58,14 @@ class Videos:
         following = 0
         try:
             with av.open(str(self._folder / path)) as container:
+                if not container.streams.video:
+                    raise ValueError(f"{path} holds no video")
                 stream = container.streams.video[0]
                 container.seek(max(0, int((begin_s - 0.5 / self._rate_hz) / stream.time_base)), stream=stream)
                 for frame in container.decode(stream):
                     if following == count:
                         break
-                    if round((frame.time - begin_s) * self._rate_hz) == following:
+                    if frame.time is not None and round((frame.time - begin_s) * self._rate_hz) == following:
                         following += 1
                         yield frame.to_ndarray(format="rgb24")
         except av.FFmpegError as error:

@@ -51,7 +51,12 @@ def channels_for(side: int) -> tuple[int, ...]:
 
 
 def param_shapes(card: Card) -> Params:
-    """Allocates nothing."""
+    """Allocates nothing. Raises ConfigError if an image is too small for so many convolutions."""
+    side = min(min(image.shape[:2]) for image in card.images.values())
+    if len(card.channels) > (most := len(channels_for(side))):
+        raise ConfigError(
+            f"classifier: channels has {len(card.channels)} layers; expected at most {most} for images of {side} pixels"
+        )
     return shapes_of(network_of(card), {n: jax.ShapeDtypeStruct((1, *i.shape), jnp.uint8) for n, i in card.images.items()})
 
 

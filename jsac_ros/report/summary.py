@@ -181,7 +181,7 @@ class Totals:
         At r ticks per second, r(1 - q) ticks exceed the quantile each second. If that is less than one, the quantile is
         about the 1 - r(1 - q) quantile of the maxima of the seconds; otherwise the percentile of each second is used.
         """
-        above = (self.mean("control.rate_hz") or 0.0) * (1 - q)
+        above = max(self.mean("control.rate_hz") or 0.0, 0.0) * (1 - q)
         if q > 0.5 and above < 1:
             return self.quantile(f"control.{name}.max", 1 - above)
         return self.quantile(f"control.{name}.{'p50' if q <= 0.5 else 'p99'}", 0.5)
