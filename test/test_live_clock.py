@@ -104,7 +104,8 @@ def test_rate_and_ages_follow_the_clock(tmp_path, monkeypatch):
         assert world.status.ticks - before.ticks == pytest.approx(passed_s / PERIOD_S, abs=5)
         assert world.status.state == "shadow" and world.status.missed == 0, world.status.reason
         assert 0 <= world.status.image_age_ms[0] < 200, "ages are of simulated time"
-        assert world.status.image_joint_skew_ms[0] == pytest.approx(5, abs=0.1)
+        # The joint state beside the image, or the one a step before if /clock was handled first
+        assert world.status.image_joint_skew_ms[0] in (pytest.approx(5, abs=0.1), pytest.approx(15, abs=0.1))
         assert world.status.policy_age_ms[3] == pytest.approx(1e3 * world.status.policy_age_s, rel=0.1)
         assert len(world.diagnostics) > 8, "once a second, whatever the simulation's clock does"
         assert [(s.name, s.level) for s in world.diagnostics[-1].status] == [
