@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 
 import agent_cases  # noqa: F401  compiles without optimising
@@ -275,3 +276,52 @@ def test_a_pickle_whose_dicts_hold_each_other_is_refused(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(held))
     with pytest.raises(ConfigError, match="its dicts are nested more than 12 deep, or hold more than 100000 names"):
         weights.read(tmp_path / "a.pkl")
+
+
+DTYPE = b"cnumpy\ndtype\n\x8c\x02f4\x85R"
+ONE, LARGE = b"K\x01", b"\x8b" + (4000).to_bytes(4, "little") + b"\x01" * 4000  # whole numbers of 1 and of 4,000 bytes
+
+
+def pickled(name: bytes, shape: bytes) -> bytes:
+    """{name: an array of four bytes and of this shape}."""
+    array = b"cnumpy\n_frombuffer\n(C\x04abcd" + DTYPE + b"(" + shape + b"ttR"
+    return b"\x80\x04}X" + len(name).to_bytes(4, "little") + name + array + b"s."
+
+
+BOMBS = {
+    "keys that are hashed": (b"\x80\x04})" + b"\x85" * 1_000_000 + ONE + b"s.", "it holds no named array"),
+    "axes": (pickled(b"a", ONE * 300_000), "expected a tuple of at most 8 numbers"),
+    "large numbers": (pickled(b"a", LARGE * 3), "expected whole numbers from 0 to 4294967296"),
+    "no values of a large shape": (pickled(b"a", b"K\x00" + LARGE), "expected whole numbers from 0 to 4294967296"),
+    "a long name": (pickled(b"model." * 100_000, ONE), "expected at most 300 characters"),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("data", "message"), BOMBS.values(), ids=BOMBS)
+def test_what_would_take_forever_is_refused(tmp_path, data, message):
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(ConfigError, match=message):
+        weights.read(tmp_path / "a.pkl")
+
+
+def torch_file(path, compression, axes: int = 1, tensors: int = 1):
+    """As torch.save writes it: tensors that share a storage of 4 MB."""
+    storage = b"(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpuK\x01tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00(" + ONE * axes + b"t(" + ONE * axes + b"ttR"
+    named = b"".join(b"\x8c\x04%04d" % number + tensor for number in range(tensors))
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a/data.pkl", b"\x80\x04}(" + named + b"u.")
+        archive.writestr("a/data/0", bytes(4 << 20))
+
+
+@pytest.mark.timeout(20)
+def test_a_storage_is_read_once_and_as_large_as_it_is_in_the_file(tmp_path):
+    torch_file(tmp_path / "a.pth", zipfile.ZIP_STORED, tensors=3000)
+    assert len(weights.read(tmp_path / "a.pth")) == 3000
+    torch_file(tmp_path / "a.pth", zipfile.ZIP_STORED, axes=100_000)
+    with pytest.raises(ConfigError, match="expected a tuple of at most 8 numbers"):
+        weights.read(tmp_path / "a.pth")
+    torch_file(tmp_path / "a.pth", zipfile.ZIP_DEFLATED)
+    with pytest.raises(ConfigError, match="expected them uncompressed, as torch.save writes them"):
+        weights.read(tmp_path / "a.pth")

@@ -1,7 +1,8 @@
 """Reads a pickle stream as data: containers, strings, numbers and bytes, without importing or calling anything.
 
-Published weights are pickles, and unpickling runs whatever they name. This reader interprets only the opcodes that weights use:
-a global becomes its name, and a call a `Call` with name and arguments.
+Published weights are pickles, and unpickling runs whatever they name. Here the standard library only splits the stream into
+opcodes (`pickletools`); those that weights use build plain data: a global becomes its name, and a call a `Call` with name and
+arguments.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 _MOST_OPCODES = 2_000_000
 _MARK = object()
+_KEYS = (str, bytes, int, float, type(None))  # of dicts
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 _LITERALS = (
@@ -142,10 +144,12 @@ class _Machine:
             self.stack[-1].state = state
 
     def _put_items(self, pairs: list[Any]) -> None:
+        """Without those whose key is no name or number: to hash tuples that are nested a million deep overflows C's stack."""
         held = self.stack[-1]
         into = held.items if isinstance(held, Call) else held
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            into[key] = value
+            if isinstance(key, _KEYS):
+                into[key] = value
 
     def _setitem(self, _) -> None:
         value, key = self.stack.pop(), self.stack.pop()

@@ -23,7 +23,8 @@ from jsac_ros.types import Arrays
 
 _LARGEST = 4 << 30  # bytes of a file
 _LARGEST_STREAM = 256 << 20  # bytes of a pickle stream
-_MOST_NAMES, _DEEPEST = 100_000, 12
+_MOST_NAMES, _LONGEST_NAME, _DEEPEST = 100_000, 300, 12
+_MOST_AXES = 8
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RecursionError, SafetensorError, zipfile.BadZipFile)
 _TORCH_TYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
@@ -38,9 +39,11 @@ def read(path: Path) -> Arrays:
             raise ValueError(f"it is larger than {_LARGEST >> 30} GiB")
         if path.suffix == ".safetensors":
             with safe_open(path, framework="numpy") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}
+                return {_checked(name): file.get_tensor(name) for name in file.keys()}
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+                    raise ValueError("its files are larger than itself; expected them uncompressed, as torch.save writes them")
                 return _torch(archive)
         if path.stat().st_size > _LARGEST_STREAM:
             raise ValueError(f"it is a pickle of more than {_LARGEST_STREAM >> 20} MiB")
@@ -57,6 +60,7 @@ def _torch(archive: zipfile.ZipFile) -> Arrays:
     if archive.getinfo(streams[0]).file_size > _LARGEST_STREAM:
         raise ValueError(f"its data.pkl is larger than {_LARGEST_STREAM >> 20} MiB")
     folder = streams[0].removesuffix("data.pkl")
+    storages: dict[str, bytes] = {}  # several tensors may share one
 
     def tensor(call: Call) -> np.ndarray | None:
         if call.name == "torch._utils _rebuild_parameter":
@@ -70,12 +74,13 @@ def _torch(archive: zipfile.ZipFile) -> Arrays:
         dtype = _TORCH_TYPES.get(kind.name.rpartition(" ")[2]) if isinstance(kind, Global) else None
         if dtype is None:
             raise ValueError(f"a tensor is of {getattr(kind, 'name', kind)}; expected {', '.join(_TORCH_TYPES)}")
-        info = archive.getinfo(f"{folder}data/{key}")
-        if info.file_size > _LARGEST:
-            raise ValueError(f"a storage is larger than {_LARGEST >> 30} GiB")
-        values = np.frombuffer(archive.read(info), dtype)
+        file = f"{folder}data/{_checked(key)}"
+        if file not in storages:
+            storages[file] = archive.read(file)
+        values = np.frombuffer(storages[file], dtype)
+        shape, strides = _sizes(shape), _sizes(strides)
         dense = tuple(math.prod(shape[k + 1 :]) for k in range(len(shape)))
-        if tuple(strides) != dense and math.prod(shape):
+        if strides != dense and math.prod(shape):
             raise ValueError(f"a tensor of shape {list(shape)} has strides {list(strides)}; expected {list(dense)}")
         return _part(values, offset, shape)
 
@@ -107,11 +112,28 @@ def _dtype(call: Any) -> np.dtype:
     return np.dtype(kind).newbyteorder(order if order in "<>" else "=")
 
 
-def _part(values: np.ndarray, offset: int, shape: tuple[int, ...]) -> np.ndarray:
+def _part(values: np.ndarray, offset: Any, shape: Any) -> np.ndarray:
+    (offset,), shape = _sizes((offset,)), _sizes(shape)
     count = math.prod(shape)
-    if min((offset, count, *shape)) < 0 or offset + count > len(values):
+    if offset + count > len(values):
         raise ValueError(f"an array of shape {list(shape)} is longer than its {len(values)} values")
     return values[offset : offset + count].reshape(shape)
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    """A shape, strides or an offset, small enough to compute with. Raises ValueError."""
+    if not isinstance(values, tuple) or len(values) > _MOST_AXES:
+        raise ValueError(f"an array has an unusable shape; expected a tuple of at most {_MOST_AXES} numbers")
+    if not all(type(value) is int and 0 <= value <= _LARGEST for value in values):
+        raise ValueError(f"an array has an unusable shape; expected whole numbers from 0 to {_LARGEST}")
+    return values
+
+
+def _checked(name: str) -> str:
+    """Raises ValueError if it is no name that a layer has."""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        raise ValueError(f"an array has no usable name; expected at most {_LONGEST_NAME} characters")
+    return name
 
 
 def _arrays(tree: Any, array_of) -> Arrays:
@@ -119,6 +141,8 @@ def _arrays(tree: Any, array_of) -> Arrays:
     found = dict(_walk(tree, array_of, "", 0, itertools.count()))
     if not found:
         raise ValueError("it holds no named array; expected the weights of a network")
+    if sum(array.nbytes for array in found.values()) > _LARGEST:  # they may share their values
+        raise ValueError(f"its arrays are larger than {_LARGEST >> 30} GiB")
     return found
 
 
@@ -135,4 +159,4 @@ def _walk(tree: Any, array_of, path: str, depth: int, visits: Iterator[int]) -> 
     if isinstance(items, Mapping):
         for name, value in items.items():
             if isinstance(name, str):
-                yield from _walk(value, array_of, f"{path}.{name}" if path else name, depth + 1, visits)
+                yield from _walk(value, array_of, f"{path}.{_checked(name)}" if path else _checked(name), depth + 1, visits)
