@@ -199,10 +199,11 @@ def peak_mb() -> float:
 
 def main() -> int:
     import fuzz_files
+    import fuzz_foreign
     import fuzz_nodes
     import test_systems_fuzz
 
-    parts = {part.__name__: part for part in (*fuzz_files.PARTS, fuzz_nodes.ears)}
+    parts = {part.__name__: part for part in (*fuzz_files.PARTS, *fuzz_foreign.PARTS, fuzz_nodes.ears)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=1.0)
     systems = test_systems_fuzz.SYSTEMS

@@ -211,6 +211,8 @@ def without(name):
         (without("layer2.0.conv2.weight"), "stage/1/0/1 has no kernel"),
         (basic() | {"layer2.0.se.fc1.weight": np.ones((1, 2), np.float32)}, "layer2.0.se.fc1.weight is no part of a ResNet"),
         (basic() | {"layer2.0.conv2.weight": np.ones((12, 3, 3, 3), np.float32)}, "arrays are not those of a ResNet"),
+        (basic() | {"bn1.weight": np.ones(3, np.float32)}, "hold no whole ResNet: operands could not be broadcast"),
+        ({name.replace("layer2", "layer5"): value for name, value in basic().items()}, "blocks are missing"),
         (basic() | {"bn1.bias": np.full(8, np.nan, np.float32)}, "stem/0 is not finite"),
     ],
 )

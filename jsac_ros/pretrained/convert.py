@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jsac_ros import documents
 from jsac_ros.config import ConfigError
 from jsac_ros.pretrained import weights
 from jsac_ros.pretrained.files import EncoderCard, digest_of
@@ -51,6 +52,15 @@ class Converted(NamedTuple):
 
 def convert(path: Path, stages: int) -> Converted:
     """stages: number of stages to keep. Raises ConfigError with one line."""
+    try:
+        return _converted(path, stages)
+    except ConfigError:
+        raise
+    except ValueError as error:  # arrays of other shapes than their names have
+        raise ConfigError(f"weights {path}: hold no whole ResNet: {documents.one_line(error)}") from None
+
+
+def _converted(path: Path, stages: int) -> Converted:
     named = {_bare(name): value for name, value in weights.read(path).items()}
     flax = "conv_init.kernel" in named
     layers = _layers(named, _names_in(named), path)
@@ -134,8 +144,8 @@ def _blocks(layers: dict[str, Arrays], stages: int, path: Path) -> tuple[int, ..
         if name.startswith("stage/"):
             stage, block = map(int, name.split("/")[1:3])
             counted.setdefault(stage, set()).add(block)
-    found = [len(counted[stage]) for stage in range(len(counted)) if counted.get(stage) == set(range(len(counted[stage])))]
-    if len(found) != len(counted):
+    found = [len(counted.get(stage, ())) for stage in range(len(counted))]
+    if any(counted.get(stage) != set(range(count)) for stage, count in enumerate(found)):
         raise ConfigError(f"weights {path}: blocks are missing; expected a whole ResNet")
     return tuple(found[:stages])
 
