@@ -13,7 +13,7 @@ ROOT = "/"
 
 
 def expect_ros() -> None:
-    """Raises ConfigError if ROS 2 or the nodes of this package are not installed: `pip install` brings neither."""
+    """Raises ConfigError if ROS 2 or the nodes of this package are not installed: `pip install` installs neither."""
     missing = [name for name in ("jsac_ros.nodes", "jsac_ros.msg", "rclpy") if find_spec(name) is None]
     if missing:
         raise ConfigError(

@@ -93,7 +93,7 @@ class Offline:
         )
 
     def _held_out_loss(self) -> float:
-        """Mean critic loss on the held-out batches; NaN if there are none."""
+        """Mean critic loss on the held-out batches; NaN without held-out batches."""
         return float(np.mean([self.learner.loss_of(batch) for batch in self._tests])) if self._tests else float("nan")
 
     def _batches(self, store: FrameStore, count: int) -> Iterator[Batch]:

@@ -126,7 +126,7 @@ class Bag:
 
     @property
     def damage(self) -> str:
-        """The parts that could not be read; "" if there are none. Complete only after the last message."""
+        """Names of unreadable parts, with reasons; "" if everything was readable. Complete only after the last message."""
         found = self._unusable | {name: file.damage for name, file in self._files.items() if file.damage}
         return "; ".join(f"{name}: {why}" for name, why in found.items())
 

@@ -4,7 +4,7 @@ memory, and the peak rate of the device.
 It needs the checkout, JAX with flax and optax, and pydantic, but neither ROS nor a build. PyTorch is measured if it is
 installed. Each variant and shape runs in a separate process, so that the peak memory is that of one shape; cases that do not
 fit into the time are listed. float32 excludes TF32 on both sides and for the floor (`update.without_tf32`). Without a GPU the
-measurements run on the CPU, and the output says so.
+measurements run on the CPU; the output names the device.
 """
 
 from __future__ import annotations

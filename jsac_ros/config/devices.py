@@ -35,7 +35,7 @@ class CameraConfig(Section):
     # every image different; images of a renderer without noise may be equal.
     frozen_max_age_s: Between(0.02, 10.0, off=True) = 0.0
     # Calibration: set position_m, orientation and intrinsics_px together. The dashboard then draws the safety box and the tool
-    mount: Literal["base_link", "base", "tool"] = "base_link"  # what it is fastened to: the frame of its pose
+    mount: Literal["base_link", "base", "tool"] = "base_link"  # frame of position_m and orientation
     position_m: Floats = ()  # x, y, z of its optical centre
     orientation: Floats = ()  # quaternion x, y, z, w of its optical frame: x right, y down, z forward
     intrinsics_px: Floats = ()  # fx, fy, cx, cy of the undistorted source image: k[0], k[4], k[2], k[5] of its camera_info
@@ -127,7 +127,7 @@ class GripperConfig(Section):
     )
     topic: str = "robotiq_gripper_controller/gripper_cmd"  # of the action, the topic or the service
     output_pin: Annotated[int, Field(ge=0, le=17)] = 16  # set_io: digital output that closes it; 16 is the tool's first
-    on_stop: Literal["hold", "open"] = "hold"  # what it does when safety stops the robot
+    on_stop: Literal["hold", "open"] = "hold"  # when safety stops the robot
 
 
 class RobotParameters(Section):

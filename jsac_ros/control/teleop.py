@@ -112,7 +112,7 @@ class Teleop:
 
 
 class Keys:
-    """Keys of a terminal, which says when one is pressed and repeats it while it is held, never when it is let go."""
+    """Keys of a terminal, which reports a press and repeats it while the key is held, but never reports its release."""
 
     _HELD_S = 0.3
 

@@ -76,7 +76,7 @@ class ScriptedPerson(JsacNode):
         self._publisher.publish(PersonAction(holds=self._acting, action=parts))
 
     def _answer(self, truth: Arrays) -> Arrays | None:
-        """Raises ValueError where it is another scene's: only the hand knows what it needs."""
+        """Raises ValueError if the truth is of another scene: only the hand knows which values it needs."""
         try:
             return self._hand(truth)
         except LookupError as error:

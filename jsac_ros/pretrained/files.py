@@ -10,7 +10,6 @@ Reading it executes nothing. This module does not import JAX, so the starter can
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
@@ -84,8 +83,8 @@ def read_card(path: str | Path) -> EncoderCard:
     if not 0 < len(text) <= _LARGEST_CARD:
         raise ConfigError(f"encoder {path}: is no pretrained encoder; expected a file of `jsac-ros encoder convert`")
     try:
-        card = EncoderCard.model_validate(json.loads(text), strict=False)
-    except (ValueError, ValidationError, RecursionError) as error:
+        card = EncoderCard.model_validate(documents.json_of(text), strict=False)
+    except (ValueError, ValidationError) as error:
         raise ConfigError(f"encoder {path}: {documents.one_line(error)}") from None
     if held != card.tensors or not all(_NAME.fullmatch(name) for name in held):
         raise ConfigError(f"encoder {path}: has other arrays than its description; expected those of one encoder")

@@ -67,7 +67,7 @@ def _check_ours(name: str, found: os.stat_result) -> None:
 
 @contextmanager
 def _refused(name: str) -> Iterator[None]:
-    """One line, a ConfigError, where the system does not let us open or remove what has this name; NoRoom where it is full."""
+    """Raises ConfigError with one line if the system refuses to open or remove the file of this name; NoRoom if it is full."""
     try:
         yield
     except (posix_ipc.PermissionsError, ValueError, OSError) as error:  # another user's, or a folder, a link, a socket

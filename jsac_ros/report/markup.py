@@ -89,7 +89,7 @@ def section(title: str, said: str, body: str) -> str:
 
 
 def tile(name: str, value: str, note: str, means: str) -> str:
-    """A figure, and in words what it is, shown where one points at it or has come to it by keyboard. All plain text."""
+    """A figure with an explanation that appears on hover and on keyboard focus. All arguments are plain text."""
     name, value, note, means = map(html.escape, (name, value, note, means))
     return f"<div class=tile tabindex=0><span>{name}</span><b>{value} <small>{note}</small></b><p>{means}</p></div>"
 

@@ -61,8 +61,8 @@ def rotation_of(quaternion: Sequence[float]) -> np.ndarray:
 
 
 def tilt_and_turn(rotation: np.ndarray) -> np.ndarray:
-    """[..., 3, 3] -> rad [..., 2]: the angle between z and where it is turned to, 0 to pi, and the rotation about z that comes
-    before that tilt (swing and twist), -pi to pi."""
+    """[..., 3, 3] -> rad [..., 2]: tilt, the angle between z and the rotated z, 0 to pi; and turn, the rotation about z before
+    that tilt (swing-twist decomposition), -pi to pi."""
     r = rotation
     tilt = np.arctan2(np.hypot(r[..., 0, 2], r[..., 1, 2]), r[..., 2, 2])
     return np.stack((tilt, np.arctan2(r[..., 1, 0] - r[..., 0, 1], r[..., 0, 0] + r[..., 1, 1])), axis=-1)

@@ -1,4 +1,4 @@
-"""The limits on positions: joint ranges and a box for the tool, for where it is and how it is turned."""
+"""Position limits: joint ranges, and a box for the position and the orientation of the tool."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bounds:
     """Joint ranges [N] in rad or m and the tool's box; a robot that starts outside may only move back inside.
 
     `box`: lowest and highest position [3] in m; `rotations`: largest tilt and turn from the orientation at home, rad [2], inf
-    where one is not limited; None where neither is."""
+    for one that is not limited; None if neither is."""
 
     arm: Robot
     joint_lower: np.ndarray

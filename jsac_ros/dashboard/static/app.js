@@ -22,7 +22,7 @@ const MOODS = {
   acting: "good", evaluating: "good", "a person acts": "good", resetting: "good", shadow: "good", ready: "wait", waiting: "wait",
   holding: "wait", paused: "wait", stopped: "wait",
 };
-const SILENT_MS = 5000;  // the node says something every second
+const SILENT_MS = 5000;  // the node sends something every second
 const ANSWER_MS = 8000, STOP_ANSWER_MS = 1500;
 
 // From the address, which is then cleared so that nobody sees or copies it; otherwise from this tab's storage.
@@ -254,7 +254,7 @@ async function ask(verb) {
   if (isStop) byId("stop").textContent = success ? title : "No answer: use the robot's own stop";
 }
 
-// The stop acts when it is touched, any other button when it is let go.
+// The stop acts on touch, every other button on release.
 byId("stop").addEventListener("pointerdown", (event) => { if (event.button === 0 && !byId("stop").disabled) ask("emergency-stop"); });
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-verb]"), isPressed = event.detail > 0;  // else by keyboard or screen reader
