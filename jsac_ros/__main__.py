@@ -144,6 +144,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if on_command_line else argv
     if on_command_line and completion.is_asked():
         completion.complete(VERBS, _module)
+    if on_command_line:
+        drop_what_is_lost()
     if argv[:1] == ["help"]:
         argv = [*argv[1:2], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
@@ -157,7 +159,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: verb {verb!r} is unknown{did_you_mean(verb, VERBS)}; known are {', '.join(VERBS)}", file=sys.stderr)
         return 2
     if on_command_line:
-        drop_what_is_lost()
         interrupt_on_endings()
     if on_command_line and verb in ("train", "learn", "classifier"):
         os.environ.update(xla_settings.compilation_cache() | os.environ)

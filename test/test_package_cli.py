@@ -1,6 +1,9 @@
 """The command line: help with examples for every verb, names that are almost right, completion, the version."""
 
 import io
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -99,3 +102,12 @@ def test_a_shell_completes(line, some, monkeypatch, tmp_path):
         completion.complete(VERBS, _module, output_stream=written, exit_method=ended)
     words = {word.strip() for word in written.getvalue().split()}
     assert some <= words and not (words - some if line.endswith("ur5_") else set())
+
+
+@pytest.mark.parametrize("words", [["help"], ["--version"], ["nothing"]])
+def test_a_reader_that_has_gone_costs_no_traceback(words):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as lost:
+        done = subprocess.run([sys.executable, "-m", "jsac_ros", *words], stdout=lost, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == (2 if words == ["nothing"] else 0) and "Traceback" not in done.stderr

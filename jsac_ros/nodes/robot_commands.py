@@ -72,9 +72,8 @@ class VelocityCommands:
 
 class PoseCommands:
     def __init__(self, node: Node, config: RobotParameters, robot: Robot):
-        from geometry_msgs.msg import (
-            PoseStamped,
-        )  # imported late: 1 of the safety node's 80 MB, which other interfaces do not need
+        # Imported late: 1 of the safety node's 80 MB, which other interfaces do not need.
+        from geometry_msgs.msg import PoseStamped
 
         topic = config.pose_topic
         self._publisher = node.create_publisher(PoseStamped, topic, 1, event_callbacks=SAYS_QUIETLY)
