@@ -57,6 +57,20 @@ def test_parts_follow_in_their_order():
     assert not robot.sensed.velocity.any()
 
 
+def test_a_tool_is_retracted_without_turning_and_no_faster_than_allowed():
+    rig, reset = reset_of(reset=("retract", "home"), retract_m=(0.0, 0.0, 0.06), reset_speed_m_s=0.08, reset_s=0.1)
+    robot, places, retracted = Robot(rig, reset, rig.robot.home + (0.05, 0.1, 0.1, -0.2, 0.0, 0.0)), [], 0
+    position, rotation = rig.robot.forward(robot.sensed.position, "base_link")
+    while robot.step():
+        places.append(rig.robot.forward(robot.sensed.position, "base_link"))
+        retracted += reset.reason == "retracting the tool"
+    speeds = np.linalg.norm(np.diff([place for place, _ in places], axis=0), axis=1) / 0.04
+    assert 0.07 < speeds.max() < 0.09
+    np.testing.assert_allclose(places[retracted - 1][0], position + (0.0, 0.0, 0.06), atol=2e-3)
+    assert max(np.abs(turned - rotation).max() for _, turned in places[:retracted]) < 0.01
+    np.testing.assert_allclose(robot.sensed.position, rig.robot.home, atol=0.01)
+
+
 @pytest.mark.parametrize("jerk", [5.0, 20.0, 60.0])
 def test_the_way_home_under_a_jerk_limit_is_one_move_that_the_gate_leaves_as_it_is(jerk):
     """Planned by the acceleration limit alone it lagged behind and began again up to 14 times, which took up to 19 s."""
@@ -161,6 +175,8 @@ def test_a_tool_begins_at_random_around_home_and_turns_about_the_vertical_alone(
         ({"reset": ("waypoints",), "waypoints": (0.0,) * 7}, "task.waypoints has 7 values; expected finite poses of 6 joints"),
         ({"home_noise": (0.1, 0.1)}, "task.home_noise is [0.1, 0.1]; expected 6 values, 0 or more"),
         ({"home_noise": (-0.1,) * 6}, "expected 6 values, 0 or more"),
+        ({"retract_m": (0.1,)}, "task.retract_m is [0.1]; expected x, y, z in m"),
+        ({"reset": ("retract",)}, "reset has 'retract', but retract_m is empty"),
         ({"tool_noise": (0.1,) * 3}, "task.tool_noise is [0.1, 0.1, 0.1]; expected x, y, z in m and yaw in rad, 0 or more"),
         ({"reset": ("release",)}, "task.reset is ['release']; there is no gripper to open"),
         ({"reset": ("dance",)}, "task.reset"),

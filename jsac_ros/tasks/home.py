@@ -8,7 +8,7 @@ import numpy as np
 
 # A third of the time accelerating, a third cruising, a third braking: per unit of distance and duration. Between
 # the quickest motion (no cruise, or only cruise) and the smoothest (minimum jerk, a quarter slower at the same limits).
-_PEAK_SPEED = 1.5
+PEAK_SPEED = 1.5
 _PEAK_ACCELERATION = 4.5
 # Feedback and rounding need part of the limits.
 _SHARE = 0.95
@@ -55,6 +55,6 @@ def plan_home(
 ) -> HomeMove:
     """A move of `duration_s`, or longer if the limits ([N] each) require it; the gate applies a jerk limit."""
     way = np.abs(home - start)
-    by_speed = _PEAK_SPEED * float((way / max_speed).max(initial=0.0)) / _SHARE
+    by_speed = PEAK_SPEED * float((way / max_speed).max(initial=0.0)) / _SHARE
     by_acceleration = (_PEAK_ACCELERATION * float((way / max_acceleration).max(initial=0.0)) / _SHARE) ** 0.5
     return HomeMove(start.copy(), home, now_s, max(duration_s, by_speed, by_acceleration))

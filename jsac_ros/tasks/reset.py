@@ -16,7 +16,7 @@ from jsac_ros.config import Between, Floats, Section
 from jsac_ros.robots.inverse import inverse
 from jsac_ros.robots.limits import joint_limits, of_kind
 from jsac_ros.robots.rotations import turn
-from jsac_ros.tasks.home import HomeMove, plan_home
+from jsac_ros.tasks.home import PEAK_SPEED, HomeMove, plan_home
 from jsac_ros.types import Command, Sensed
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _HELD_UP = (0.15, 0.05)  # deviation at which the move home starts again from wh
 _ACCELERATION_OF_JERK = 0.25
 _HOME_TOLERANCE = (0.01, 0.003)
 _REST_TOLERANCE = (0.02, 0.005)  # per s
+_RETRACT_S = 0.5  # at least
 _TRIES = 10  # of a random pose
 _OPEN_SHARE = 0.9  # of a gripper's stroke
 _ASK_AGAIN_S = 1.0  # before calling again a service that did not succeed
@@ -124,8 +125,9 @@ class Together(ResetPart):
 class Home(ResetPart):
     """A straight joint move to a pose, with feedback; it starts again from where the arm is after a delay."""
 
-    def __init__(self, rig: Rig, duration_s: float, pose: np.ndarray | None = None):
-        """pose: [N], default `robot.home`; duration_s: longer if the limits require it."""
+    def __init__(self, rig: Rig, duration_s: float, pose: np.ndarray | None = None, tool_speed_m_s: float = 0.0):
+        """pose: [N], default `robot.home`; duration_s: longer if the limits require it, or the tool would go faster than
+        tool_speed_m_s (0: no limit)."""
         safety, robot = rig.config.safety, rig.robot
         self._pose = robot.home if pose is None else pose
         limits = joint_limits(safety, robot)
@@ -135,13 +137,21 @@ class Home(ResetPart):
             self._max_acceleration = np.minimum(limits.acceleration, sustained)
         self._near, self._slow = of_kind(robot, *_HOME_TOLERANCE), of_kind(robot, *_REST_TOLERANCE)
         self._held_up = of_kind(robot, *_HELD_UP)
-        self._duration_s = duration_s
+        self._robot, self._duration_s, self._tool_speed = robot, duration_s, tool_speed_m_s
         self._move: HomeMove | None = None
         self.reason = "moving home" if pose is None else "moving to a waypoint"
 
     def begin(self, sensed: Sensed) -> None:
         limits = self._max_speed, self._max_acceleration
-        self._move = plan_home(sensed.position, self._pose, sensed.time_s, self._duration_s, *limits)
+        duration_s = max(self._duration_s, self._tool_s(sensed.position))
+        self._move = plan_home(sensed.position, self._pose, sensed.time_s, duration_s, *limits)
+
+    def _tool_s(self, q: np.ndarray) -> float:
+        """s that a straight way of the tool from q to the pose takes at its speed limit."""
+        if not self._tool_speed:
+            return 0.0
+        way = self._robot.forward(self._pose, "base_link")[0] - self._robot.forward(q, "base_link")[0]
+        return PEAK_SPEED * float(np.linalg.norm(way)) / self._tool_speed
 
     def step(self, sensed: Sensed) -> Command | None:
         position = sensed.position
@@ -153,6 +163,26 @@ class Home(ResetPart):
         wanted = self._move.velocity(position, sensed.time_s + _LEAD_S, _GAIN)
         # Scaled as a whole: another direction may lead to a wall.
         return Command(wanted / max((np.abs(wanted) / self._max_speed).max(), 1.0), {})
+
+
+class Retract(Home):
+    """Moves the tool by a vector without turning it, before the way home: out of a hole, or off an object."""
+
+    def __init__(self, rig: Rig, way_m: np.ndarray, tool_speed_m_s: float):
+        """way_m: [3] in base_link."""
+        super().__init__(rig, _RETRACT_S, None, tool_speed_m_s)
+        self._way_m = way_m
+        self.reason = "retracting the tool"
+
+    def begin(self, sensed: Sensed) -> None:
+        if self._move is None:
+            position, rotation = self._robot.forward(sensed.position, "base_link")
+            pose = inverse(self._robot, position + self._way_m, rotation, sensed.position)
+            self._pose = sensed.position if pose is None else pose
+        super().begin(sensed)
+
+    def step(self, sensed: Sensed) -> Command | None:
+        return None if self._move.over(sensed.time_s) else super().step(sensed)
 
 
 class Settle(ResetPart):
@@ -224,11 +254,16 @@ class AskPerson(ResetPart):
         return None if "continue" in sensed.events else self._rest
 
 
+ResetKind = Literal["release", "retract", "home", "waypoints", "person", "service"]
+
+
 class ResetParameters(Section):
     """A reset composed in the configuration; for tasks that use it, in addition to `config.TaskParameters`."""
 
-    reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home",)  # in this order
+    reset: tuple[ResetKind, ...] = ("home",)  # in this order
     reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer if the limits require it
+    reset_speed_m_s: Between(0.0, 5.0) = 0.0  # of the tool at most (0: no limit); a compliant arm lags behind a faster move
+    retract_m: Floats = ()  # x, y, z in base_link, by which the tool retracts
     settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode starts
     home_noise: Annotated[
         Floats, Field(description="rad (m if prismatic)")
@@ -240,7 +275,7 @@ class ResetParameters(Section):
 
     @model_validator(mode="after")
     def _check_reset(self):
-        for part, field in (("waypoints", "waypoints"), ("person", "ask"), ("service", "service")):
+        for part, field in (("retract", "retract_m"), ("waypoints", "waypoints"), ("person", "ask"), ("service", "service")):
             if part in self.reset and not getattr(self, field):
                 raise ValueError(f"reset has {part!r}, but {field} is empty")
         return self
@@ -248,16 +283,19 @@ class ResetParameters(Section):
 
 def composed(parameters: ResetParameters, rig: Rig, random: np.random.Generator) -> ResetPart:
     """The configured parts, followed by a rest."""
-    robot, parts = rig.robot, []
+    robot, speed, parts = rig.robot, parameters.reset_speed_m_s, []
     for kind in parameters.reset:
         if kind == "home":
             noisy = parameters.home_noise or parameters.tool_noise
-            parts.append(Home(rig, parameters.reset_s, start_pose(parameters, rig, random) if noisy else None))
+            pose = start_pose(parameters, rig, random) if noisy else None
+            parts.append(Home(rig, parameters.reset_s, pose, speed))
+        elif kind == "retract":
+            parts.append(Retract(rig, np.array(parameters.retract_m), speed))
         elif kind == "release":
             parts.append(Release(rig))
         elif kind == "waypoints":
             poses = np.array(parameters.waypoints).reshape(-1, len(robot))
-            parts += [Home(rig, parameters.reset_s, pose) for pose in poses]
+            parts += [Home(rig, parameters.reset_s, pose, speed) for pose in poses]
         elif kind == "person":
             parts.append(AskPerson(rig, parameters.ask))
         else:
@@ -285,16 +323,21 @@ def start_pose(parameters: ResetParameters, rig: Rig, random: np.random.Generato
 
 def check_reset(parameters: ResetParameters, rig: Rig) -> list[str]:
     """One line for each part of the reset that is wrong for the robot."""
-    n, problems = len(rig.robot), []
-    if rig.robot.is_base and {"home", "waypoints"} & set(parameters.reset):
+    robot, n, problems = rig.robot, len(rig.robot), []
+    if robot.is_base and {"home", "waypoints"} & set(parameters.reset):
         problems.append(f"task.reset is {list(parameters.reset)}; a mobile base has no home to move to")
     if len(parameters.home_noise) not in (0, n) or any(not 0 <= noise < np.inf for noise in parameters.home_noise):
         problems.append(f"task.home_noise is {list(parameters.home_noise)}; expected {n} values, 0 or more")
     noise = parameters.tool_noise
     if len(noise) not in (0, 4) or any(not 0 <= value < np.inf for value in noise):
         problems.append(f"task.tool_noise is {list(noise)}; expected x, y, z in m and yaw in rad, 0 or more")
-    elif noise and not rig.robot.has_kinematics:
-        problems.append(f"task.tool_noise is {list(noise)}; robot {rig.robot.model!r} has no kinematics")
+    elif noise and not robot.has_kinematics:
+        problems.append(f"task.tool_noise is {list(noise)}; robot {robot.model!r} has no kinematics")
+    if len(parameters.retract_m) not in (0, 3) or not np.isfinite(parameters.retract_m).all():
+        problems.append(f"task.retract_m is {list(parameters.retract_m)}; expected x, y, z in m")
+    for field in ("retract_m", "reset_speed_m_s"):
+        if getattr(parameters, field) and not robot.has_kinematics:
+            problems.append(f"task.{field} is {getattr(parameters, field)}; robot {robot.model!r} has no kinematics")
     if "release" in parameters.reset and not rig.grippers:
         problems.append(f"task.reset is {list(parameters.reset)}; there is no gripper to open")
     if len(parameters.waypoints) % n or not np.isfinite(parameters.waypoints).all():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jsac_ros.config import ConfigError, SensorConfig, TaskParameters
-from jsac_ros.tasks.reset import ResetParameters, ResetPart, check_reset, composed, start_pose
+from jsac_ros.tasks.reset import ResetKind, ResetParameters, ResetPart, check_reset, composed, start_pose
 from jsac_ros.tasks.task import Task
 from jsac_ros.types import Action, Score, Sensed
 
@@ -22,7 +22,7 @@ class Skill(Task):
     simulator, a detector in the lab, or only a person (the operator's services and buttons). The policy does not observe it."""
 
     class Parameters(TaskParameters, ResetParameters):
-        reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("home", "service")
+        reset: tuple[ResetKind, ...] = ("home", "service")
         service: str = "new_target"  # the simulator's; in a lab a person arranges the scene and answers
         success_topic: str = "success"  # std_msgs/Bool; empty: from a person alone
 

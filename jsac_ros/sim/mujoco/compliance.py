@@ -1,6 +1,6 @@
 """A Cartesian impedance controller at the fingertips instead of stiff joint servos, like a compliance controller or UR's
-force mode that follows the same trajectory or poses: F = K (x_ref - x) + D (v_ref - v). `reach_m` and `reach_rad` limit what the
-reference contributes, and so how hard the tip presses and how fast it follows when it is free.
+force mode that follows the same trajectory or poses: F = K (x_ref - x) + D (v_ref - v). `reach_m` and `reach_rad` limit what
+the reference contributes, and so how hard the tip presses and how fast it follows when it is free.
 """
 
 from __future__ import annotations

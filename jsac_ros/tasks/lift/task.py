@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jsac_ros.config import NonNegative, Positive
+from jsac_ros.tasks.reset import ResetKind
 from jsac_ros.tasks.skill import Skill
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 class Lift(Skill):
     class Parameters(Skill.Parameters):
-        reset: tuple[Literal["release", "home", "waypoints", "person", "service"], ...] = ("release", "home", "service")
+        reset: tuple[ResetKind, ...] = ("release", "home", "service")
         # Of the simulated scene; in a lab they document where a person puts the cube
         centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
         area_m: tuple[NonNegative, NonNegative] = (0.2, 0.2)  # along x and y
