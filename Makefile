@@ -12,7 +12,7 @@ HELP_insert = $(HELPED)
 HELP_push = $(HELPED)
 # Parts of the tests that say much in little time; see test/test_<part>_<what>.py.
 QUICK = architecture config control images robots replay_store replay_samplers replay_ingest replay_outbox \
-  package_docs package_reference package_reasons package_habits package_cli
+  package_commands package_docs package_reference package_reasons package_habits package_cli
 
 .PHONY: setup demo test test-quick coverage docs reference screenshots clean
 

@@ -26,7 +26,7 @@ DEMONSTRATIONS = "demonstrations"  # in a run folder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, a shipped configuration, or keep, list, page, drop, merge, import")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, ...; or stores")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, seed=3, ...; or stores")
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="number of successful episodes (default 20)")
     hand = parser.add_mutually_exclusive_group()
     hand.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard, leader or a file")

@@ -196,7 +196,7 @@ class Supervisor:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a ROS parameter file, or the name of a shipped configuration: ur5_reacher_demo")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
     parser.add_argument("--only", metavar="NAME,...", help="start only these processes, for a system on two computers")
     parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after this many seconds (0: never)")

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="classifier_verb", required=True, metavar="record|train|judge")
     record = verbs.add_parser("record", help="episodes in which success is marked")
     record.add_argument("config", help="a file or a shipped configuration")
-    record.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
+    record.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration")
     record.add_argument("--episodes", type=int, default=20, metavar="N", help="that succeed (default 20)")
     record.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard or a file")
     record.add_argument("--expert", action="store_true", help="the task's scripted expert in the simulator, without ROS")

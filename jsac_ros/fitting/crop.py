@@ -36,7 +36,7 @@ Look = Callable[[], np.ndarray]  # -> the newest image, uint8 [H, W, channels]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, not written to the file")
     parser.add_argument("--camera", default="", metavar="NAME", help="the camera, if there are several")
     parser.add_argument("--namespace", default="", metavar="NAME", help="of the camera's topic if it is not absolute")
     parser.add_argument("--image", type=Path, metavar="FILE", help="use an image file instead of the live image")

@@ -35,7 +35,7 @@ _MOST_MARGIN = 0.5  # m, rad
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, not written to the file")
     parser.add_argument("--namespace", default="", metavar="NAME", help="of the driver's topics that are not absolute")
     parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="around the box (default 0.02)")
     parser.add_argument("--margin-rad", type=float, default=0.05, metavar="RAD", help="of the joint limits (default 0.05)")

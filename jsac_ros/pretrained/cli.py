@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = verbs.add_parser("apply", help="computes the features of a store of images")
     apply.add_argument("store", help="a replay store with images, such as demonstrations")
     apply.add_argument("config", help="a configuration with cameras.NAME.encoder")
-    apply.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
+    apply.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration")
     apply.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="of the new store")
 
 

@@ -31,7 +31,7 @@ DRIVER = {"robot": {"driver": "gymnasium"}}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration's file")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration")
     parser.add_argument("--agent", metavar="TYPE", help="algorithm; default: dqn for discrete actions, else jsac")
     parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones; default: 20000")
     parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="default: 5000")
