@@ -17,7 +17,7 @@ def expect_ros() -> None:
     missing = [name for name in ("jsac_ros.nodes", "jsac_ros.msg", "rclpy") if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"no {', '.join(missing)} here; expected ROS 2 Jazzy and the whole package (`make setup` in a clone of jsac_ros)"
+            f"not installed: {', '.join(missing)}; expected ROS 2 Jazzy and all of jsac_ros (`make setup` in a clone of it)"
         )
 
 

@@ -58,6 +58,20 @@ def test_what_is_almost_right_is_named(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "Pendulum-v1", "--stesp", "3"], "unrecognized arguments: --stesp 3 (did you mean '--steps'?)"),
+        (["replay", "merge", "a", "b", "--capcity=3"], "unrecognized arguments: --capcity=3 (did you mean '--capacity'?)"),
+        (["run"], "the following arguments are required: config\n"),
+    ],
+)  # fmt: skip
+def test_arguments_that_are_almost_right_are_named(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
 def test_shipped_configurations_have_bare_names(tmp_path, monkeypatch):
     assert shipped.names() == sorted(file.stem for file in (ROOT / "config").glob("*.yaml"))
     assert parameters.load("ur5_reacher_demo") == parameters.load(ROOT / "config" / "ur5_reacher_demo.yaml")

@@ -26,7 +26,7 @@ RUN_HERE = {
     "help", "runs", "report", "why", "new task", "replay info", "replay verify", "replay snapshot", "replay merge", "export",
     "demo list", "demo page", "demo drop", "demo merge",
 }  # fmt: skip
-ELSEWHERE = {"--film", "onnx", "lerobot"}  # take seconds or need a package; run by tests of their own
+ELSEWHERE = {"--film", "--picture", "onnx", "lerobot"}  # take seconds or need a package; run by tests of their own
 YOURS = {
     "my_robot.yaml": "lift",
     "my_ur5.yaml": "ur5_reacher",

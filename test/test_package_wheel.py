@@ -58,5 +58,5 @@ def test_it_works_without_ros_and_says_in_one_line_what_does_not(site):
     )
     assert done.stdout == f"{site}/jsac_ros/share/msg lift 2 2\n"
     for line in done.stderr.splitlines():
-        assert line.startswith("error: no jsac_ros.nodes, jsac_ros.msg") and "`make setup`" in line
+        assert line.startswith("error: not installed: jsac_ros.nodes, jsac_ros.msg") and "`make setup`" in line
     assert done.stderr.count("\n") == 2

@@ -29,8 +29,8 @@ class CameraConfig(Section):
     # File of a pretrained encoder (`jsac-ros encoder convert`): the policy sees its features of the newest frame, part
     # NAME_features of the observation, instead of the image
     encoder: str = ""
-    max_age_s: Between(0.005, 2.0) = 0.2  # if older than this at a tick: hold; until then the robot moves on
-    stamps: Stamps = "header"  # arrival: ages count from the arrival, for a driver that does not stamp or has another clock
+    max_age_s: Between(0.005, 2.0) = 0.2  # if older than this at a tick: hold; until then the robot continues
+    stamps: Stamps = "header"  # arrival: ages count from the arrival, for a driver without stamps or with another clock
     # The same pixels for longer than this, whatever their stamps: hold; 0: not checked. A real sensor's noise makes
     # every image different; images of a renderer without noise may be equal.
     frozen_max_age_s: Between(0.02, 10.0, off=True) = 0.0
@@ -120,8 +120,8 @@ class GripperConfig(Section):
     open: float = 0.0  # value of the joint when fully open, rad (m if prismatic)
     closed: float = 0.8
     stroke_m: Between(0.001, 0.5) = 0.085  # between the fingers when fully open; 0 when closed
-    max_speed_m_s: Between(0.001, 1.0) = 0.1  # speed limit of the safety node; 1: faster than electric grippers close
-    max_force_n: Between(0.5, 500.0) = 40.0  # sent if the interface has a field for it; the strongest 2F-85 has 235
+    max_speed_m_s: Between(0.001, 1.0) = 0.1  # speed limit of the safety node; electric grippers are slower than 1
+    max_force_n: Between(0.5, 500.0) = 40.0  # sent if the interface has a field for it; a Robotiq 2F-85 reaches 235
     interface: Literal["parallel_gripper_command", "gripper_command", "joint_trajectory", "float64_multi_array", "set_io"] = (
         "parallel_gripper_command"
     )

@@ -1,4 +1,4 @@
-"""A system as one file describes it: every section but those of `devices`, and the whole."""
+"""The configuration of a system: all sections except those in `devices.py`, and the whole."""
 
 from __future__ import annotations
 
@@ -158,13 +158,13 @@ class SimParameters(Section):
 class PersonConfig(Section):
     """Who may take over from the policy, and how."""
 
-    # Who can override the policy. device: a person, by teleoperation. Scripted, only where the simulator publishes `sim_truth`:
+    # Who can override the policy. device: a person, by teleoperation. Scripted, only if the simulator publishes `sim_truth`:
     # expert acts at every step, intervener takes over when the policy makes no progress
     by: Literal["nobody", "device", "expert", "intervener"] = "nobody"
     mapping: str = "gamepad"  # of the device: gamepad, spacemouse, keyboard, leader, or the path of a file
-    direct: bool = False  # read the device itself, where no ROS driver publishes it; the mapping's `reader` says how
+    direct: bool = False  # read the device without a ROS driver, with the library that the mapping's `reader` names
     max_age_s: Between(0.05, 1.0) = 0.25  # a person's last command is valid for this long
-    # A person who had taken over falls silent (unplugged, out of reach): rest until the episode ends, or the policy continues
+    # If the device goes silent while the person acts (unplugged, out of range): rest until the episode ends, or the policy
     on_silence: Literal["rest", "policy"] = "rest"
     episodes: Annotated[int, Field(ge=0)] = 0  # demonstrations: only the person acts until so many succeeded; 0: none
 

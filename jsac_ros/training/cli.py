@@ -30,15 +30,17 @@ DRIVER = {"robot": {"driver": "gymnasium"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration's file")
-    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration")
-    parser.add_argument("--agent", metavar="TYPE", help="algorithm; default: dqn for discrete actions, else jsac")
-    parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones; default: 20000")
-    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="default: 5000")
+    parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration file")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
+    )
+    parser.add_argument("--agent", metavar="TYPE", help="algorithm (default: dqn for discrete actions, else jsac)")
+    parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones (default 20000)")
+    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="steps between two evaluations (default 5000)")
     parser.add_argument("--demonstrations", type=int, metavar="N", help="first record episodes of the task's scripted expert")
     parser.add_argument("--interventions", action="store_true", help="a scripted person takes over when the policy is stuck")
     parser.add_argument("--asynchronous", action="store_true", help="act, store and learn in separate processes (needs ROS 2)")
-    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="continue this run")
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="run folder to continue")
 
 
 def main(arguments: argparse.Namespace) -> int:
