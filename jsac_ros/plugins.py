@@ -53,8 +53,8 @@ def names(kind: str) -> tuple[str, ...]:
 def load(kind: str, name: str) -> Any:
     """The class of a plug-in. kind: of GROUPS; name: `module:Class`, or the name of an entry point.
 
-    Raises PluginError if it cannot be found or imported, is not a class of its kind with a pydantic model `Parameters`, or lacks a
-    method.
+    Raises PluginError if it cannot be found or imported, is not a class of its kind with a pydantic model `Parameters`, or
+    lacks a method.
     """
     plugin, attribute = imported(name, name if ":" in name else _entry(kind, name))
     if not isinstance(plugin, type):

@@ -1,5 +1,6 @@
 """The command line: help with examples for every verb, names that are almost right, completion, the version."""
 
+import argparse
 import io
 import os
 import subprocess
@@ -11,7 +12,7 @@ import argcomplete
 import pytest
 
 from jsac_ros import completion, documents, parameters, shipped
-from jsac_ros.__main__ import VERBS, _module, main
+from jsac_ros.__main__ import VERBS, _module, main, parser_of
 from jsac_ros.config import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,20 @@ def test_every_verb_has_examples(words, capsys):
         main([*words, "--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0 and f"\n  jsac-ros {words[0]}" in text
+
+
+def arguments_of(parser):
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from arguments_of(inner)
+
+
+def test_every_argument_is_explained():
+    for words in (*([verb] for verb in VERBS), ["train", "cartpole"], ["evaluate", "RUN"]):
+        missing = [action for action in arguments_of(parser_of(words[0], words[1:])) if not (action.help or action.choices)]
+        assert missing == [], words
 
 
 def test_help_and_version(capsys):

@@ -27,7 +27,7 @@ def fields_of(section: str) -> set[str]:
         return set(NAMED[section].model_fields)
     if kind := PLUGINS.get(section):
         return {field for name in plugins.names(kind) for field in plugins.load(kind, name).Parameters.model_fields}
-    attributes = dir(api.Run) if section == "run" else ()  # what a page on the Python door calls a run
+    attributes = dir(api.Run) if section == "run" else ()  # what a page on the Python API calls a run
     return {*SystemConfig.model_fields[section].annotation.model_fields, *attributes}
 
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "new", nargs="?", help="folder to create; with --to onnx, a file (default: policy.onnx beside the policy)"
     )
-    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds")
+    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds", help="format (default rlds)")
     parser.add_argument(
         "--rate", type=float, default=0.0, metavar="HZ", help="lerobot: control rate (default: from the stamps)"
     )

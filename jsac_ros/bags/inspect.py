@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checking.add_argument("--config", metavar="FILE", help="also check the cameras and joints of this configuration")
     checking.add_argument("--json", action="store_true", help="print every finding as JSON")
     making = verbs.add_parser("transitions", help="write the steps of recordings to a replay store")
-    making.add_argument("bag", nargs="+")
+    making.add_argument("bag", nargs="+", help="rosbag2 folders, or .mcap or .db3 files")
     making.add_argument("store", help="folder to create, for replay.folder or replay.demonstrations")
     making.add_argument(
         "--config", metavar="FILE", help="configuration of the system (default: the one in the first recording)"

@@ -114,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help="configuration of the system (default: the one in the first recording)"
     )
-    parser.add_argument("--updates", type=int, default=2000, metavar="N")
+    parser.add_argument("--updates", type=int, default=2000, metavar="N", help="number of updates (default 2000)")
     parser.add_argument(
         "--held-out", type=float, default=0.1, metavar="SHARE", help="share of every episode held out for validation"
     )

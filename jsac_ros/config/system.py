@@ -163,10 +163,10 @@ class PersonConfig(Section):
     by: Literal["nobody", "device", "expert", "intervener"] = "nobody"
     mapping: str = "gamepad"  # of the device: gamepad, spacemouse, keyboard, leader, or the path of a file
     direct: bool = False  # read the device without a ROS driver, with the library that the mapping's `reader` names
-    max_age_s: Between(0.05, 1.0) = 0.25  # a person's last command is valid for this long
-    # If the device goes silent while the person acts (unplugged, out of range): rest until the episode ends, or the policy
+    max_age_s: Between(0.05, 1.0) = 0.25  # for which a person's last command is valid
+    # If the device goes silent while the person acts: rest until the episode ends, or let the policy act again
     on_silence: Literal["rest", "policy"] = "rest"
-    episodes: Annotated[int, Field(ge=0)] = 0  # demonstrations: only the person acts until so many succeeded; 0: none
+    episodes: Annotated[int, Field(ge=0)] = 0  # record this many successful demonstrations, by the person alone; 0: none
 
 
 class TrainConfig(Section):

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="encoder_verb", required=True, metavar="convert|apply")
     convert = verbs.add_parser("convert", help="convert the published weights of a ResNet to an encoder file")
     convert.add_argument("weights", type=Path, help="weights: .safetensors, .pth, .pt, .bin or .pkl")
-    convert.add_argument("--to", required=True, type=Path, metavar="FILE.safetensors")
+    convert.add_argument("--to", required=True, type=Path, metavar="FILE.safetensors", help="encoder file to write")
     convert.add_argument(
         "--stages", type=int, default=4, metavar="N", help="number of stages to keep, from the first (default 4)"
     )

@@ -34,7 +34,7 @@ XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", choices=list(REPORTS))
+    parser.add_argument("environment", choices=list(REPORTS), help="a reference environment")
     parser.add_argument(
         "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
     )
