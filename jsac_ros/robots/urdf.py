@@ -18,9 +18,9 @@ class UrdfArm(Robot):
     """The joints between two links of a URDF; fixed joints between them become part of the links."""
 
     class Parameters(RobotParameters):
-        urdf: str  # path of the file
-        base_link: str  # start of the chain, and frame of positions
-        tool_link: str  # to here
+        urdf: str  # path of the URDF file
+        base_link: str  # first link of the chain, and frame of positions
+        tool_link: str  # last link of the chain
 
     def __init__(self, parameters: UrdfArm.Parameters):
         """Raises ConfigError with one line if the file, the chain or a joint is invalid."""

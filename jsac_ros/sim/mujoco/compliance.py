@@ -16,12 +16,12 @@ from jsac_ros.sim.mujoco.model import Places
 
 
 class ComplianceParameters(Section):
-    stiffness_n_m: Positive = 2000.0
-    damping_ns_m: Positive = 160.0
-    turn_stiffness_nm_rad: Positive = 200.0
-    turn_damping_nms_rad: Positive = 10.0
-    reach_m: Positive = 0.008  # largest deflection that the spring pulls with: 16 N at most
-    reach_rad: Positive = 0.05
+    stiffness_n_m: Positive = 2000.0  # stiffness of the compliant tool
+    damping_ns_m: Positive = 160.0  # damping of the compliant tool
+    turn_stiffness_nm_rad: Positive = 200.0  # stiffness against rotation
+    turn_damping_nms_rad: Positive = 10.0  # damping against rotation
+    reach_m: Positive = 0.008  # largest deflection for which the spring's force grows
+    reach_rad: Positive = 0.05  # the same for rotation
 
 
 class Compliance:
