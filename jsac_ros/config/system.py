@@ -56,9 +56,9 @@ class TaskParameters(Section):
 class SafetyConfig(Section):
     """Limits of the gate between the actor and the robot. Angles in rad, lengths and prismatic joints in m.
 
-    Every limit has a range, so that no value disables a rule silently. Where the field allows it, 0 or '' disables. The ranges
-    end at 6.3 rad/s, a turn per second, as the fastest joint of a table-top arm; at 3 m/s, as the fastest slide of a gantry; and
-    at 50 rad/s^2, as a UR's controller executes a step with 40.
+    Every limit has a range, so that no value disables a rule silently. Where the field allows it, 0 or '' disables. Ranges
+    end at 6.3 rad/s, a turn per second, as the fastest joint of a table-top arm; at 3 m/s, as the fastest slide of a gantry;
+    and at 50 rad/s^2, as a UR's controller executes a step with 40.
     """
 
     rate_hz: Between(50.0, 1000.0) = 125.0  # rate at which the safety node checks its inputs
