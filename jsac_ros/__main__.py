@@ -17,7 +17,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 try:
-    from jsac_ros import completion, domain, references, xla_settings
+    from jsac_ros import completion, domain, references, shipped, xla_settings
     from jsac_ros.config import ConfigError
     from jsac_ros.documents import did_you_mean
     from jsac_ros.output import drop_what_is_lost
@@ -132,7 +132,8 @@ def updates_here(verb: str, rest: list[str]) -> bool:
     if verb == "learn":
         return True
     here = verb == "train" and "--asynchronous" not in rest  # else only the learner's process has them
-    return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
+    systems = set(shipped.names()) - set(references.REPORTS) if here else ()
+    return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) or word in systems for word in rest)
 
 
 def parser_of(verb: str, rest: list[str]) -> argparse.ArgumentParser:

@@ -143,7 +143,7 @@ def test_a_mapping_without_a_reader_and_a_library_that_is_missing_are_named_befo
         system.check(direct(person__mapping="leader"))
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     for mapping, library in (("gamepad", "evdev"), ("spacemouse", "pyspacemouse")):
-        with pytest.raises(ConfigError, match=f"{library} is not installed: expected `pip install {library}`"):
+        with pytest.raises(ConfigError, match=f"{library} is not installed; expected `pip install {library}`"):
             system.check(direct(person__mapping=mapping))
 
 
@@ -155,7 +155,7 @@ def test_no_right_and_no_device_are_one_line_each(monkeypatch):
     with pytest.raises(OSError, match="no permission to read /dev/input/event12; expected a user in group input"):
         devices._open_gamepad()
     paths.append("/dev/input/event3")
-    with pytest.raises(OSError, match="no gamepad among the 1 devices"):
+    with pytest.raises(OSError, match="no gamepad among the 1 readable devices"):
         devices._open_gamepad()
 
     def refuse():

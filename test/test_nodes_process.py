@@ -151,7 +151,9 @@ class Refuses(WorkingNode):
     doing = "learning"
 
     def work(self):
-        raise ConfigError("shared memory /jsac_0_batches: it belongs to user 1001 with mode 0666; expected user 0 with mode 0600")
+        raise ConfigError(
+            "shared memory /jsac_0_batches: it belongs to user 1001 with mode 0666; expected user 0 with mode 0600"
+        )
 
 
 def test_work_that_finds_what_is_not_ours_ends_in_one_line(ros, capfd):

@@ -12,7 +12,7 @@ import argcomplete
 import pytest
 
 from jsac_ros import completion, documents, parameters, shipped
-from jsac_ros.__main__ import VERBS, _module, main, parser_of
+from jsac_ros.__main__ import VERBS, _module, main, parser_of, updates_here
 from jsac_ros.config import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +96,14 @@ def test_shipped_configurations_have_bare_names(tmp_path, monkeypatch):
     assert parameters.load("mine.yaml").run.name == "mine" and parameters.load("lift").run.name == "lift"
     with pytest.raises(ConfigError, match=r"config there/lift: No such file"):
         parameters.load("there/lift")
+
+
+def test_a_training_takes_a_bare_name_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = parser_of("train", ["lift"]).parse_args(["lift"])
+    assert arguments.environment == str(ROOT / "config" / "lift.yaml")
+    assert parser_of("train", ["Pendulum-v1"]).parse_args(["Pendulum-v1"]).environment == "Pendulum-v1"
+    assert updates_here("train", ["lift"]) and not updates_here("train", ["cartpole"])
 
 
 def test_only_a_close_name_is_suggested():

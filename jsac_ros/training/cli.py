@@ -4,8 +4,8 @@
   jsac-ros train Hopper-v5 --steps 300000 agent.hidden=[256,256]
   jsac-ros train Reacher-v5 train.observe=[render]  from rendered images (gymnasium[mujoco], OpenGL); [state,render]: both
   jsac-ros train my_lab:Peg-v0                      an environment of your own, with images, vectors or several of both
-  jsac-ros train config/lift.yaml                   a robot's skill, without ROS and faster than real time
-  jsac-ros train config/lift.yaml --demonstrations 20 --interventions
+  jsac-ros train lift                               a robot's skill, without ROS and faster than real time
+  jsac-ros train lift --demonstrations 20 --interventions
                                                     also from the task's scripted expert and scripted person
   jsac-ros train Pendulum-v1 --resume runs/pendulum_v1_20260101_120000 --steps 40000
   jsac-ros train Hopper-v5 --asynchronous           with the live system's learner and replay processes
@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jsac_ros import parameters
+from jsac_ros import parameters, shipped
 from jsac_ros.config import ConfigError
 from jsac_ros.training import settings
 
@@ -30,7 +30,9 @@ DRIVER = {"robot": {"driver": "gymnasium"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration file")
+    parser.add_argument(
+        "environment", type=shipped.path_of, help="a Gymnasium id, module:id, or a configuration (a file or a shipped one)"
+    )
     parser.add_argument(
         "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
     )
