@@ -14,6 +14,7 @@ SOURCE = ("jsac_ros", "config", "msg", "setup.py", "pyproject.toml", "MANIFEST.i
 INSTALLED = """
 import sys
 sys.path[:] = [{site!r}, *(path for path in sys.path if path not in {others!r})]
+sys.modules.update(dict.fromkeys(("rclpy", "std_msgs", "control_msgs")))
 from jsac_ros import __main__, parameters, shipped
 statuses = [__main__.main(words) for words in (["start"], ["run", "lift"])]
 print(shipped.folder("msg"), parameters.load("lift").task.type, *statuses)
