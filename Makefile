@@ -3,16 +3,16 @@
 PYTHON ?= python3
 DURATION ?= 600
 SEED ?= 0
-# Any shipped configuration. A skill with a reward that comes rarely has a scripted person's help; with joint states at 125 Hz, not
-# at the driver's 500, more of two cores is left for the learner.
+# Any shipped configuration. Skills with a sparse reward get a scripted person's help; joint states at 125 Hz instead of the
+# driver's 500 Hz leave more of two cores for the learner.
 TASK ?= ur5_reacher_demo
 HELPED = person.by=intervener sim.joint_rate_hz=125.0
 HELP_lift = $(HELPED)
 HELP_insert = $(HELPED)
 HELP_push = $(HELPED)
-# Parts of the tests that say much in little time; see test/test_<part>_<what>.py.
+# Parts of the tests with the most coverage per second; see test/test_<part>_<what>.py.
 QUICK = architecture config control images robots replay_store replay_samplers replay_ingest replay_outbox \
-  package_docs package_reference package_reasons package_habits package_cli
+  package_commands package_docs package_reference package_reasons package_habits package_cli
 
 .PHONY: setup demo test test-quick coverage docs reference screenshots clean
 
@@ -28,7 +28,7 @@ test: setup
 test-quick: setup
 	@.venv/bin/python -m pytest -q $(foreach part,$(QUICK),$(sort $(wildcard test/test_$(part)*.py))) $(COVER)
 
-# Which lines the quick tests run, file by file; the page is build/coverage/index.html.
+# The lines that the quick tests run, by file; the page is build/coverage/index.html.
 coverage: COVER = --cov=jsac_ros --cov-report=term:skip-covered --cov-report=html:build/coverage
 coverage: test-quick
 

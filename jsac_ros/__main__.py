@@ -14,16 +14,17 @@ import re
 import signal
 import sys
 from importlib.metadata import version
+from typing import NoReturn
 
 try:
-    from jsac_ros import completion, domain, references, xla_settings
+    from jsac_ros import completion, domain, references, shipped, xla_settings
     from jsac_ros.config import ConfigError
     from jsac_ros.documents import did_you_mean
     from jsac_ros.output import drop_what_is_lost
     from jsac_ros.signals import interrupt_on_endings
-except ModuleNotFoundError as error:  # of a bare checkout
+except ModuleNotFoundError as error:  # in a bare checkout
     print(
-        f"error: Python package {error.name!r} is missing; `make setup` installs all, `bench gpu` names its few",
+        f"error: Python package {error.name!r} is missing; `make setup` installs all, `bench gpu` names the few it needs",
         file=sys.stderr,
     )
     sys.exit(2)
@@ -34,8 +35,8 @@ OPERATOR = {
     "resume": "continue after a pause",
     "stop": "end the episode and hold until started again",
     "reset": "end the episode and begin another one",
-    "evaluate": "one deterministic episode, not stored; or evaluate a policy: evaluate RUN|POLICY",
-    "continue": "confirm that what a reset asked a person to do is done",
+    "evaluate": "act deterministically for one episode, not stored; or evaluate a policy: evaluate RUN|POLICY",
+    "continue": "confirm that the request of a reset to a person is done",
     "success": "end the episode as a success",
     "failure": "end the episode as a failure",
     "discard": "end the episode as neither success nor failure",
@@ -48,7 +49,7 @@ VERBS = {
     "doctor": ("jsac_ros.doctor.cli", "check this computer, cameras and robot before a run"),
     "describe": ("jsac_ros.describe", "print as JSON which processes a configuration starts (for the launch file)"),
     **{verb: ("jsac_ros.nodes.operator", text) for verb, text in OPERATOR.items()},
-    "status": ("jsac_ros.report.status", "show what runs now: processes, state, episode, why it holds"),
+    "status": ("jsac_ros.report.status", "show the running systems: processes, state, episode, why it holds"),
     "dashboard": ("jsac_ros.dashboard.cli", "serve the dashboard of a running system"),
     "runs": ("jsac_ros.report.runs", "list the run folders"),
     "crop": ("jsac_ros.fitting.crop", "choose a camera's crop with the mouse, beside what the policy will see"),
@@ -57,7 +58,7 @@ VERBS = {
     "demo": ("jsac_ros.demo", "demonstrations: record them with a person or the expert; list, drop, merge"),
     "classifier": ("jsac_ros.classifier.cli", "success classifier: record marked episodes, train, judge"),
     "encoder": ("jsac_ros.pretrained.cli", "pretrained encoder: convert published weights, apply it to a store"),
-    "new": ("jsac_ros.new.cli", "create a package of your own: new task NAME"),
+    "new": ("jsac_ros.new.cli", "create your own package: new task NAME"),
     "baseline": ("jsac_ros.baseline", "measure random actions, standing still and a visual servo"),
     "report": ("jsac_ros.report.cli", "rebuild the report of a run folder, or compare several"),
     "why": ("jsac_ros.report.why", "explain what limits a run, and which setting changes it"),
@@ -87,6 +88,24 @@ def _usage() -> str:
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Suggests the option that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: -"):
+            message += did_you_mean(message.split()[2].partition("=")[0], _options(self))
+        super().error(message)
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a verb and of its sub-verbs."""
+    found = list(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found += [option for inner in action.choices.values() for option in _options(inner)]
+    return found
+
+
 def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
     """Options may stand before, between and after `key=value` words."""
     try:
@@ -113,15 +132,14 @@ def updates_here(verb: str, rest: list[str]) -> bool:
     if verb == "learn":
         return True
     here = verb == "train" and "--asynchronous" not in rest  # else only the learner's process has them
-    return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) for word in rest)
+    systems = set(shipped.names()) - set(references.REPORTS) if here else ()
+    return here and any(word.startswith(IMAGES) or word.endswith((".yaml", ".yml")) or word in systems for word in rest)
 
 
 def parser_of(verb: str, rest: list[str]) -> argparse.ArgumentParser:
     """The parser of a verb, which also holds its `main`. Imports its module."""
     module = importlib.import_module(_module(verb, rest))
-    parser = argparse.ArgumentParser(
-        prog=f"jsac-ros {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog=f"jsac-ros {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     parser.set_defaults(main=module.main)
     return parser

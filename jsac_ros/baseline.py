@@ -90,9 +90,11 @@ def _episode(world: World, controller: Controller) -> tuple[float, bool]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a ROS parameter file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="section.field=value")
-    parser.add_argument("--episodes", type=int, default=50, help="per baseline (default 50)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
+    )
+    parser.add_argument("--episodes", type=int, default=50, help="episodes per baseline (default 50)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the scenes (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
 
 

@@ -89,7 +89,7 @@ def refusal(namespace: str, processes: list[str], held_by: Holder | None) -> str
     return (
         f"ROS_DOMAIN_ID is {domain.domain_id()}, namespace {domain.absolute(namespace)}: "
         f"{', '.join(processes)} of {held_by or 'another process'} there; "
-        "expected another namespace, another domain, or its end"
+        "expected another namespace or domain, or the end of that process"
     )
 
 

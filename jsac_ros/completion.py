@@ -15,7 +15,7 @@ from collections.abc import Callable
 from jsac_ros import shipped
 from jsac_ros.config import SystemConfig
 
-FILES = ("config",)  # arguments that are a file or the bare name of a shipped configuration
+FILES = ("config", "environment")  # arguments that are a file or the bare name of a shipped configuration
 OVERRIDES = ("overrides", "set")
 
 

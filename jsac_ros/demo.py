@@ -26,17 +26,25 @@ DEMONSTRATIONS = "demonstrations"  # in a run folder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, a shipped configuration, or keep, list, page, drop, merge, import")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, ...; or stores")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="section.field=value, seed=3, ...; or the folders of stores",
+    )
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="number of successful episodes (default 20)")
     hand = parser.add_mutually_exclusive_group()
     hand.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard, leader or a file")
     hand.add_argument("--expert", action="store_true", help="the task's scripted expert instead of a person")
-    parser.add_argument("--to", metavar="FOLDER", help="folder of the store (default: demonstrations/ in the run folder)")
+    parser.add_argument("--to", metavar="FOLDER", help="folder of the new store (default: demonstrations/ in the run folder)")
     parser.add_argument(
         "--map", action="append", default=[], metavar="PART=KEY",
-        help="import: where a part of the rig is in the dataset: front=observation.images.top, arm=action[0:6]",
+        help="import: key of a part of the rig in the dataset: front=observation.images.top, arm=action[0:6]",
     )  # fmt: skip
-    parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
+    parser.add_argument(
+        "--namespace", default="", metavar="NAME", help="namespace of all topics and services with relative names"
+    )
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after this many seconds in any case")
     parser.add_argument("--open", action="store_true", help="open the run's page in a browser (dashboard.enabled=true)")
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_arguments(parser)
     parser.add_argument(
         "--sampled", action=argparse.BooleanOptionalAction, default=None,
-        help="sampled actions, as during learning, or deterministic ones (default: the better ones in the policy's evaluation)",
+        help="sample actions, as during learning, or take the best ones (default: what did better in the policy's evaluation)",
     )  # fmt: skip
 
 

@@ -81,6 +81,6 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ " (did you mean 'run'?)" where one of the known names is close to a name, else nothing."""
+    """ " (did you mean 'run'?)" if one of the known names is close to `name`, else ""."""
     close = closest(name, known)
     return f" (did you mean {close!r}?)" if close else ""

@@ -12,12 +12,16 @@ LAST_DOMAIN = 232  # Fast DDS has no ports for larger ids
 ROOT = "/"
 
 
+def missing_ros() -> list[str]:
+    """The modules of ROS 2 and of this package that a run needs and that are not installed."""
+    return [name for name in ("jsac_ros.nodes", "jsac_ros.msg", "rclpy") if find_spec(name) is None]
+
+
 def expect_ros() -> None:
     """Raises ConfigError if ROS 2 or the nodes of this package are not installed: `pip install` installs neither."""
-    missing = [name for name in ("jsac_ros.nodes", "jsac_ros.msg", "rclpy") if find_spec(name) is None]
-    if missing:
+    if missing := missing_ros():
         raise ConfigError(
-            f"no {', '.join(missing)} here; expected ROS 2 Jazzy and the whole package (`make setup` in a clone of jsac_ros)"
+            f"not installed: {', '.join(missing)}; expected ROS 2 Jazzy and all of jsac_ros (`make setup` in a clone of it)"
         )
 
 

@@ -1,4 +1,4 @@
-"""How long ago a moment of a run was, over the restarts of a process, whatever the computer's clock is set to meanwhile."""
+"""Seconds since an event of a run, across restarts of a process and changes of the wall clock."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def now_s() -> float:
-    """Since the boot, the computer's sleep included."""
+    """Seconds since the boot, including the computer's sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def mark(file: Path, moment_s: float) -> None:
-    """Keeps a moment of `now_s` in a file. Raises OSError."""
+    """Stores a time of `now_s` in a file. Raises OSError."""
     write_text(file, f"{BOOT_ID.read_text().strip()} {moment_s:.3f}\n")
 
 
 def marked(file: Path) -> float | None:
-    """The moment that a file keeps; None where it keeps none of this boot, or is not whole."""
+    """The time stored in a file; None if the file is missing, damaged or from an earlier boot."""
     try:
         boot, moment = file.read_text().split()
         moment_s = float(moment)

@@ -109,7 +109,7 @@ def _model_of(
         problems.append(f"{where}.type is {error}")
         return Opaque
     if not issubclass(model, base):
-        problems.append(f"{where}.type is {name!r}: its Parameters are no {base.__name__}; expected a subclass")
+        problems.append(f"{where}.type is {name!r}: its Parameters do not extend {base.__name__}; expected a subclass")
         return Opaque
     return model
 

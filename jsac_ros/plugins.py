@@ -53,8 +53,8 @@ def names(kind: str) -> tuple[str, ...]:
 def load(kind: str, name: str) -> Any:
     """The class of a plug-in. kind: of GROUPS; name: `module:Class`, or the name of an entry point.
 
-    Raises PluginError if it cannot be found or imported, is no class of its kind with a pydantic model `Parameters`, or lacks a
-    method.
+    Raises PluginError if it cannot be found or imported, is not a class of its kind with a pydantic model `Parameters`, or
+    lacks a method.
     """
     plugin, attribute = imported(name, name if ":" in name else _entry(kind, name))
     if not isinstance(plugin, type):
@@ -87,11 +87,11 @@ def imported(name: str, target: str) -> tuple[Any, str]:
 
 
 def _check_class(kind: str, name: str, plugin: type) -> None:
-    """Raises PluginError if a class is no plug-in of its kind or lacks a method."""
+    """Raises PluginError if a class is not a plug-in of its kind, or lacks a method."""
     module, _, base_name = BASES[kind].partition(":")
     found = f"{plugin.__name__} in {getattr(sys.modules.get(plugin.__module__), '__file__', plugin.__module__)}"
     if not issubclass(plugin, getattr(importlib.import_module(module), base_name)):
-        raise PluginError(f"{name!r}: {found} is no {base_name}; expected a subclass of {BASES[kind]}")
+        raise PluginError(f"{name!r}: {found} is not a {base_name}; expected a subclass of {BASES[kind]}")
     if missing := ", ".join(sorted(getattr(plugin, "__abstractmethods__", ()))):
         raise PluginError(f"{name!r}: {found} lacks {missing}")
 

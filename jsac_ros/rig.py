@@ -88,7 +88,7 @@ class Rig:
         return Actions(parts, self.robot)
 
     def check_devices(self) -> None:
-        """Raises ConfigError if a part of the action commands a device that is no gripper: safety has no rules for it."""
+        """Raises ConfigError if a part of the action commands a device other than a gripper: safety has no rules for it."""
         for name, part in self.actions.parts.items():
             if part.device and part.device not in self.grippers:
                 known = ", ".join(self.grippers) or "none configured"

@@ -120,7 +120,7 @@ class Supervisor:
         self._write_pids()
 
     def _log_of(self, name: str) -> BinaryIO:
-        """Where a full disk takes no file, or the folder is gone, the process runs without a log."""
+        """The log of a process; without one if the disk is full or the folder is gone."""
         try:
             return open(self.folder / "logs" / f"{name}.log", "ab")
         except OSError as error:
@@ -196,9 +196,13 @@ class Supervisor:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a ROS parameter file, or the name of a shipped configuration: ur5_reacher_demo")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ...")
-    parser.add_argument("--only", metavar="NAME,...", help="start only these processes, for a system on two computers")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="for all topics and services with relative names")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, seed=3, bag=FOLDER, ..."
+    )
+    parser.add_argument("--only", metavar="NAME,...", help="start only these processes, for a system on several computers")
+    parser.add_argument(
+        "--namespace", default="", metavar="NAME", help="namespace of all topics and services with relative names"
+    )
     parser.add_argument("--duration", type=float, default=None, metavar="S", help="end after this many seconds (0: never)")
     parser.add_argument("--open", action="store_true", help="open the dashboard in a browser (dashboard.enabled=true)")
 

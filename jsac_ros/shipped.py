@@ -22,6 +22,11 @@ def names() -> list[str]:
     return sorted(file.stem for file in where.glob("*.yaml")) if where else []
 
 
+def path_of(word: str) -> str:
+    """The path of a shipped configuration for its bare name; any other word unchanged."""
+    return str(folder() / f"{word}.yaml") if word in names() else word
+
+
 def find(config: str | Path) -> Path:
     """The file for a path, or for the bare name of a shipped configuration; an existing file takes precedence.
 

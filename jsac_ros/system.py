@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from jsac_ros import dds, parameters, plugins, provenance
+from jsac_ros import dds, domain, parameters, plugins, provenance
 from jsac_ros.agent import checkpoint_files, policy_files
 from jsac_ros.config import ConfigError, SystemConfig, source_size
 from jsac_ros.control import devices, teleop
@@ -205,10 +205,12 @@ def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
             checks.append(lambda: _check_person(config, rig))
         if config.person.by == "device":
             checks.append(lambda: _check_device(config, rig))
-        checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
         if not config.shadow:
             checks.append(rig.check_devices)
-            checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
+        if not domain.missing_ros():  # else all message types are missing, which `expect_ros` reports in one line
+            checks += [lambda sensor=sensor: _check_type(sensor) for sensor in rig.sensors.values()]
+            if not config.shadow:
+                checks += [lambda gripper=gripper: request_class(gripper) for gripper in rig.grippers.values()]
         if "sim_robot" in here:
             checks.append(lambda: _check_simulation(rig))
     return list(dict.fromkeys([*found, *findings(checks)]))

@@ -1,8 +1,8 @@
 """`ros2 launch jsac_ros system.launch.py config:=FILE`: a whole system with the processes that `jsac_ros/system.py` lists.
 
 Ctrl-C and a terminal that closes end them group by group: first the processes that command, then learner and replay, then
-safety when the robot is at rest. For that the processes ignore SIGINT and SIGHUP (which reach all of them at once) and are
-asked to end from here. SIGTERM to `ros2 launch` itself makes it exit at once; the kernel then sends SIGTERM to every
+safety when the robot is at rest. Therefore the processes ignore SIGINT and SIGHUP (which reach all of them at once), and this
+file requests their end. SIGTERM to `ros2 launch` itself makes it exit at once; the kernel then sends SIGTERM to every
 process of ours, and they stop concurrently.
 """
 
@@ -66,7 +66,9 @@ ARGUMENTS = [
         choices=["", "true", "false"],
         description="serve the page on which the run is watched; its address is printed; empty: as in the config",
     ),
-    DeclareLaunchArgument("namespace", default_value="", description="of all relative topics and services, such as left"),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="namespace of all relative topics and services, such as left"
+    ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="follow /clock, when a bag is played"
     ),

@@ -118,7 +118,7 @@ def test_rewards_from_a_topic(tmp_path):
             {"bag.action_topic": "/camera/image_raw"},
             "is sensor_msgs/msg/Image; expected std_msgs/msg/Float64MultiArray",
         ),
-        ({"robot.joints": ("one", "three")}, "not heard yet: three; the newest message holds two, one"),
+        ({"robot.joints": ("one", "three")}, "not received yet: three; the newest message contains two, one"),
         ({"cameras.eye.source_height": 480}, "camera/image_raw is 31x35; expected"),
     ],
 )

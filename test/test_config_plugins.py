@@ -81,9 +81,9 @@ class {kind}_raises(plugins.load("{kind}", "{whole}")):
 SAID = {
     "nowhere": "has no '{kind}_nowhere'",
     "no_class": "{kind}_no_class is .*Parameters; expected a class",
-    "stranger": r"{kind}_stranger in .*_kinds\.py is no .*; expected a subclass of jsac_ros\.",
+    "stranger": r"{kind}_stranger in .*_kinds\.py is not a .*; expected a subclass of jsac_ros\.",
     "without_parameters": "{kind}_without_parameters has no Parameters; expected a pydantic model",
-    "of_another_kind": "its Parameters are no {base}; expected a subclass",
+    "of_another_kind": "its Parameters do not extend {base}; expected a subclass",
     "abstract": r"{kind}_abstract in .*_kinds\.py lacks \w+",
     "raises": r"RuntimeError: no licence \(.*_kinds\.py:\d+\)",
 }
@@ -147,7 +147,7 @@ def test_what_is_no_plugin_is_refused(lab):
 def test_parameters_of_another_kind_are_refused():
     with pytest.raises(ConfigError, match="robot.type is 'shadow': unknown"):
         from_parameters({"robot.type": "shadow"})
-    with pytest.raises(ConfigError, match="robot.type is 'jsac_ros.*': Shadow in .*shadow.py is no Robot; expected"):
+    with pytest.raises(ConfigError, match="robot.type is 'jsac_ros.*': Shadow in .*shadow.py is not a Robot; expected"):
         from_parameters({"robot.type": "jsac_ros.tasks.shadow:Shadow"})
 
 

@@ -125,7 +125,7 @@ def test_a_device_comes_and_goes():
     assert line.startswith("the device cannot be read: no gamepad")
     there.append(True)
     assert device.read(2.0) is None, "once a second is often enough"
-    assert device.read(2.6) is not None and device.take_news() == ["the device is there"]
+    assert device.read(2.6) is not None and device.take_news() == ["the device is connected"]
     opened[0].gone = True
     assert device.read(2.7) is None and opened[0].closed
     assert device.take_news() == ["the device cannot be read: No such device"]
@@ -137,13 +137,13 @@ def direct(**changes):
 
 
 def test_a_mapping_without_a_reader_and_a_library_that_is_missing_are_named_before_anything_starts(monkeypatch):
-    with pytest.raises(ConfigError, match="the mapping has no reader: expected one with evdev or pyspacemouse"):
+    with pytest.raises(ConfigError, match="the mapping has no reader; expected evdev or pyspacemouse"):
         system.check(direct(person__mapping="keyboard"))
     with pytest.raises(ConfigError, match="no reader"):
         system.check(direct(person__mapping="leader"))
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     for mapping, library in (("gamepad", "evdev"), ("spacemouse", "pyspacemouse")):
-        with pytest.raises(ConfigError, match=f"{library} is not installed: expected `pip install {library}`"):
+        with pytest.raises(ConfigError, match=f"{library} is not installed; expected `pip install {library}`"):
             system.check(direct(person__mapping=mapping))
 
 
@@ -152,10 +152,10 @@ def test_no_right_and_no_device_are_one_line_each(monkeypatch):
     library = SimpleNamespace(list_devices=lambda: paths, InputDevice=lambda path: Keyboard())
     monkeypatch.setitem(sys.modules, "evdev", library)
     monkeypatch.setattr(devices.glob, "glob", lambda pattern: ["/dev/input/event3", "/dev/input/event12"])
-    with pytest.raises(OSError, match="no right to read /dev/input/event12; expected a user in group input"):
+    with pytest.raises(OSError, match="no permission to read /dev/input/event12; expected a user in group input"):
         devices._open_gamepad()
     paths.append("/dev/input/event3")
-    with pytest.raises(OSError, match="no gamepad among the 1 devices"):
+    with pytest.raises(OSError, match="no gamepad among the 1 readable devices"):
         devices._open_gamepad()
 
     def refuse():

@@ -90,7 +90,7 @@ def test_every_camera_and_sensor_has_its_slot(lines):
     inputs.on_joints(joints(arm.names))
     inputs.on_image("wrist", image(value=3))
     inputs.on_image("scene", image(40, 60, value=5, age_s=0.05))
-    assert "nothing usable on wrench yet" in view(inputs).problem
+    assert "no usable message on wrench yet" in view(inputs).problem
     inputs.on_sensor("wrench", wrench(1.0, 2.0, 3.0))
     seen = view(inputs)
     assert not seen.problem and not lines
@@ -169,7 +169,7 @@ def test_stamps_that_do_not_count_are_replaced_by_the_arrival(lines):
 def test_joint_states_that_lack_a_joint_are_waited_for(lines):
     inputs, arm = inputs_of(lines)
     inputs.on_joints(joints(arm.names[:-1]))
-    assert "not heard yet: wrist_3_joint" in view(inputs).problem and view(inputs).sensed is None
+    assert "not received yet: wrist_3_joint" in view(inputs).problem and view(inputs).sensed is None
     inputs.on_joints(joints(arm.names[-1:]))
     inputs.on_image("wrist", image())
     assert view(inputs).problem == "" and not lines

@@ -181,9 +181,9 @@ def test_the_trigger_moves_the_gripper_once_it_is_moved():
 @pytest.mark.parametrize(
     "base, changes, message",
     [
-        (BASE, {}, "diff_drive is a mobile base: expected an arm"),
+        (BASE, {}, "diff_drive is a mobile base; expected an arm"),
         (REACHER, {"joints": {"knee_joint": {"joint": "a"}}}, r"person.mapping: joints is \['knee_joint'\]"),
-        (ARM | {"actions.arm.frame": "start"}, {}, "actions.arm.frame is 'start', which a leader does not know"),
+        (ARM | {"actions.arm.frame": "start"}, {}, "actions.arm.frame is 'start', which is unknown to a leader"),
         (REACHER | {"actions.arm.type": "joint_velocity_table", "actions.arm.table": (0.0,) * 10}, {}, "chooses from a table"),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_reset_that_asks_a_person_takes_continue():
 def test_what_holds_refuses_a_beginning(verb, state, holds):
     """It would begin when that ends, whenever a person closes the switch or a camera comes back."""
     said = answer(verb, Situation(state, holds=holds))
-    assert not said.success and holds in said.message and "ask again" in said.message
+    assert not said.success and holds in said.message and "try again" in said.message
 
 
 def test_what_holds_an_open_system_is_said():

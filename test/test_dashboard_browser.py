@@ -149,11 +149,11 @@ def test_the_box_and_the_heat_lie_over_the_image(opened, served):
 STATES = {  # what the processes say -> the word and the line beside it
     "ready": ({"control": {"state": "waiting", "reason": "jsac-ros start"}}, "Start lets the robot move"),
     "waiting": ({"control": {"state": "waiting", "reason": "the learner's first policy"}}, "the learner's first policy"),
-    "a person acts": ({"person": True}, "in the policy's place"),
-    "evaluating": ({"control": {"state": "acting", "reason": "evaluation"}}, "without exploration; nothing of it is stored"),
+    "a person acts": ({"person": True}, "instead of the policy"),
+    "evaluating": ({"control": {"state": "acting", "reason": "evaluation"}}, "without exploration; the episode is not stored"),
     "emergency stop": ({"safety": {"emergency_stop": True, "reason": "topic"}}, "topic; Release lets the robot move again"),
     "no actor": ({"ages": {"control": 4.0}}, "its process is not running or still starting"),
-    "run ended": ({"ended": "runs/a"}, "its report and all else are in runs/a"),
+    "run ended": ({"ended": "runs/a"}, "report and data: runs/a"),
 }
 
 

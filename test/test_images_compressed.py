@@ -144,7 +144,7 @@ def test_colours_of_print_and_turned_pictures_are_refused():
     for orientation in (3, 6):
         exif = Image.Exif()
         exif[0x0112] = orientation
-        with pytest.raises(ValueError, match=f"EXIF orientation {orientation}"):
+        with pytest.raises(ValueError, match=f"EXIF orientation is {orientation}"):
             to_rgb(compressed(saved(picture(), exif=exif)))
     upright = Image.Exif()
     upright[0x0112] = 1

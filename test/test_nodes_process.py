@@ -151,7 +151,9 @@ class Refuses(WorkingNode):
     doing = "learning"
 
     def work(self):
-        raise ConfigError("shared memory /jsac_0_batches: it is of user 1001 with mode 0666; expected user 0 with mode 0600")
+        raise ConfigError(
+            "shared memory /jsac_0_batches: it belongs to user 1001 with mode 0666; expected user 0 with mode 0600"
+        )
 
 
 def test_work_that_finds_what_is_not_ours_ends_in_one_line(ros, capfd):
@@ -159,7 +161,7 @@ def test_work_that_finds_what_is_not_ours_ends_in_one_line(ros, capfd):
     node.run()
     node.destroy_node()
     (line,) = capfd.readouterr().err.splitlines()
-    assert node.exit_code == 1 and "learning stopped: shared memory /jsac_0_batches: it is of user 1001" in line
+    assert node.exit_code == 1 and "learning stopped: shared memory /jsac_0_batches: it belongs to user 1001" in line
 
 
 def test_what_is_sent_at_the_end_is_still_acknowledged(ros):

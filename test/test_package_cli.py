@@ -1,5 +1,6 @@
 """The command line: help with examples for every verb, names that are almost right, completion, the version."""
 
+import argparse
 import io
 import os
 import subprocess
@@ -11,7 +12,7 @@ import argcomplete
 import pytest
 
 from jsac_ros import completion, documents, parameters, shipped
-from jsac_ros.__main__ import VERBS, _module, main
+from jsac_ros.__main__ import VERBS, _module, main, parser_of, updates_here
 from jsac_ros.config import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,20 @@ def test_every_verb_has_examples(words, capsys):
         main([*words, "--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0 and f"\n  jsac-ros {words[0]}" in text
+
+
+def arguments_of(parser):
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from arguments_of(inner)
+
+
+def test_every_argument_is_explained():
+    for words in (*([verb] for verb in VERBS), ["train", "cartpole"], ["evaluate", "RUN"]):
+        missing = [action for action in arguments_of(parser_of(words[0], words[1:])) if not (action.help or action.choices)]
+        assert missing == [], words
 
 
 def test_help_and_version(capsys):
@@ -58,6 +73,20 @@ def test_what_is_almost_right_is_named(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "Pendulum-v1", "--stesp", "3"], "unrecognized arguments: --stesp 3 (did you mean '--steps'?)"),
+        (["replay", "merge", "a", "b", "--capcity=3"], "unrecognized arguments: --capcity=3 (did you mean '--capacity'?)"),
+        (["run"], "the following arguments are required: config\n"),
+    ],
+)  # fmt: skip
+def test_arguments_that_are_almost_right_are_named(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
 def test_shipped_configurations_have_bare_names(tmp_path, monkeypatch):
     assert shipped.names() == sorted(file.stem for file in (ROOT / "config").glob("*.yaml"))
     assert parameters.load("ur5_reacher_demo") == parameters.load(ROOT / "config" / "ur5_reacher_demo.yaml")
@@ -67,6 +96,14 @@ def test_shipped_configurations_have_bare_names(tmp_path, monkeypatch):
     assert parameters.load("mine.yaml").run.name == "mine" and parameters.load("lift").run.name == "lift"
     with pytest.raises(ConfigError, match=r"config there/lift: No such file"):
         parameters.load("there/lift")
+
+
+def test_a_training_takes_a_bare_name_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = parser_of("train", ["lift"]).parse_args(["lift"])
+    assert arguments.environment == str(ROOT / "config" / "lift.yaml")
+    assert parser_of("train", ["Pendulum-v1"]).parse_args(["Pendulum-v1"]).environment == "Pendulum-v1"
+    assert updates_here("train", ["lift"]) and not updates_here("train", ["cartpole"])
 
 
 def test_only_a_close_name_is_suggested():

@@ -2,14 +2,13 @@
 
 import importlib
 import re
-import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from jsac_ros import api, demo, parameters, plugins, shipped
-from jsac_ros.__main__ import VERBS, _parse, parser_of
+from jsac_ros import api, plugins
+from jsac_ros.__main__ import VERBS
 from jsac_ros.config import CameraConfig, GripperConfig, SensorConfig, SystemConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,8 +16,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = {"cameras": CameraConfig, "sensors": SensorConfig, "grippers": GripperConfig}  # sections by a name of the user's
 OTHERS = ("section", "glibc")  # what stands for any section; tunables of the C library
 PLUGINS = {"robot": "robot", "task": "task", "agent": "agent", "sim": "sim", "actions": "action"}
-OF_VERBS = ("bag", "bench", "classifier", "encoder", "new", "replay")  # verbs that begin with another one
-TAKE_MINUTES = {("bench", name) for name in ("act", "prefetch", "replay", "update")}  # no test runs them
 SECTIONS = "|".join(SystemConfig.model_fields)
 FIELD = re.compile(rf"(?<![\w./-])({SECTIONS})\.(?!(?:py|xml|html)\b)([a-z0-9_]+|[A-Z]+)(?:\.([a-z0-9_]+))?(?![\w/(])")
 
@@ -30,7 +27,7 @@ def fields_of(section: str) -> set[str]:
         return set(NAMED[section].model_fields)
     if kind := PLUGINS.get(section):
         return {field for name in plugins.names(kind) for field in plugins.load(kind, name).Parameters.model_fields}
-    attributes = dir(api.Run) if section == "run" else ()  # what a page on the Python door calls a run
+    attributes = dir(api.Run) if section == "run" else ()  # what a page on the Python API calls a run
     return {*SystemConfig.model_fields[section].annotation.model_fields, *attributes}
 
 
@@ -65,54 +62,9 @@ def test_every_command_that_is_named_exists(page):
     assert [verb for verb in verbs if verb not in (*VERBS, "help")] == []
 
 
-def commands_of(text: str) -> list[list[str]]:
-    """Words behind `jsac-ros` of every command that stands in a block of code; `...` stands for words of the reader's."""
-    lines = re.findall(r"^ {4,}(.*)$", re.sub(r"\\\n *", "", text), re.MULTILINE)
-    found = [re.search(r"(?:^|[ /])jsac-ros (?!.*--help)(.*)", re.split(r" {3,}", line.strip())[0]) for line in lines]
-    words = [shlex.split(match[1], comments=True) for match in found if match]
-    return [[word for word in words if word != "..."] for words in words]
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "reference"], ids=lambda page: page.stem)
-def test_every_command_can_be_parsed(page, capsys):
-    for verb, *rest in commands_of(page.read_text()):
-        if verb == "help" or re.search(r"[|\[]", " ".join(rest).replace("=[", "=")):  # a synopsis
-            continue
-        arguments = _parse(parser_of(verb, rest), rest)
-        if verb == "run" and arguments.config in shipped.names():
-            overrides = dict(parameters.parse_override(text) for text in arguments.overrides if "." in text.partition("=")[0])
-            parameters.load(arguments.config, overrides)
-
-
-def test_commands_are_found():
-    assert commands_of("x\n\n    .venv/bin/jsac-ros run a.yaml b=1   # why\n    A=1 jsac-ros train E 'o=[r]' \\\n        --steps 3\n") == [
-        ["run", "a.yaml", "b=1"], ["train", "E", "o=[r]", "--steps", "3"],
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_cannot_run_on_every_machine_says_what_it_needs(page):
     assert [line for line in re.findall(r"^ {4,}(.*)$", page.read_text(), re.MULTILINE) if without_its_needs(line)] == []
-
-
-@cache
-def tests() -> str:
-    return "\n".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py") if file.name != Path(__file__).name)
-
-
-def test_every_verb_of_the_pages_is_run_by_a_test():
-    named = set()
-    for page in PAGES:
-        for verb, *rest in commands_of(page.read_text()):
-            inner = rest[:1] if verb in OF_VERBS or (verb == "demo" and rest[0] in demo.STORE_VERBS) else []
-            named.add((verb, *inner))
-    assert ("replay", "snapshot") in named and ("demo",) in named
-    missing = []
-    for words in named - TAKE_MINUTES:
-        in_a_list, on_a_line = r",\s*".join(f'"{word}"' for word in words), f"jsac-ros {' '.join(words)}"
-        if not re.search(f"{in_a_list}|{on_a_line}", tests()):
-            missing.append(words)
-    assert missing == []
 
 
 def without_its_needs(line: str) -> bool:

@@ -19,11 +19,11 @@ def test_a_page_is_current(name):
 
 def test_a_field_has_its_range_its_default_its_unit_and_its_comment():
     text = reference.configuration()
-    assert (
-        "| `rate_hz` | number, 50 to 1000 | `125.0` | Hz | a longer period adds to every age below, a shorter one cannot be kept |"
-        in text
-    )
-    assert "| `max_joint_jerk_rad_s3` | number, 0 (off) or 1 to 10000 | `0.0` | rad/s³ | 0: not limited |" in text
+    assert "| `rate_hz` | number, 50 to 1000 | `125.0` | Hz | rate at which the safety node checks its inputs |" in text
+    jerk = "largest jerk of a revolute joint; 0: not limited"
+    assert f"| `max_joint_jerk_rad_s3` | number, 0 (off) or 1 to 10000 | `0.0` | rad/s³ | {jerk} |" in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 300 and [row[0] for row in rows if not row[-1].strip(" |")] == [], "fields without an explanation"
 
 
 def test_examples_become_code():

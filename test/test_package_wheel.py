@@ -14,6 +14,7 @@ SOURCE = ("jsac_ros", "config", "msg", "setup.py", "pyproject.toml", "MANIFEST.i
 INSTALLED = """
 import sys
 sys.path[:] = [{site!r}, *(path for path in sys.path if path not in {others!r})]
+sys.modules.update(dict.fromkeys(("rclpy", "std_msgs", "control_msgs")))
 from jsac_ros import __main__, parameters, shipped
 statuses = [__main__.main(words) for words in (["start"], ["run", "lift"])]
 print(shipped.folder("msg"), parameters.load("lift").task.type, *statuses)
@@ -58,5 +59,5 @@ def test_it_works_without_ros_and_says_in_one_line_what_does_not(site):
     )
     assert done.stdout == f"{site}/jsac_ros/share/msg lift 2 2\n"
     for line in done.stderr.splitlines():
-        assert line.startswith("error: no jsac_ros.nodes, jsac_ros.msg") and "`make setup`" in line
+        assert line.startswith("error: not installed: jsac_ros.nodes, jsac_ros.msg") and "`make setup`" in line
     assert done.stderr.count("\n") == 2

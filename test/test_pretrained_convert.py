@@ -205,13 +205,13 @@ def without(name):
 @pytest.mark.parametrize(
     "named, message",
     [
-        ({"a.weight": np.ones(3, np.float32)}, "a.weight is no part of a ResNet; expected torchvision's"),
-        ({"fc.weight": np.ones(3, np.float32)}, "hold no ResNet; expected one of torchvision, timm, transformers or SERL"),
+        ({"a.weight": np.ones(3, np.float32)}, "a.weight is not part of a ResNet; expected torchvision's"),
+        ({"fc.weight": np.ones(3, np.float32)}, "contain no ResNet; expected one of torchvision, timm, transformers or SERL"),
         (without("layer2.0.bn2.running_var"), "stage/1/0/1 has no variance; expected a ResNet with its norms"),
         (without("layer2.0.conv2.weight"), "stage/1/0/1 has no kernel"),
-        (basic() | {"layer2.0.se.fc1.weight": np.ones((1, 2), np.float32)}, "layer2.0.se.fc1.weight is no part of a ResNet"),
+        (basic() | {"layer2.0.se.fc1.weight": np.ones((1, 2), np.float32)}, "layer2.0.se.fc1.weight is not part of a ResNet"),
         (basic() | {"layer2.0.conv2.weight": np.ones((12, 3, 3, 3), np.float32)}, "arrays are not those of a ResNet"),
-        (basic() | {"bn1.weight": np.ones(3, np.float32)}, "hold no whole ResNet: operands could not be broadcast"),
+        (basic() | {"bn1.weight": np.ones(3, np.float32)}, "contain no complete ResNet: operands could not be broadcast"),
         ({name.replace("layer2", "layer5"): value for name, value in basic().items()}, "blocks are missing"),
         (basic() | {"bn1.bias": np.full(8, np.nan, np.float32)}, "stem/0 is not finite"),
     ],
@@ -268,7 +268,7 @@ def test_a_damaged_encoder_is_refused_in_one_line(tmp_path, change, message):
 
 def test_weights_themselves_are_no_encoder(tmp_path):
     encoder_file(tmp_path)
-    with pytest.raises(ConfigError, match="is no pretrained encoder; expected a file of `jsac-ros encoder convert`"):
+    with pytest.raises(ConfigError, match="not a pretrained encoder; expected a file of `jsac-ros encoder convert`"):
         files.read_card(tmp_path / "weights.safetensors")
 
 

@@ -123,7 +123,7 @@ def test_shared_memory_that_others_may_write_is_refused(name):
     os.fchmod(owner._segment.fd, 0o600)
     BatchRing.attach(name, LAYOUT).close()
     os.chmod(f"/dev/shm/sem.{name[1:]}_ready", 0o660)
-    with pytest.raises(ConfigError, match=f"sem.{name[1:]}_ready: it is of user .* mode 0660"):
+    with pytest.raises(ConfigError, match=f"sem.{name[1:]}_ready: it belongs to user .* mode 0660"):
         BatchRing.attach(name, LAYOUT)
     os.chmod(f"/dev/shm/sem.{name[1:]}_ready", 0o600)
     owner.close()
@@ -134,7 +134,7 @@ def test_another_users_shared_memory_is_refused(name):
     """Root could open it, and any user could one of mode 0666; of mode 0600 the system itself refuses it."""
     owner = BatchRing.create(name, LAYOUT, 2)
     os.fchown(owner._segment.fd, 65534, -1)
-    assert all("it is of user 65534" in line for line in opened(name))
+    assert all("it belongs to user 65534" in line for line in opened(name))
     os.fchown(owner._segment.fd, 0, -1)
     os.seteuid(65534)
     try:
@@ -143,7 +143,7 @@ def test_another_users_shared_memory_is_refused(name):
     finally:
         os.seteuid(0)
     os.chown(f"/dev/shm/sem.{name[1:]}_free", 65534, -1)
-    with pytest.raises(ConfigError, match="sem.*_free: it is of user 65534"):
+    with pytest.raises(ConfigError, match="sem.*_free: it belongs to user 65534"):
         BatchRing.attach(name, LAYOUT)
     owner.close()
 
@@ -151,7 +151,7 @@ def test_another_users_shared_memory_is_refused(name):
 def test_what_is_no_shared_memory_is_refused(name):
     path = f"/dev/shm{name}"
     os.mkfifo(path, 0o600)
-    assert all("no regular file" in line for line in opened(name))
+    assert all("not a regular file" in line for line in opened(name))
     os.unlink(path)
     os.mkdir(path)
     list(opened(name))

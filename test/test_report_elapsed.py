@@ -1,4 +1,4 @@
-"""How long ago a moment of a run was: whatever the computer's clock is set to, and whoever asks."""
+"""Seconds since an event of a run, across restarts and changes of the wall clock."""
 
 import time
 from types import SimpleNamespace

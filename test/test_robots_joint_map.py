@@ -20,7 +20,7 @@ def test_joints_are_found_by_name_and_again_when_the_order_changes():
 def test_a_message_with_none_of_our_joints_is_another_devices():
     joints = JointMap(("a", "b"))
     assert joints(("finger",), (0.5,), (), 1) is None
-    assert joints.lacking == "not heard yet: a, b; the newest message holds finger"
+    assert joints.lacking == "not received yet: a, b; the newest message contains finger"
     joints(("a", "b"), (1.0, 2.0), (0.0, 0.0), 2)
     assert joints(("finger",), (0.6,), (), 3) is None and joints.lacking == ""
     assert joints((), (), (), 4) is None

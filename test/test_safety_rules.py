@@ -190,7 +190,7 @@ def test_what_the_robot_has_not_said_is_named_with_the_way_out():
     gate.joints(robot.home, 5.0)
     decision = gate.command(5.0, np.full(6, 0.1))
     assert decision.rules == ("program_stopped",)
-    assert "has not said on running" in gate.reasons["program_stopped"]
+    assert "no message on running that" in gate.reasons["program_stopped"]
     assert "robot.program_running_topic=''" in gate.reasons["program_stopped"]
 
 

@@ -131,7 +131,7 @@ def test_a_reward_that_falls_silent_holds_the_robot_and_closes_the_episode():
 def test_without_a_reward_nothing_moves_and_its_topic_is_named():
     actor = Actor()
     assert not any(actor.tick().command.motion.any() for _ in range(5))
-    assert actor.session.reason == "nothing usable on reward yet"
+    assert actor.session.reason == "no usable message on reward yet"
 
 
 def test_a_reward_that_is_no_number_is_refused_and_grows_old():
@@ -149,7 +149,7 @@ def test_a_reset_asks_a_person_then_calls_the_users_service():
     while not actor.session.asks:
         actor.tick(**fresh)
     np.testing.assert_allclose(actor.q, actor.rig.robot.home, atol=0.01)
-    assert "continue: done is: put the cube back" in answer("continue", actor.situation).message
+    assert "continue: confirmed: put the cube back" in answer("continue", actor.situation).message
     for _ in range(50):  # it waits, and another word changes nothing
         assert not actor.tick("success", **fresh).command.motion.any()
     assert actor.session.reason == "put the cube back (then: jsac-ros continue)" and actor.session.service == ""

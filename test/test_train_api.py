@@ -1,4 +1,4 @@
-"""The Python door: `import jsac_ros as jr` gives train, load, evaluate; nothing registered, no ROS, no command line."""
+"""The Python API: `import jsac_ros as jr` gives train, load, evaluate; nothing registered, no ROS, no command line."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_prioritised_sampling_learns_from_the_errors_of_its_updates(tmp_path):
         (["Pendulum-v1", "agent.hiden=[3]"], "agent.hiden: unknown key; did you mean hidden?"),
         (["Pendulum-v1", "agent.type=sacc"], "'sacc': unknown"),
         (["Pendulum-v1", "train.environments=3"], "train.environments is 3; expected 1"),
-        (["train_cases:Blind-v0", "train.observe=[render]"], "'train_cases:Blind-v0' draws nothing: no window"),
+        (["train_cases:Blind-v0", "train.observe=[render]"], "'train_cases:Blind-v0' cannot be rendered: no window"),
         (["train_cases:Old-v0", "train.observe=[render]"], "environment 'train_cases:Old-v0'"),
         (["train_cases:Endless-v0"], "expected finite bounds"),
         (["CartPole-v1", "--agent", "jsac"], "has 2 choices; expected continuous values"),

@@ -159,9 +159,9 @@ _FIGURES: dict[str, Any] = {
     "advice": [
         {
             "name": "safety cuts commands",
-            "finding": "Rule acceleration changed 21% of the commands; what was done differs from the policy's action by 27% "
-            "of its size.",
-            "cure": "Lower the scale of the action (actions.NAME.scale), or raise safety.max_joint_acceleration_rad_s2 where "
+            "finding": "Rule acceleration changed 21% of the commands; the executed actions differ from the policy's by 27% "
+            "of their size.",
+            "cure": "Lower the scale of the action (actions.NAME.scale), or raise safety.max_joint_acceleration_rad_s2 if "
             "the robot and its surroundings allow it.",
         }
     ],

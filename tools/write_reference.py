@@ -39,7 +39,7 @@ def configuration() -> str:
         "# Configuration",
         "One YAML file in the ROS 2 parameter format describes a system; `section.field=value` on the command line replaces a",
         "field. Nothing else is accepted: an unknown field or a value outside its range is an error before anything starts.",
-        "The unit of a number is the end of its name.",
+        "The name of a number ends in its unit.",
     ]
     for section, field in SystemConfig.model_fields.items():
         name = f"{section}.{BY_NAME[section]}" if section in BY_NAME else section
@@ -64,7 +64,7 @@ def plug_in_section(where: str, kind: str, base: type[BaseModel]) -> list[str]:
     for model, names in of_models.items():
         own = {name: field for name, field in model.model_fields.items() if changed(name, field, base)}
         lines += [f"### {where}.type: {', '.join(names)}", *about(model)]
-        lines += table(model, own) if own else ["No fields beside those."]
+        lines += table(model, own) if own else ["No additional fields."]
     return lines
 
 
@@ -174,7 +174,7 @@ def command_line() -> str:
     lines = [
         "# Command line",
         "`jsac-ros VERB ...`. `key=value` words replace fields of the [configuration](configuration.md); they may stand",
-        "before, between and behind options. `jsac-ros help VERB` prints what stands here.",
+        "before, between and after options. `jsac-ros help VERB` prints the same text.",
         'For completion in bash, add to `~/.bashrc`: `eval "$(register-python-argcomplete jsac-ros)"`.',
         "| verb | |\n| --- | --- |\n" + "\n".join(f"| `{verb}` | {cell(text)} |" for verb, (_, text) in VERBS.items()),
     ]
@@ -233,8 +233,8 @@ QUALITIES = {
 def topics() -> str:
     lines = [
         "# Topics and services",
-        "What each node says of itself, and every publisher, subscription and service in its source. Names without a slash in",
-        "front are in the namespace of the system; `~/` is the node's own. A name such as `robot.joint_states_topic` is the",
+        "The description of each node, and every publisher, subscription and service in its source. Names without a leading",
+        "slash are in the namespace of the system; `~/` is that of the node. A name such as `robot.joint_states_topic` is the",
         "value of that field of the [configuration](configuration.md). Messages are [explained here](messages.md).",
     ]
     for file in sorted((ROOT / "jsac_ros" / "nodes").glob("*.py")):

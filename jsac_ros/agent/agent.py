@@ -37,12 +37,12 @@ class TrainState:
 
 
 class Sample(NamedTuple):
-    """A batch as an algorithm learns from it: images stacked and shifted, parts joined to vectors."""
+    """A batch as the input of an algorithm: images stacked and shifted, parts joined to vectors."""
 
     observation: Inputs
     action: jax.Array  # float32 [B, A]
     reward: jax.Array  # float32 [B]
-    discount: jax.Array  # float32 [B], what multiplies the bootstrap: gamma^n m
+    discount: jax.Array  # float32 [B], factor of the bootstrap: gamma^n m
     weight: jax.Array  # float32 [B]
     next_observation: Inputs
 
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
 class Agent(ABC):
     """An algorithm with parameters and spaces; holds no array. `agent/update.py` compiles its update.
 
-    A new algorithm fills in the abstract methods; `agent/dqn/agent.py` is the shortest of those here.
+    A new algorithm fills in the abstract methods; `agent/dqn/agent.py` is the shortest example.
     """
 
     followed: ClassVar[str]  # name of the parameters that `state.target` follows
@@ -91,7 +91,7 @@ class Agent(ABC):
 
     def state_value(self, state: TrainState, observation: Inputs) -> jax.Array:
         """The value of the policy's best action, float32 [B]; pure, differentiable by the images, which may be float32 in
-        [0, 255]. Where an algorithm has no critic: the size of that action.
+        [0, 255]. For an algorithm without a critic: the magnitude of that action.
         """
         action = self.act(self.policy_params(state), observation, jax.random.PRNGKey(0), jnp.bool_(True))
         return jnp.linalg.norm(action, axis=-1)

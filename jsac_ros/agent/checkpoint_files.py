@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without JAX, so that a starter checks it: `<step>/about/metadata`."""
+"""The description of a checkpoint, `<step>/about/metadata`, read without JAX so that the starter can check it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ class CheckpointError(ValueError):
 
 
 def latest(folder: Path) -> int | None:
-    """The newest whole checkpoint's step; None where there is none."""
+    """The step of the newest complete checkpoint; None if there is none."""
     return max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=None)
 
 
 def check_newest(folder: Path, kind: str, spaces: Spaces) -> None:
-    """Of a run's `checkpoints/`: raises CheckpointError where there is none to continue from with this algorithm and rig."""
+    """Checks the newest checkpoint of a run's `checkpoints/`.
+
+    Raises CheckpointError if there is none, or if this algorithm and rig cannot continue from it.
+    """
     step = latest(folder)
     if step is None:
         raise CheckpointError(f"checkpoint {folder}: none there; expected at least one")
@@ -35,14 +38,14 @@ def check_newest(folder: Path, kind: str, spaces: Spaces) -> None:
 
 
 def check(where: str, about: Any, kind: str, spaces: Spaces) -> None:
-    """Raises CheckpointError where a checkpoint is damaged, or of another format, algorithm or parts. kind: `agent.type`."""
+    """Raises CheckpointError if a checkpoint is damaged, or has another format, algorithm or parts. kind: `agent.type`."""
     if not isinstance(about, dict):
         raise CheckpointError(f"checkpoint {where}: about is damaged: {type(about).__name__}; expected names and values")
     refuse_others(where, {"format": about.get("format")}, {"format": FORMAT})
     try:
         found, parts = about["agent"]["type"], _parts(about["spaces"])
         if not (isinstance(about["arrays"], dict) and isinstance(about["counters"], dict)):
-            raise TypeError("arrays or counters are no names and values")
+            raise TypeError("arrays or counters are not names and values")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {where}: about is damaged: {documents.one_line(error)}") from None
     refuse_others(where, {"agent.type": found}, {"agent.type": kind})
@@ -52,13 +55,13 @@ def check(where: str, about: Any, kind: str, spaces: Spaces) -> None:
 def refuse_others(where: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raises CheckpointError for the first name whose values differ."""
     for name in [*expected, *found]:
-        one, other = found.get(name, "missing"), expected.get(name, "nothing of this name")
+        one, other = found.get(name, "missing"), expected.get(name, "no entry of this name")
         if one != other:
             raise CheckpointError(f"checkpoint {where}: {name} {documents.cut(str(one))}; expected {other}")
 
 
 def _parts(spaces: dict[str, Any]) -> dict[str, str]:
-    """What an observation and an action are made of -> its shape."""
+    """The parts of an observation and an action -> their shapes."""
     named = Spaces.from_json(spaces)
     return {f"observation {name!r} is": str(list(part.shape)) for name, part in named.observation.items()} | {
         f"action {part.name!r} is": f"{list(part.shape)}, {part.choices} choices" for part in named.actions

@@ -1,11 +1,11 @@
-"""A policy as one ONNX file, `policy.onnx`: its best actions, without JAX, without us.
+"""A policy as one ONNX file, `policy.onnx`: its deterministic actions, without JAX and without jsac_ros.
 
     session = onnxruntime.InferenceSession("policy.onnx")
     (arm,) = session.run(None, {"wrist": images, "joint_position": vectors})
 
-A batch goes in, uint8 [B, H, W, S*C] and float32 [B, n] by the names of the parts, and `action/NAME` of each part comes out,
-float32 [B, a]. The graph is written from the parameters, in float32, and computed once by
-onnxruntime beside the policy: it is kept where both act alike. The file's metadata hold the spaces and the card as JSON.
+Inputs are batches, uint8 [B, H, W, S*C] and float32 [B, n], named after the parts; outputs are `action/NAME` of each part,
+float32 [B, a]. The graph is built from the parameters, in float32. Before it is written, onnxruntime and the policy act on the
+same observations, and their actions must agree. The file's metadata contain the spaces and the card as JSON.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from jsac_ros.types import Arrays
 FILE = "policy.onnx"
 OPSET = 17  # the first with LayerNormalization
 TOLERANCE = 1e-5  # of an action
-_BFLOAT16_TOLERANCE = 0.02  # of one that the policy computes in bfloat16
+_BFLOAT16_TOLERANCE = 0.02  # of an action that the policy computes in bfloat16
 _IR_VERSION = 8
 _NORM_EPSILON = 1e-6  # Flax's
-_CHECKED = 16  # observations that both act on
+_CHECKED = 16  # observations on which both act
 _SIGNS = {
     "relu": ("Relu", {}),
     "leaky_relu": ("LeakyRelu", {"alpha": 0.01}),
@@ -41,7 +41,7 @@ _SIGNS = {
 
 
 class _Graph:
-    """Nodes and constants in the order in which they are computed. What is added is named by its output."""
+    """Nodes and constants in the order of computation. Every added node is referred to by the name of its output."""
 
     def __init__(self):
         self.nodes: list[onnx.NodeProto] = []
@@ -108,7 +108,7 @@ class _Graph:
         return self.add("Flatten", summed, axis=1)
 
     def body(self, params: Params, p: NetworkParameters, spaces: Spaces, encoder: Params) -> str:
-        """What the heads take: latent and hidden layers of an actor, or of the values of choices."""
+        """The input of the heads: latent and hidden layers of an actor, or of the values of choices."""
         vectors = [vector.name for vector in spaces.plain_vectors]
         if spaces.images or spaces.maps:
             latent = params["latent"]
@@ -130,11 +130,11 @@ class _Graph:
 
 
 def model_of(params: Params, agent: Agent, card: dict[str, Any]) -> onnx.ModelProto:
-    """The graph of `Agent.policy_params`. Raises ValueError where the algorithm's networks are others than ours."""
+    """The graph of `Agent.policy_params`. Raises ValueError if the algorithm has other networks than those of this package."""
     p, spaces, graph = agent.parameters, agent.spaces, _Graph()
     params = _arrays(params)
     if not isinstance(p, NetworkParameters) or not ({"actor", "values"} & set(params)):
-        raise ValueError(f"agent.type is {p.type!r}, whose networks are not known here; expected jsac, sac_v or dqn")
+        raise ValueError(f"agent.type is {p.type!r}, whose networks cannot be converted; expected jsac, sac_v or dqn")
     if "actor" in params:
         x = graph.body(params["actor"], p, spaces, params["encoder"])
         action = graph.add("Tanh", graph.dense(x, params["actor"]["mean"]))
@@ -161,9 +161,9 @@ def _model(graph: _Graph, spaces: Spaces, told: dict[str, Any]) -> onnx.ModelPro
 
 
 def write(policy: Policy, path: Path) -> float:
-    """Writes the file; -> the largest difference of an action between it and the policy, on random observations.
+    """Writes the file; returns the largest difference between its actions and the policy's, on random observations.
 
-    Raises ValueError where they differ by more than TOLERANCE, or the networks are not known here; OSError.
+    Raises ValueError if they differ by more than TOLERANCE or the networks cannot be converted, OSError.
     """
     model = model_of(policy.params, policy.agent, policy.about.get("card", {})).SerializeToString()
     difference = _difference(policy, model)

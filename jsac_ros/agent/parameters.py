@@ -24,10 +24,10 @@ _LARGEST = {"conv_channels": 1024, "conv_kernels": 31, "conv_strides": 16, "hidd
 class ScaffoldParameters(AgentParameters):
     """The part of the update that all algorithms share: random shifts before it, the target after it."""
 
-    # One encoder per image, or one for all images concatenated along the channel axis, which must then have one size
+    # one encoder per image, or one for all images joined along the channels, which must then have one size
     encoder: Literal["separate", "joined"] = "separate"
-    shift_pad: Annotated[int, Field(ge=0, le=64)] = 4  # DrQ: shift by up to this many pixels; 0: no augmentation
-    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.005  # Polyak step of the target
+    shift_pad: Annotated[int, Field(ge=0, le=64)] = 4  # DrQ: largest random shift of the images, pixels; 0: no augmentation
+    tau: Annotated[float, Field(gt=0.0, le=1.0)] = 0.005  # step of the target towards the parameters (Polyak averaging)
     target_period: Count = 1  # updates between two updates of the target
 
     def misfits(self, spaces: Spaces) -> list[str]:
@@ -42,20 +42,21 @@ class ScaffoldParameters(AgentParameters):
 class NetworkParameters(ScaffoldParameters):
     """Encoder and MLPs (write-up, sections 2.1 to 2.3); the defaults are the published encoder at 96x96."""
 
-    conv_channels: Layers = (32, 32, 64, 64)
-    conv_kernels: Layers = (5, 5, 3, 3)  # pixels in each direction; one for all layers or one per layer
-    conv_strides: Layers = (2, 2, 1, 1)
-    conv_activation: Activation = "leaky_relu"
+    conv_channels: Layers = (32, 32, 64, 64)  # output channels of each convolution
+    conv_kernels: Layers = (5, 5, 3, 3)  # kernel sizes, pixels; one for all layers or one per layer
+    conv_strides: Layers = (2, 2, 1, 1)  # stride of each convolution
+    conv_activation: Activation = "leaky_relu"  # activation after each convolution but the last
     pixel_limit: Annotated[float, Field(gt=0.0, le=255.0)] = 1.0  # pixels 0..255 are scaled to -limit..limit
     vector_limit: NonNegative = 0.0  # if there is an image, vectors are clipped to +-limit; 0: not clipped
-    spatial_features: Annotated[int, Field(ge=1, le=256)] = 8  # learned sums of each channel of a pretrained encoder's features
-    latent_dim: Annotated[int, Field(ge=1, le=16_384)] = 64
-    hidden: Layers = (1024, 1024)
-    hidden_activation: Activation = "relu"
-    layer_norm: bool = True  # in MLPs and encoder; the latent always has LayerNorm
-    conv_layer_norm: bool = True  # with layer_norm: between the convolutions too
-    head_scale: Positive = math.sqrt(2.0)  # of the initial orthogonal kernels of the last layers
-    bfloat16: bool = False  # products in bfloat16; parameters, losses and optimiser states stay float32
+    # learned weighted sums per channel of a pretrained encoder's features
+    spatial_features: Annotated[int, Field(ge=1, le=256)] = 8
+    latent_dim: Annotated[int, Field(ge=1, le=16_384)] = 64  # size of the latent of the images
+    hidden: Layers = (1024, 1024)  # sizes of the hidden layers
+    hidden_activation: Activation = "relu"  # activation of the hidden layers
+    layer_norm: bool = True  # LayerNorm in MLPs and encoder; the latent always has it
+    conv_layer_norm: bool = True  # with layer_norm: also between the convolutions
+    head_scale: Positive = math.sqrt(2.0)  # scale of the initial orthogonal kernels of the last layers
+    bfloat16: bool = False  # compute products in bfloat16; parameters, losses and optimiser states stay float32
 
     @model_validator(mode="after")
     def _check_layers(self):
@@ -90,26 +91,27 @@ class NetworkParameters(ScaffoldParameters):
 class OptimiserParameters(AgentParameters):
     """Gradient steps (write-up, section 3)."""
 
-    learning_rate: Positive = 3e-4
-    max_gradient_norm: Positive = 1.0  # global norm of a network's gradient
-    weight_clip: bool = True  # apply_weight_clip, eq. 4
-    weight_clip_kappa: Positive = 2.0
+    learning_rate: Positive = 3e-4  # Adam's learning rate
+    max_gradient_norm: Positive = 1.0  # largest global norm of a network's gradient
+    weight_clip: bool = True  # clip the weights after every update (eq. 4)
+    weight_clip_kappa: Positive = 2.0  # bound of the weights, in multiples of their initial scale
 
 
 class ActorCriticParameters(NetworkParameters, OptimiserParameters):
     """A tanh-Gaussian actor, an ensemble of Qs and a learned temperature."""
 
-    q_count: Annotated[int, Field(ge=1, le=100)] = 5
-    log_std_min: LogStd = -10.0
-    log_std_max: LogStd = 2.0
-    temperature_learning_rate: Positive = 3e-4
-    initial_temperature: Positive = 0.1
+    q_count: Annotated[int, Field(ge=1, le=100)] = 5  # number of Qs in the ensemble
+    log_std_min: LogStd = -10.0  # lower bound of the actor's log standard deviation
+    log_std_max: LogStd = 2.0  # upper bound of the actor's log standard deviation
+    temperature_learning_rate: Positive = 3e-4  # learning rate of the temperature
+    initial_temperature: Positive = 0.1  # weight of the entropy at the start
+    # minus the number of action values, half of it, or the entropy of target_entropy_std
     target_entropy: Literal["minus_actions", "minus_half_actions", "max_std"] = "minus_actions"
-    target_entropy_std: Positive = 0.3  # for "max_std"
-    actor_max_gradient_norm: NonNegative = 0.0  # 0: max_gradient_norm
-    temperature_max_gradient_norm: NonNegative = 0.0  # 0: not clipped
-    actor_period: Count = 1  # critic updates per actor update
-    critic_warmup_updates: Annotated[int, Field(ge=0)] = 0  # number of first updates that leave actor and temperature unchanged
+    target_entropy_std: Positive = 0.3  # standard deviation for target_entropy max_std
+    actor_max_gradient_norm: NonNegative = 0.0  # largest gradient norm of the actor; 0: max_gradient_norm
+    temperature_max_gradient_norm: NonNegative = 0.0  # largest gradient norm of the temperature; 0: not clipped
+    actor_period: Count = 1  # critic updates per update of the actor
+    critic_warmup_updates: Annotated[int, Field(ge=0)] = 0  # first updates that leave actor and temperature unchanged
 
     @model_validator(mode="after")
     def _check_log_std(self):

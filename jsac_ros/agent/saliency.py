@@ -1,4 +1,4 @@
-"""Where a critic looks: how much each pixel moves its value (`Agent.state_value`)."""
+"""Saliency of a critic: how much each pixel influences its value (`Agent.state_value`)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from jsac_ros.types import Arrays, Observation
 
 Saliency = Callable[[TrainState, Observation], Arrays]
 
-_SHARE = 1 / 40  # standard deviation of the smoothing, of the larger side: single pixels are noise of the strides
+_SHARE = (
+    1 / 40
+)  # standard deviation of the smoothing, as a share of the larger side: single pixels show artefacts of the strides
 
 
 def make_saliency(agent: Agent) -> Saliency:
     """The compiled `saliency(state, observation) -> {image: float32 [H, W] in [0, 1]}`.
 
-    observation: {image: uint8 [H, W, S*C], vector: float32 [n]}. The size of the gradient, summed over channels and frames,
-    smoothed, over the largest of all images; zeros where nothing moves anything.
+    observation: {image: uint8 [H, W, S*C], vector: float32 [n]}. The magnitude of the gradient, summed over channels and
+    frames, smoothed, and divided by its maximum over all images; zeros if no pixel has any influence.
     """
 
     @jax.jit

@@ -33,9 +33,11 @@ CLASSES = Classes(definitions.known().types, np.asarray)  # message classes for 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", help="folder of a store; with --to onnx: of a policy, or of a run with one")
-    parser.add_argument("new", nargs="?", help="a new folder; onnx: a file (default: policy.onnx beside the policy)")
-    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds")
+    parser.add_argument("store", help="folder of a store; with --to onnx, folder of a policy or a run")
+    parser.add_argument(
+        "new", nargs="?", help="folder to create; with --to onnx, a file (default: policy.onnx beside the policy)"
+    )
+    parser.add_argument("--to", choices=("rlds", "lerobot", "rosbag2", "onnx"), default="rlds", help="format (default rlds)")
     parser.add_argument(
         "--rate", type=float, default=0.0, metavar="HZ", help="lerobot: control rate (default: from the stamps)"
     )

@@ -28,12 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="bag_verb", required=True, metavar="check|transitions")
     checking = verbs.add_parser("check", help="list the topics of a recording and its problems")
     checking.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
-    checking.add_argument("--config", metavar="FILE", help="also check for the cameras and joints of this configuration")
+    checking.add_argument("--config", metavar="FILE", help="also check the cameras and joints of this configuration")
     checking.add_argument("--json", action="store_true", help="print every finding as JSON")
-    making = verbs.add_parser("transitions", help="write a recording's steps to a replay store")
-    making.add_argument("bag", nargs="+")
-    making.add_argument("store", help="a new folder, for replay.folder or replay.demonstrations")
-    making.add_argument("--config", metavar="FILE", help="of the system (default: the one in the first recording)")
+    making = verbs.add_parser("transitions", help="write the steps of recordings to a replay store")
+    making.add_argument("bag", nargs="+", help="rosbag2 folders, or .mcap or .db3 files")
+    making.add_argument("store", help="folder to create, for replay.folder or replay.demonstrations")
+    making.add_argument(
+        "--config", metavar="FILE", help="configuration of the system (default: the one in the first recording)"
+    )
     making.add_argument("--relabel", action="store_true", help="compute rewards with the configured task")
 
 

@@ -111,10 +111,12 @@ class Offline:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="BAG|key=value", help="rosbag2 recordings, and fields of the configuration")
-    parser.add_argument("--config", metavar="FILE", help="of the system (default: the one in the first recording)")
-    parser.add_argument("--updates", type=int, default=2000, metavar="N")
     parser.add_argument(
-        "--held-out", type=float, default=0.1, metavar="SHARE", help="share of every episode held out for tests"
+        "--config", metavar="FILE", help="configuration of the system (default: the one in the first recording)"
+    )
+    parser.add_argument("--updates", type=int, default=2000, metavar="N", help="number of updates (default 2000)")
+    parser.add_argument(
+        "--held-out", type=float, default=0.1, metavar="SHARE", help="share of every episode held out for validation"
     )
     parser.add_argument("--relabel", action="store_true", help="compute rewards with the configured task")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")

@@ -45,7 +45,7 @@ class Videos:
             numbers = {"video_key": key, "chunk_index": int(chunk), "file_index": int(file)}
             path = _FIELD.sub(lambda field: format(numbers[field[1]], field[2] or ""), self._template)
             if ".." in Path(path).parts:
-                raise ValueError(f"a video is at {path}, outside of the dataset")
+                raise ValueError(f"video {path} is outside the dataset")
             self._stretches[key, row["episode_index"]] = path, float(begin_s)
 
     def images(self, key: str, episode: int, count: int) -> Iterator[np.ndarray]:
@@ -75,7 +75,7 @@ class Videos:
 
 
 def _template_of(folder: Path, info: dict[str, Any]) -> str:
-    """Where the videos are, as `meta/info.json` says. Raises ConfigError if that is outside of the dataset."""
+    """The path template of the videos from `meta/info.json`. Raises ConfigError if it leads out of the dataset."""
     path = info.get("video_path") or _PATH
     if not isinstance(path, str) or len(path) > 200 or set("{}") & set(_FIELD.sub("", path)) or ".." in path or path[:1] == "/":
         raise ConfigError(f"{folder}: meta/info.json: video_path is {str(path)[:200]!r}; expected a path like {_PATH}")

@@ -227,7 +227,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="a new folder for the recording")
     parser.add_argument("--topics", nargs="+", metavar="T", help="record only these topics (default: all)")
     parser.add_argument("--duration", type=float, default=0.0, metavar="S", help="end after this many seconds (0: never)")
-    parser.add_argument("--split", type=float, default=1024.0, metavar="MB", help="size of a file (default 1024)")
+    parser.add_argument("--split", type=float, default=1024.0, metavar="MB", help="largest size of a file (default 1024)")
 
 
 def main(arguments: argparse.Namespace) -> int:

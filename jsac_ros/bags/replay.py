@@ -29,11 +29,11 @@ IDENTITY_TOLERANCE = 1e-5  # float32 rounding of an action in [-1, 1]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="a rosbag2 folder, or one .mcap or .db3 file")
-    parser.add_argument("--checkpoint", metavar="C", help="a run folder, its checkpoints/ or one of them")
+    parser.add_argument("--checkpoint", metavar="C", help="a run folder, its checkpoints/ or one checkpoint")
     parser.add_argument("--compare", metavar="C2", help="a second checkpoint")
-    parser.add_argument("--config", metavar="FILE", help="of the system (default: the one in the recording)")
-    parser.add_argument("--out", metavar="FOLDER", help="for steps.csv and report.html (default: BAG_replay)")
-    parser.add_argument("--tolerance", type=float, metavar="T", help="stop at the first action that differs by more")
+    parser.add_argument("--config", metavar="FILE", help="configuration of the system (default: the one in the recording)")
+    parser.add_argument("--out", metavar="FOLDER", help="folder for steps.csv and report.html (default: BAG_replay)")
+    parser.add_argument("--tolerance", type=float, metavar="T", help="stop at the first action that differs by more than this")
     parser.add_argument("--identity", action="store_true", help="compare with the observations and actions of the live run")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -37,7 +37,9 @@ _QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG)
-    parser.add_argument("--duration", type=float, default=600.0, metavar="S", help="of control, after the start (default 600)")
+    parser.add_argument(
+        "--duration", type=float, default=600.0, metavar="S", help="seconds of control, after the start (default 600)"
+    )
     parser.add_argument("--no-realtime", action="store_true", help="without SCHED_FIFO, as on most machines")
     parser.add_argument("--frame", action="store_true", help="start each tick when an image arrives (control.trigger: wrist)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on the last line")

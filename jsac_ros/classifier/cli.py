@@ -29,29 +29,41 @@ _WORST = 8  # images of a kind
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="classifier_verb", required=True, metavar="record|train|judge")
-    record = verbs.add_parser("record", help="episodes in which success is marked")
+    record = verbs.add_parser("record", help="record episodes in which success is marked")
     record.add_argument("config", help="a file or a shipped configuration")
-    record.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    record.add_argument("--episodes", type=int, default=20, metavar="N", help="that succeed (default 20)")
+    record.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
+    )
+    record.add_argument("--episodes", type=int, default=20, metavar="N", help="number of successful episodes (default 20)")
     record.add_argument("--device", default="gamepad", metavar="MAPPING", help="gamepad, spacemouse, keyboard or a file")
     record.add_argument("--expert", action="store_true", help="the task's scripted expert in the simulator, without ROS")
-    record.add_argument("--failures", type=int, default=10, metavar="N", help="with --expert: that fail (default 10)")
-    record.add_argument("--seed", type=int, default=0, help="with --expert (default 0)")
-    record.add_argument("--to", type=Path, metavar="FOLDER", help="of the store (with a person: `replay` in the run folder)")
-    train = verbs.add_parser("train", help="learn it from marked episodes")
-    train.add_argument("store", nargs="+", help="of marked episodes")
-    train.add_argument("--config", required=True, help="of the robot whose cameras it will see")
-    train.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="of the classifier")
-    train.add_argument("--precision", type=float, default=0.99, help="wanted on held-out episodes (default 0.99)")
-    train.add_argument("--consecutive", type=int, default=3, metavar="K", help="in a row that are a success (default 3)")
-    train.add_argument("--cameras", default="", metavar="NAME,...", help="only these (default: all)")
+    record.add_argument(
+        "--failures", type=int, default=10, metavar="N", help="with --expert: number of failed episodes (default 10)"
+    )
+    record.add_argument("--seed", type=int, default=0, help="with --expert: seed (default 0)")
+    record.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="folder of the new store (with a person: `replay` in the run folder)"
+    )
+    train = verbs.add_parser("train", help="train a classifier on marked episodes")
+    train.add_argument("store", nargs="+", help="store with marked episodes")
+    train.add_argument("--config", required=True, help="configuration with the cameras to use")
+    train.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="folder of the new classifier")
+    train.add_argument("--precision", type=float, default=0.99, help="required precision on held-out episodes (default 0.99)")
+    train.add_argument(
+        "--consecutive", type=int, default=3, metavar="K", help="positive images in a row that count as success (default 3)"
+    )
+    train.add_argument("--cameras", default="", metavar="NAME,...", help="cameras to use (default: all)")
     train.add_argument("--updates", type=int, default=600, help="gradient steps (default 600)")
-    train.add_argument("--seed", type=int, default=0, help="of the held-out episodes and the initial parameters (default 0)")
+    train.add_argument(
+        "--seed", type=int, default=0, help="seed of the held-out episodes and the initial parameters (default 0)"
+    )
     judge = verbs.add_parser("judge", help="precision, recall and the worst images on marked episodes")
-    judge.add_argument("classifier", type=Path, help="its folder")
-    judge.add_argument("store", nargs="+", help="of marked episodes that it has not learned from")
-    judge.add_argument("--picture", type=Path, metavar="FILE.png", help="default: judged.png in the classifier's folder")
-    judge.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
+    judge.add_argument("classifier", type=Path, help="folder of the classifier")
+    judge.add_argument("store", nargs="+", help="store with marked episodes that were not used for training")
+    judge.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="picture to write (default: judged.png in the classifier's folder)"
+    )
+    judge.add_argument("--json", action="store_true", help="also print one JSON object, as the last line")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -16,29 +16,31 @@ class CameraConfig(Section):
     The actor turns each image into one frame uint8 [height, width, channels]: RGB, or grey, or depth scaled to 8 bits.
     """
 
-    topic: str = "camera/image_raw"  # sensor_msgs/Image, or CompressedImage where `compressed` is set
-    compressed: bool = False
-    source_height: Pixels = 0  # expected size on the topic; 0: any
-    source_width: Pixels = 0
-    crop: tuple[int, ...] = ()  # top, left, height, width of the source, before resizing
-    height: Annotated[int, Field(ge=1, le=4096)] = 90  # of the frame, pixels
-    width: Annotated[int, Field(ge=1, le=4096)] = 160
-    channels: Literal[1, 3] = 3
+    topic: str = "camera/image_raw"  # topic of sensor_msgs/Image, or of CompressedImage with `compressed`
+    compressed: bool = False  # subscribe to sensor_msgs/CompressedImage
+    source_height: Pixels = 0  # expected height of the images on the topic, pixels; 0: any
+    source_width: Pixels = 0  # expected width of the images on the topic, pixels; 0: any
+    crop: tuple[int, ...] = ()  # top, left, height, width of the source image, before resizing; empty: the whole image
+    height: Annotated[int, Field(ge=1, le=4096)] = 90  # height of the frame, pixels
+    width: Annotated[int, Field(ge=1, le=4096)] = 160  # width of the frame, pixels
+    channels: Literal[1, 3] = 3  # 3: RGB, 1: grey or depth
     depth_range_m: Floats = ()  # nearest, farthest: depths that map to 0 and 255; empty: depth images are refused
-    stack: Annotated[int, Field(ge=1, le=64)] = 3  # frames per observation
+    stack: Annotated[int, Field(ge=1, le=64)] = 3  # newest frames that the policy sees together
     # File of a pretrained encoder (`jsac-ros encoder convert`): the policy sees its features of the newest frame, part
     # NAME_features of the observation, instead of the image
     encoder: str = ""
-    max_age_s: Between(0.005, 2.0) = 0.2  # if older than this at a tick: hold; until then the robot moves on
-    stamps: Stamps = "header"  # arrival: ages count from the arrival, for a driver that does not stamp or has another clock
+    max_age_s: Between(0.005, 2.0) = 0.2  # if the newest image is older than this at a tick: hold
+    # header: ages count from the stamp; arrival: from the arrival, for a driver without stamps or with another clock
+    stamps: Stamps = "header"
     # The same pixels for longer than this, whatever their stamps: hold; 0: not checked. A real sensor's noise makes
     # every image different; images of a renderer without noise may be equal.
     frozen_max_age_s: Between(0.02, 10.0, off=True) = 0.0
-    # Calibration: set position_m, orientation and intrinsics_px together. The dashboard then draws the safety box and the tool
-    mount: Literal["base_link", "base", "tool"] = "base_link"  # frame of position_m and orientation
-    position_m: Floats = ()  # x, y, z of its optical centre
-    orientation: Floats = ()  # quaternion x, y, z, w of its optical frame: x right, y down, z forward
-    intrinsics_px: Floats = ()  # fx, fy, cx, cy of the undistorted source image: k[0], k[4], k[2], k[5] of its camera_info
+    # calibration, for the dashboard: frame of position_m and orientation
+    mount: Literal["base_link", "base", "tool"] = "base_link"
+    position_m: Floats = ()  # calibration: x, y, z of the optical centre
+    orientation: Floats = ()  # calibration: quaternion x, y, z, w of the optical frame (x right, y down, z forward)
+    # calibration: fx, fy, cx, cy of the undistorted source image: k[0], k[4], k[2], k[5] of camera_info
+    intrinsics_px: Floats = ()
 
     @property
     def is_calibrated(self) -> bool:
@@ -91,15 +93,15 @@ def source_size(camera: CameraConfig) -> tuple[int, int]:
 class SensorConfig(Section):
     """Numbers from any topic as a vector of the observation."""
 
-    topic: str
-    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/msg/[A-Za-z0-9]+$")]  # "geometry_msgs/msg/WrenchStamped"
-    fields: tuple[str, ...]  # paths in the message: "wrench.force.x", "data", "data[2]"
-    scale: tuple[Between(-1e9, 1e9), ...] = (1.0,)  # factor of a value; one for all or one per value
-    unit: str = ""  # of the scaled values
-    max_age_s: Between(0.005, 60.0, off=True) = (
-        0.2  # if older than this at a tick: hold; 0: any age, and zeros until the first message
-    )
-    stamps: Stamps = "header"  # see cameras.NAME.stamps; the age of a type without a header counts from its arrival
+    topic: str  # topic of the messages
+    # message type, such as geometry_msgs/msg/WrenchStamped
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/msg/[A-Za-z0-9]+$")]
+    fields: tuple[str, ...]  # paths in the message: "wrench.force.x", "data", "data[2]", "data[0:6]"
+    scale: tuple[Between(-1e9, 1e9), ...] = (1.0,)  # factor of the values, one for all or one per value
+    unit: str = ""  # unit of the scaled values
+    # if the newest value is older than this at a tick: hold; 0: any age, and zeros until the first message
+    max_age_s: Between(0.005, 60.0, off=True) = 0.2
+    stamps: Stamps = "header"  # as cameras.NAME.stamps; the age of a type without a header counts from its arrival
     tare: bool = False  # subtract the value at the start of the episode
     clip: NonNegative = 0.0  # largest magnitude after scaling; 0: not clipped
     nan_as: Floats = ()  # [value] that replaces NaN, if a driver uses it for "not measured"; empty: NaN is refused
@@ -116,39 +118,44 @@ class SensorConfig(Section):
 class GripperConfig(Section):
     """A device that opens and closes; commanded and observed in metres between its fingers."""
 
-    joint: str = "robotiq_85_left_knuckle_joint"  # in the robot's joint states
+    joint: str = "robotiq_85_left_knuckle_joint"  # name of the gripper's joint in the robot's joint states
     open: float = 0.0  # value of the joint when fully open, rad (m if prismatic)
-    closed: float = 0.8
-    stroke_m: Between(0.001, 0.5) = 0.085  # between the fingers when fully open; 0 when closed
-    max_speed_m_s: Between(0.001, 1.0) = 0.1  # speed limit of the safety node; 1: faster than electric grippers close
-    max_force_n: Between(0.5, 500.0) = 40.0  # sent if the interface has a field for it; the strongest 2F-85 has 235
+    closed: float = 0.8  # value of the joint when fully closed, rad (m if prismatic)
+    stroke_m: Between(0.001, 0.5) = 0.085  # distance between the fingers when fully open
+    max_speed_m_s: Between(0.001, 1.0) = 0.1  # largest speed of the fingers, kept by the safety node
+    max_force_n: Between(0.5, 500.0) = 40.0  # sent if the interface has a field for it
+    # how the driver is commanded
     interface: Literal["parallel_gripper_command", "gripper_command", "joint_trajectory", "float64_multi_array", "set_io"] = (
         "parallel_gripper_command"
     )
-    topic: str = "robotiq_gripper_controller/gripper_cmd"  # of the action, the topic or the service
-    output_pin: Annotated[int, Field(ge=0, le=17)] = 16  # set_io: digital output that closes it; 16 is the tool's first
-    on_stop: Literal["hold", "open"] = "hold"  # when safety stops the robot
+    topic: str = "robotiq_gripper_controller/gripper_cmd"  # topic, action or service of the driver
+    # with set_io: digital output that closes the gripper; 16 and 17 are the tool's
+    output_pin: Annotated[int, Field(ge=0, le=17)] = 16
+    on_stop: Literal["hold", "open"] = "hold"  # what the gripper does when safety stops the robot
 
 
 class RobotParameters(Section):
     """The robot and the topics of its driver."""
 
-    type: str = "ur5"
-    # What moves: our simulator, a real driver, a recording, or a Gymnasium environment instead of a robot
+    type: str = "ur5"  # name of a robot, or `module:Class`
+    # sim: the simulator; external: a real driver; bag: a recording; gymnasium: an environment
     driver: Literal["sim", "external", "bag", "gymnasium"] = "sim"
-    # pose: of the tool, for a Cartesian compliance controller; none: nothing is commanded
+    # command interface; pose: of the tool, for a Cartesian compliance controller; none: nothing is commanded
     interface: Literal["trajectory", "velocity", "pose", "twist", "none"] = "trajectory"
-    joint_prefix: str = ""
-    home: Floats = ()  # rad (m if prismatic), where episodes start, one value per joint; empty: zeros
-    joint_states_topic: str = "joint_states"
+    joint_prefix: str = ""  # put in front of the joint names, such as the driver's tf_prefix
+    home: Floats = ()  # where episodes start, rad (m if prismatic), one value per joint; empty: zeros
+    joint_states_topic: str = "joint_states"  # sensor_msgs/JointState from the driver
+    # trajectory_msgs/JointTrajectory to the driver, with interface trajectory
     trajectory_topic: str = "scaled_joint_trajectory_controller/joint_trajectory"
+    # std_msgs/Float64MultiArray to the driver, with interface velocity
     velocity_topic: str = "forward_velocity_controller/commands"
+    # geometry_msgs/PoseStamped to the driver, with interface pose
     pose_topic: str = "cartesian_compliance_controller/target_frame"
-    pose_frame: Literal["base", "base_link"] = "base_link"  # in which poses are sent, after `joint_prefix` in their frame_id
-    twist_topic: str = "cmd_vel"
+    pose_frame: Literal["base", "base_link"] = "base_link"  # frame of the poses; their frame_id has joint_prefix in front
+    twist_topic: str = "cmd_vel"  # geometry_msgs/Twist or TwistStamped to the driver, with interface twist
     twist_stamped: bool = False  # TwistStamped instead of Twist, as for Jazzy's diff_drive_controller
-    program_running_topic: str = ""  # std_msgs/Bool, latched; empty: not watched
+    program_running_topic: str = ""  # std_msgs/Bool, latched: whether the robot's program runs; empty: not watched
     speed_scaling_topic: str = ""  # std_msgs/Float64, percent (0..100) as from the UR driver; empty: not watched
-    safety_mode_topic: str = ""  # ur_dashboard_msgs/SafetyMode, latched; empty, or the package is missing: not watched
-    joint_max_age_s: Between(0.005, 2.0) = 0.1  # if joint states are older than this: hold
-    stamps: Stamps = "header"  # of the joint states; see cameras.NAME.stamps
+    safety_mode_topic: str = ""  # ur_dashboard_msgs/SafetyMode, latched; not watched if empty or the package is missing
+    joint_max_age_s: Between(0.005, 2.0) = 0.1  # if joint states are older than this at a tick: hold
+    stamps: Stamps = "header"  # as cameras.NAME.stamps, for the joint states

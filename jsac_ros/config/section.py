@@ -32,7 +32,7 @@ class ConfigError(ValueError):
 
 
 class NoRoom(ConfigError):
-    """The disk, or /dev/shm, is full: nothing has to be changed but the room on it."""
+    """The disk, or /dev/shm, is full: the configuration is correct, but space has to be freed."""
 
 
 class Section(BaseModel):

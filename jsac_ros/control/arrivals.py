@@ -1,4 +1,4 @@
-"""Which share of a camera's images arrives, by the numbers that the middleware gives each publisher's messages."""
+"""The share of a camera's images that arrive, from the sequence numbers of its publisher's messages."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import deque
 from jsac_ros import dds
 
 _WINDOW = 40  # images, published
-_FEWEST = 20  # published, before a share is told
-_FEWEST_HEARD = 3  # in order: two publishers of one topic take turns, and their numbers say nothing
-_LONGEST_GAP = 1000  # numbers that one publisher skips
+_FEWEST = 20  # published images, before a share is computed
+_FEWEST_HEARD = 3  # in order: with two publishers of one topic, whose messages alternate, the numbers mean nothing
+_LONGEST_GAP = 1000  # numbers that one publisher may skip
 _LEAST_SHARE = 0.9  # below it images are lost
 
 
 class Arrivals:
-    """Of one topic; best effort, so that what is lost does not come again."""
+    """The arrivals on one best-effort topic, whose lost images are not resent."""
 
     def __init__(self) -> None:
-        self._numbers: deque[int] = deque()  # heard, of the newest `_WINDOW`
+        self._numbers: deque[int] = deque()  # that arrived, of the newest `_WINDOW`
         self._first = self._heard = 0  # of one publisher
 
     def take(self, number: int | None) -> None:
-        """An image has come; number: None where the middleware does not tell."""
+        """Call when an image has arrived. number: of its message; None if the middleware does not provide it."""
         if number is None:
             return
         if not self._numbers or not 0 < number - self._numbers[-1] <= _LONGEST_GAP:
@@ -34,7 +34,7 @@ class Arrivals:
 
     @property
     def counts(self) -> tuple[int, int] | None:
-        """Of the newest images how many arrived and how many were published; None where it is not known yet."""
+        """How many of the newest images arrived, and how many were published; None if not known yet."""
         if self._heard < _FEWEST_HEARD or (published := min(self._numbers[-1] - self._first + 1, _WINDOW)) < _FEWEST:
             return None
         return len(self._numbers), published
@@ -45,7 +45,7 @@ def are_lost(counts: tuple[int, int] | None) -> bool:
 
 
 def lost(counts: tuple[int, int] | None, camera: str, image_bytes: int) -> str:
-    """What is lost of a camera's images and what helps, in one line; "" where they arrive."""
+    """How many of a camera's images are lost and what helps, in one line; "" if they arrive."""
     if not are_lost(counts):
         return ""
     arrived, published = counts
@@ -53,7 +53,7 @@ def lost(counts: tuple[int, int] | None, camera: str, image_bytes: int) -> str:
 
 
 def cure(camera: str, image_bytes: int) -> str:
-    """Of lost images; image_bytes: of one as it is sent."""
+    """The cure for lost images. image_bytes: size of one message."""
     if image_bytes <= dds.DATAGRAM_BYTES:
         return "the network or this computer is too busy"
     if profile := dds.driver_profile():

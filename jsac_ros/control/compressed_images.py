@@ -40,7 +40,7 @@ def decoded(message: Any) -> tuple[str, np.ndarray]:
     elif data.startswith(_PNG):
         name, pixels = _png(data)
     else:
-        raise ValueError(f"compressed image of format {message.format!r}: {len(data)} bytes are no jpeg or png")
+        raise ValueError(f"compressed image of format {message.format!r}: {len(data)} bytes are neither jpeg nor png")
     if name == "mono16" and original == "16UC1":
         return original, pixels  # a depth
     if "compressed rgb" in compression:  # the compressor expects blue first but was given red first
@@ -72,11 +72,11 @@ def _check_segments(data: bytes) -> None:
     tables = b""
     for marker, content in _segments(data):
         if marker == _APP1 and (turned := _orientation(content)) != _UPRIGHT:
-            raise ValueError(f"it asks to be turned (EXIF orientation {turned}); expected an upright image")
+            raise ValueError(f"its EXIF orientation is {turned}; expected 1, an upright image")
         if marker == _DHT:
             tables += content
         if marker == _SOS and (not tables or _STANDARD_TABLE in tables) and _LOST in content:
-            raise ValueError("bytes of it were lost: zeros stand in their place")
+            raise ValueError("bytes of it were lost and replaced by zeros")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
-"""A person's device read without ROS: the same axes and buttons that its ROS driver would publish as sensor_msgs/Joy.
+"""Reads a person's device without ROS: the same axes and buttons that its ROS driver would publish as sensor_msgs/Joy.
 
-`evdev` reads gamepads, numbered as `joy`'s game_controller_node numbers them; `pyspacemouse` a SpaceMouse, with the axes of
-spacenav_node. Both are imported when they are asked for (`pip install jsac_ros[teleop]`).
+`evdev` reads gamepads, numbered as `joy`'s game_controller_node numbers them; `pyspacemouse` reads a SpaceMouse, with
+the axes of spacenav_node. Both are imported when they are used (`pip install jsac_ros[teleop]`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from jsac_ros.control.takeover import Buttons
 from jsac_ros.control.teleop import Mapping, Reading
 
 RETRY_S = 1.0
-_MOST_REPORTS = 64  # of a SpaceMouse, read at once
+_MOST_REPORTS = 64  # of a SpaceMouse per reading
 # Codes of linux/input-event-codes.h. Buttons in game_controller_node's order: A, B, X, Y, back, guide, start, the sticks, the
-# shoulders; the cross follows as four buttons.
+# shoulders; the directional pad follows as four buttons.
 _SOUTH, _NORTH, _WEST = 0x130, 0x133, 0x134
 _BUTTONS = [_SOUTH, 0x131, _NORTH, _WEST, 0x13A, 0x13C, 0x13B, 0x13D, 0x13E, 0x136, 0x137]
-_CROSS = [0x220, 0x221, 0x222, 0x223]  # up, down, left, right, of those that have it as buttons
+_CROSS = [0x220, 0x221, 0x222, 0x223]  # up, down, left, right, of gamepads that report it as buttons
 _STICKS, _TRIGGERS, _HAT = [0x00, 0x01, 0x03, 0x04], [0x02, 0x05], [0x10, 0x11]
 _KEY_EVENT, _ABSOLUTE_EVENT = 1, 3
-# Sony's and Nintendo's drivers report where a button is; the others, as Microsoft's, that X is what the kernel calls north.
+# Sony's and Nintendo's drivers report buttons by position; others, such as Microsoft's, report X as the kernel's north.
 _BY_PLACE = (0x054C, 0x057E)
 
 
 class Device(Protocol):
     def read(self) -> Reading:
-        """What it is at now. Raises OSError where it is gone."""
+        """The present state. Raises OSError if the device is gone."""
 
     def close(self) -> None: ...
 
@@ -66,7 +66,7 @@ class Gamepad:
             yield event
 
     def _at(self, code: int | None) -> float:
-        """-1 to 1; 0 of an axis that it does not have."""
+        """-1 to 1; 0 for an axis that the device lacks."""
         if code is None:
             return 0.0
         info = self._device.absinfo(code)
@@ -78,7 +78,7 @@ class Gamepad:
 
 
 class SpaceMouse:
-    """`device` is what pyspacemouse.open gives: x to the right, y away, z up, and turns about these."""
+    """`device` is returned by pyspacemouse.open: x to the right, y forward, z up, and rotations about them."""
 
     def __init__(self, device: Any):
         self._device = device
@@ -86,14 +86,14 @@ class SpaceMouse:
     def read(self) -> Reading:
         try:
             state = self._newest()
-        except Exception as error:  # each version of the library has its own
+        except Exception as error:  # the type depends on the version of the library
             raise OSError(" ".join(str(error).split())) from None
         axes = (state.y, -state.x, state.z, state.roll, state.pitch, -state.yaw)
         buttons: Buttons = frozenset(np.flatnonzero(state.buttons).tolist())
         return Reading(np.array(axes, np.float64), buttons)
 
     def _newest(self) -> Any:
-        """A read takes one report, and a device says axes, turns and buttons in one each."""
+        """The state after all waiting reports: axes, rotations and buttons come in separate reports, one per read."""
         state, before_s = self._device.read(), math.nan
         for _ in range(_MOST_REPORTS):
             if state.t == before_s:
@@ -107,16 +107,16 @@ class SpaceMouse:
 
 
 def opener_of(mapping: Section) -> Callable[[], Device]:
-    """What opens the mapping's device, raising OSError with one line where it cannot.
+    """A function that opens the mapping's device; it raises OSError with one line if it cannot.
 
-    Raises ConfigError where the mapping names no library that reads it, or that is not installed.
+    Raises ConfigError if the mapping names no library that reads the device, or if that library is not installed.
     """
     reader = mapping.reader if isinstance(mapping, Mapping) else ""
     openers = {"evdev": _open_gamepad, "pyspacemouse": _open_spacemouse}
     if reader not in openers:
-        raise ConfigError(f"person.direct is true; the mapping has no reader: expected one with {' or '.join(openers)}")
+        raise ConfigError(f"person.direct is true; the mapping has no reader; expected {' or '.join(openers)}")
     if importlib.util.find_spec(reader) is None:
-        raise ConfigError(f"person.direct is true; {reader} is not installed: expected `pip install {reader}`")
+        raise ConfigError(f"person.direct is true; {reader} is not installed; expected `pip install {reader}`")
     return openers[reader]
 
 
@@ -131,8 +131,8 @@ def _open_gamepad() -> Device:
             return Gamepad(device)
         device.close()
     if not allowed and (there := glob.glob("/dev/input/event*")):
-        raise OSError(f"no right to read {sorted(there)[0]}; expected a user in group input: sudo usermod -aG input $USER")
-    raise OSError(f"no gamepad among the {len(allowed)} devices in /dev/input that can be read; expected one to be plugged in")
+        raise OSError(f"no permission to read {sorted(there)[0]}; expected a user in group input: sudo usermod -aG input $USER")
+    raise OSError(f"no gamepad among the {len(allowed)} readable devices in /dev/input; expected one to be plugged in")
 
 
 def _open_spacemouse() -> Device:
@@ -140,13 +140,13 @@ def _open_spacemouse() -> Device:
 
     try:
         return SpaceMouse(pyspacemouse.open())
-    except Exception as error:  # each version of the library has its own
+    except Exception as error:  # the type depends on the version of the library
         said = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(f"no SpaceMouse: {said}; expected one that is plugged in, and the right to read /dev/hidraw*") from None
+        raise OSError(f"no SpaceMouse: {said}; expected one that is plugged in, and permission to read /dev/hidraw*") from None
 
 
 class Reconnecting:
-    """A device that may be plugged in later, pulled out and plugged in again."""
+    """A device that may be plugged in later, unplugged and plugged in again."""
 
     def __init__(self, opener: Callable[[], Device]):
         self._opener = opener
@@ -156,14 +156,14 @@ class Reconnecting:
         self._said = ""
 
     def read(self, now_s: float) -> Reading | None:
-        """None while it is not there."""
+        """None while the device is missing."""
         try:
             if self._device is None:
                 if now_s < self._due_s:
                     return None
                 self._due_s = now_s + RETRY_S
                 self._device = self._opener()
-                self._say("the device is there")
+                self._say("the device is connected")
             return self._device.read()
         except OSError as error:
             self._say(f"the device cannot be read: {error.strerror or error}")
@@ -180,10 +180,10 @@ class Reconnecting:
         if device is not None:
             try:
                 device.close()
-            except OSError:  # it is gone
+            except OSError:  # the device is gone
                 pass
 
     def take_news(self) -> list[str]:
-        """Lines for the log since this was asked last."""
+        """The log lines since the last call."""
         news, self._news = self._news, []
         return news

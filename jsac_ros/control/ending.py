@@ -50,7 +50,7 @@ class Ending:
 
     @property
     def true_success(self) -> bool | None:
-        """Whether the goal was reached according to the task, where a classifier is believed instead; None: not known."""
+        """Whether the goal was reached according to the task, if a classifier decides instead; None: unknown."""
         return self._is_true if self._judge is not None and self._rig.task.knows_success else None
 
     def reason(self, ends: str) -> str:

@@ -1,4 +1,4 @@
-"""From the messages of drivers to what was sensed: the one way in, live, in shadow of a recording and offline.
+"""Converts the messages of drivers to sensed values: live, in shadow mode on a recording, and offline.
 
 Pure: a message is anything with the fields of its type, whether rclpy or `rosbags` made it.
 """
@@ -18,27 +18,27 @@ from jsac_ros.types import Arrays, Sensed
 
 
 class Times(NamedTuple):
-    """Of one message."""
+    """The times of one message."""
 
-    stamp_ns: int  # that it is known by: see `known_by`
-    taken_s: float  # on the loop's clock, as is the next
+    stamp_ns: int  # identifies it: see `known_by`
+    taken_s: float  # on the loop's clock, as is `arrived_s`
     arrived_s: float
 
 
 class Frame(NamedTuple):
     pixels: np.ndarray  # uint8 [H, W, C]
     times: Times
-    changed_s: float  # on the loop's clock; when pixels other than those of the frame before came
+    changed_s: float  # when the pixels last changed, on the loop's clock
     lacks: tuple[str, ...] = ()
 
 
 class Joints(NamedTuple):
     position: np.ndarray  # [N]
     velocity: np.ndarray  # [N]
-    effort: np.ndarray  # [N], NaN where not measured
+    effort: np.ndarray  # [N], NaN if not measured
     outputs: Arrays  # {gripper: float64 [1]}, m
-    times: Times  # `taken_s`: of the part that is oldest
-    lacks: tuple[str, ...]  # joints that the newest message does not hold
+    times: Times  # `taken_s`: of the oldest part
+    lacks: tuple[str, ...]  # joints that the newest message does not contain
 
 
 class Reading(NamedTuple):
@@ -51,13 +51,13 @@ Heard = Frame | Joints | Reading
 
 
 def known_by(stamp_ns: int, published_ns: int, stamps: Stamps) -> int:
-    """What a message is known by, live and in a recording: its header's stamp, or, where it has none or its stamps do not
-    count, the time at which it was published, which the middleware tells every subscriber alike."""
+    """The stamp that identifies a message, live and in a recording: that of its header or, if it has none or its stamps do not
+    count, the time of publication, which the middleware gives to every subscriber alike."""
     return stamp_ns if stamps == "header" and stamp_ns else published_ns
 
 
 class JointReader:
-    """Joint states of one driver or of several -> what the robot and its grippers are at."""
+    """Converts the joint states of one or several drivers to the state of the robot and its grippers."""
 
     def __init__(self, rig: Rig):
         self._robot, self._grippers = rig.robot, rig.grippers
@@ -67,9 +67,9 @@ class JointReader:
         self._effort = np.full(len(names), math.nan)
 
     def __call__(self, message: Any, times: Times, number: int | None = None) -> Joints | None:
-        """None where it holds none of our joints, or not all of ours have been heard yet.
+        """None if the message contains none of the rig's joints, or if some of these have never been received.
 
-        number: that its publisher gave it, where the middleware tells. Raises ValueError where it cannot be used.
+        number: the publisher's message number, if known. Raises ValueError if the message cannot be used.
         """
         joints = self.map(message.name, message.position, message.velocity, times.stamp_ns, number)
         if joints is None:
@@ -90,7 +90,7 @@ class JointReader:
 
 
 def sensed_of(rig: Rig, heard: Mapping[str, Heard], time_s: float, events: tuple[str, ...] = ()) -> Sensed:
-    """What was sensed at a tick. heard: {source: what counts there}; a sensor of any age may be missing, and is zeros."""
+    """The sensed values at a tick. heard: {source: its newest value}; a sensor without age limit may be missing: zeros."""
     joints = heard[JOINTS]
     return Sensed(
         time_s=time_s,

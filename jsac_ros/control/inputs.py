@@ -1,4 +1,4 @@
-"""What the actor has heard: the newest frame of every camera, the joint state and the newest of every sensor, with ages.
+"""The actor's inputs: the newest frame of every camera, the joint state and the newest value of every sensor, with ages.
 
 The executor's thread writes, the control thread reads; a slot is replaced as a whole, so no lock is needed. A recording
 is read through the same slots (`bags/foreign.py`), on its own clock.
@@ -25,13 +25,13 @@ from jsac_ros.messages import to_ns
 from jsac_ros.rig import JOINTS, Rig, Source
 from jsac_ros.types import Command
 
-_CONTESTED_S = 1.0  # without a second source before a joint state counts again; safety latches
+_CONTESTED_S = 1.0  # during which no second source is seen, before a joint state counts again; safety latches
 _LOST_S = 10.0  # between two log lines about lost images
 _FRAMES_OF_A_BAG = 1000  # every frame of a recording is a step
 
 
 class Logger(Protocol):
-    """Of a node, or one that counts."""
+    """The logger of a node, or one that counts."""
 
     def error(self, line: str, /, **options: Any) -> object: ...
 
@@ -45,8 +45,8 @@ class Inputs:
     def __init__(
         self, rig: Rig, logger: Logger, clock: Clock, plays: bool = False, refuse: Callable[[str, str], object] | None = None
     ):
-        """plays: what is heard is a recording; its stamps are of the day it was made, so ages count from arrival. refuse:
-        is told topic and reason of a message that cannot be used; default, the logger."""
+        """plays: the messages come from a recording with old stamps, so ages count from arrival. refuse: called with the topic
+        of an unusable message and the reason; default: the logger."""
         self._say_refused = refuse
         self.clock = clock  # of the control loop; ages are counted on it
         self._rig, self._logger, self._plays = rig, logger, plays
@@ -54,11 +54,11 @@ class Inputs:
         self._make_frame = {name: FrameMaker(camera) for name, camera in config.cameras.items()}
         self._read_joints = JointReader(rig)
         self._derived: tuple[str, ...] = ()  # joints whose velocities are not measured
-        self._contested = -math.inf, ""  # when a second source of a joint was noticed last, and which
+        self._contested = -math.inf, ""  # when a second source of a joint was last noticed, and the reason
         self._heard: dict[str, Heard] = {}  # source -> newest
         self._refused: dict[str, str] = {}  # source -> why its newest message could not be used
         self._arrivals = {name: Arrivals() for name in config.cameras}
-        self._lost: dict[str, str] = {}  # camera -> how many of its images do not arrive, and what helps
+        self._lost: dict[str, str] = {}  # camera -> how many of its images are lost, and what helps
         self._answers: OrderedDict[int, Command | None] = OrderedDict()  # of a recording; see `recorded_action`
         self.needs_answers = plays and bool(config.bag.action_topic)
         self._needs_effort = "joint_effort" in rig.observed
@@ -67,8 +67,8 @@ class Inputs:
         self.frame_arrived = threading.Condition()
 
     # -- executor ------------------------------------------------------------------------------------------------
-    # As the middleware tells: published_ns, when the message was published, 0 where it does not; number, which its
-    # publisher gave it, None where it does not. waited_s: since it came.
+    # published_ns: when the message was published, 0 if the middleware does not provide it; number: of the publisher's
+    # message, None if not provided; waited_s: since the arrival.
 
     def on_image(self, name: str, message: Any, published_ns: int = 0, number: int | None = None) -> None:
         """name: of the camera."""
@@ -134,7 +134,7 @@ class Inputs:
         self._heard[name] = Reading(values, times)
 
     def on_recorded_action(self, stamp_ns: int, command: Command | None) -> None:
-        """The command with which a recording answers the frame of this stamp, or, of stamp 0, all from now on.
+        """The recorded command that belongs to the frame with this stamp; with stamp 0, to all frames from now on.
 
         None: nothing has been commanded yet."""
         with self.frame_arrived:
@@ -144,7 +144,7 @@ class Inputs:
             self.frame_arrived.notify()
 
     def _times(self, message: Any, stamps: Stamps, published_ns: int, waited_s: float = 0.0) -> Times:
-        """Raises StampError where the stamp cannot be used."""
+        """Raises StampError if the stamp cannot be used."""
         arrived_s, arrived_ns = self._now_s() - waited_s, self.clock.ros_now_ns() - round(waited_s * 1e9)
         header = getattr(message, "header", None)
         stamp_ns = 0 if header is None else to_ns(header.stamp)
@@ -155,7 +155,7 @@ class Inputs:
         return Times(name_ns, arrived_s - (arrived_ns - taken) * 1e-9, arrived_s)
 
     def _say_derived(self) -> None:
-        """Once: some hardware measures positions only."""
+        """Logs it once: some hardware measures only positions."""
         if self._read_joints.map.unmeasured != self._derived:
             self._derived = self._read_joints.map.unmeasured
             names = ", ".join(self._derived) or "none"
@@ -176,11 +176,11 @@ class Inputs:
     # -- control thread ------------------------------------------------------------------------------------------
 
     def recorded_action(self, stamp_ns: int) -> Command | None:
-        """With which a recording answers the frame of this stamp."""
+        """The recorded command that belongs to the frame with this stamp."""
         return self._answers.get(stamp_ns, self._answers.get(0))
 
     def answered(self, stamp_ns: int) -> bool:
-        """Whether it is known how a recording answers the frame of this stamp."""
+        """Whether the recorded command for the frame with this stamp has arrived."""
         return not self.needs_answers or stamp_ns in self._answers or 0 in self._answers
 
     @property
@@ -190,7 +190,7 @@ class Inputs:
     def view(self, tick: Tick, frame: Frame | None, events: tuple[str, ...], other_problem: str) -> View:
         """The actor's view at this tick; `problem` says what is missing or too old.
 
-        frame: of the camera that triggered the tick, where one did.
+        frame: of the camera that triggered the tick, if one did.
         """
         heard = dict(self._heard)
         if frame is not None:
@@ -208,7 +208,7 @@ class Inputs:
         )  # fmt: skip
 
     def _problem(self, heard: dict[str, Heard], now_s: float) -> str:
-        """The first thing that keeps the actor from acting; "" for none."""
+        """The first reason for which the actor must not act; "" if there is none."""
         contested_s, second = self._contested
         if now_s - contested_s < _CONTESTED_S:
             return f"{self._rig.config.robot.joint_states_topic}: {second}"
@@ -231,7 +231,7 @@ class Inputs:
             return ""
         refused = f" ({self._refused[source.name]})" if source.name in self._refused else ""
         if heard is None:
-            return f"nothing usable on {source.topic} yet{refused}"
+            return f"no usable message on {source.topic} yet{refused}"
         age_s = _age_s(heard, now_s)
         if age_s <= source.max_age_s:
             return ""
@@ -242,16 +242,16 @@ class Inputs:
 
 
 def _age_s(heard: Heard | None, now_s: float) -> float:
-    """NaN where nothing has come."""
+    """NaN before the first message."""
     return math.nan if heard is None else now_s - heard.times.taken_s
 
 
 class FrameClock:
-    """Ticks when a frame of one camera arrives (`control.trigger`): no phase between camera and control.
+    """Ticks when a frame of one camera arrives (`control.trigger`), so that camera and control are in phase.
 
-    `every_frame`: none is skipped, as a recording's steps ask for. The first waits for the first joint state, and each for
-    the command that answers it: DDS may deliver them after it. Otherwise only the newest frame counts. When nothing comes
-    for `max_wait_s` a tick without a frame comes instead, so that a dead camera is noticed.
+    `every_frame`: no frame is skipped, because every frame of a recording is a step. The first one waits for the first joint
+    state, and each waits for its recorded command: DDS may deliver these later. Otherwise only the newest frame counts. If no
+    frame arrives for `max_wait_s`, a tick without a frame follows, so that a dead camera is noticed.
     """
 
     def __init__(self, inputs: Inputs, max_wait_s: float, every_frame: bool):
@@ -260,13 +260,13 @@ class FrameClock:
         self.frame: Frame | None = None
 
     def wait(self) -> Tick:
-        """For the next tick."""
+        """Waits for the next tick."""
         with self._inputs.frame_arrived:
             self._inputs.frame_arrived.wait_for(self._due, self._max_wait_s)
             return self.now()
 
     def now(self) -> Tick:
-        """A tick at once; `frame` is None where none is due."""
+        """A tick without waiting; `frame` is None if none is due."""
         inputs = self._inputs
         self.frame = inputs.frames.popleft() if self._due() else None
         now_ns = inputs.clock.now_ns()

@@ -1,8 +1,8 @@
-"""A second arm that a person moves by hand, the leader: its joint angles as actions of the arm that follows.
+"""A leader arm that a person moves by hand: converts its joint angles to actions of the arm that follows.
 
-Nothing jumps at a takeover. `follow: relative` (the usual): what counts is how far the leader is turned from then on, so that
-the two may stand differently. `follow: absolute`: both are to stand alike, and nothing moves until they do, to within
-`tolerance_rad` (prismatic joints: `tolerance_m`).
+The robot does not jump at a takeover. With `follow: relative` (the default) it repeats the leader's motion from then on, so the
+two arms may have different poses. With `follow: absolute` it copies the leader's pose, and does not move until the two agree to
+within `tolerance_rad` (prismatic joints: `tolerance_m`).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from jsac_ros.robots.limits import of_kind
 from jsac_ros.robots.rotations import rotation_vector
 from jsac_ros.types import Action, Sensed
 
-_MOVED = (0.01, 0.002)  # rad, m from where it stood: it is being moved, more than its encoders' noise
-_GRIP_MOVED = 0.1  # of the trigger's way, from where it was at the takeover: the gripper is meant
+_MOVED = (0.01, 0.002)  # rad, m: a larger change is a motion, not encoder noise
+_GRIP_MOVED = 0.1  # share of the trigger's range: after a larger change since the takeover it moves the gripper
 
 
 class LeaderJoint(Section):
-    """ours = scale * theirs + offset."""
+    """robot's joint = scale * leader's joint + offset."""
 
-    joint: str  # of the leader, as its joint states name it
-    scale: Between(-10.0, 10.0) = 1.0  # -1: it turns the other way
-    offset: Between(-100.0, 100.0) = 0.0  # rad (m where prismatic); only where it follows absolutely
+    joint: str  # its name in the leader's joint states
+    scale: Between(-10.0, 10.0) = 1.0  # -1: opposite direction
+    offset: Between(-100.0, 100.0) = 0.0  # rad (m if prismatic); only with follow: absolute
 
 
 class LeaderGripper(Section):
-    """A joint of the leader that stands for the gripper."""
+    """The joint of the leader that controls the gripper."""
 
     joint: str
     open: Between(-100.0, 100.0) = 0.0  # value of the joint, rad or m
@@ -50,17 +50,19 @@ class LeaderGripper(Section):
 class LeaderMapping(Section):
     source: Literal["leader"]
     topic: str = "leader/joint_states"  # sensor_msgs/JointState
-    joints: Annotated[dict[str, LeaderJoint], Field(min_length=1)]  # by the names of ours; those left out rest
+    joints: Annotated[dict[str, LeaderJoint], Field(min_length=1)]  # by the robot's joint names; joints left out rest
     gripper: LeaderGripper | None = None
     follow: Literal["relative", "absolute"] = "relative"
-    tolerance_rad: Between(0.001, 1.0) = 0.1  # absolute: of every revolute joint, for anything to move
-    tolerance_m: Between(0.001, 0.5) = 0.02  # the same of every prismatic joint
-    gain_1_s: Between(0.1, 20.0) = 5.0  # speed for each rad (m) between the two
-    # What is farther between the two than this is forgotten (relative), or the robot rests until they agree (absolute)
+    tolerance_rad: Between(0.001, 1.0) = (
+        0.1  # absolute: largest difference of a revolute joint at which the robot starts to move
+    )
+    tolerance_m: Between(0.001, 0.5) = 0.02  # the same for prismatic joints
+    gain_1_s: Between(0.1, 20.0) = 5.0  # speed per rad (m) of difference
+    # A larger difference is dropped (relative), or the robot rests until both agree again (absolute)
     lead_rad: Between(0.01, 1.0) = 0.3
-    lead_m: Between(0.002, 0.5) = 0.05  # of prismatic joints
+    lead_m: Between(0.002, 0.5) = 0.05  # for prismatic joints
     buttons_topic: str = ""  # sensor_msgs/Joy with the buttons: a pedal, a gamepad; empty: none
-    # As of a gamepad. Without enable and take_over, moving the leader takes over and leaving it at rest hands back
+    # As for a gamepad. Without enable and take_over, moving the leader takes over and leaving it at rest hands back
     buttons: dict[Use, Annotated[int, Field(ge=0, le=255)]] = {}
     hand_back_s: NonNegative = 0.5
     silent_s: Between(0.02, 2.0) = 0.25
@@ -75,21 +77,21 @@ class LeaderMapping(Section):
 
 
 class LeaderReading(NamedTuple):
-    """What is known when a message of the leader comes."""
+    """The inputs when a message of the leader arrives."""
 
-    positions: Mapping[str, float]  # joint of the leader -> rad (m where prismatic)
+    positions: Mapping[str, float]  # joint of the leader -> rad (m if prismatic)
     buttons: Buttons  # that are held
-    follower: np.ndarray | None  # [N] where our arm is; None: not known, or too old
+    follower: np.ndarray | None  # [N] joint positions of the robot; None: unknown or too old
 
 
 class Leader:
     """The state of one leader. Not thread-safe."""
 
     def __init__(self, mapping: LeaderMapping, rig: Rig):
-        """Raises ConfigError where the action cannot be led by an arm."""
+        """Raises ConfigError if an arm cannot lead this action."""
         robot, self._mapping = rig.robot, mapping
         if robot.is_base:
-            raise ConfigError(f"person.mapping: source is 'leader'; {robot.model} is a mobile base: expected an arm")
+            raise ConfigError(f"person.mapping: source is 'leader'; {robot.model} is a mobile base; expected an arm")
         self._robot, self._parts = robot, rig.actions.parts
         self._joints = robot.index(tuple(mapping.joints), "person.mapping: joints")
         self._led = list(mapping.joints.values())
@@ -98,20 +100,20 @@ class Leader:
         self._lead, self._noise = each(mapping.lead_rad, mapping.lead_m), each(*_MOVED)
         for name, parameters in rig.config.actions:
             if getattr(parameters, "frame", "") == "start":
-                raise ConfigError(f"actions.{name}.frame is 'start', which a leader does not know; expected 'base' or 'tool'")
+                raise ConfigError(f"actions.{name}.frame is 'start', which is unknown to a leader; expected 'base' or 'tool'")
         self._by_tool = {part.space.name for part in rig.actions.moving if _moves_tool(part)}
         for part in rig.actions.moving:
             if part.space.choices:
-                raise ConfigError(f"person.by is 'device'; actions.{part.space.name} chooses from a table: expected velocities")
+                raise ConfigError(f"person.by is 'device'; actions.{part.space.name} chooses from a table; expected velocities")
         self._takeover = Takeover(mapping.buttons, mapping.hand_back_s, mapping.silent_s)
-        self._rested: np.ndarray = np.full(len(self._led), np.nan)  # where the leader was when it last had moved
-        self._before: tuple[np.ndarray, np.ndarray] | None = None  # leader and follower at the message before
-        self._anchor: np.ndarray | None = None  # what is added to the leader's angles; None: nothing moves
+        self._rested: np.ndarray = np.full(len(self._led), np.nan)  # the leader's joints at its last motion
+        self._before: tuple[np.ndarray, np.ndarray] | None = None  # leader and robot at the previous message
+        self._anchor: np.ndarray | None = None  # added to the leader's angles; None: nothing moves
         self._trigger: float | None = None  # at the takeover
-        self.problem = ""  # why nothing moves though the person wants it to
+        self.problem = ""  # why the robot does not follow although the person has taken over
 
     def hear(self, reading: LeaderReading, now_s: float) -> Said:
-        """Raises ValueError where the leader lacks a joint of the mapping, or one is not finite."""
+        """Raises ValueError if the leader lacks a joint of the mapping, or one is not finite."""
         theirs = np.array([led.scale * _finite(reading.positions, led.joint) + led.offset for led in self._led])
         begins = self._takeover.hear(reading.buttons, now_s)
         if begins:
@@ -132,7 +134,7 @@ class Leader:
         return Said(self._takeover.taken, action, self._takeover.verbs())
 
     def _following(self, theirs: np.ndarray, follower: np.ndarray | None, now_s: float) -> Action:
-        """Parts that move. follower: None where nothing may move."""
+        """The action of the parts that move. follower: None if nothing may move."""
         difference = None if follower is None else self._difference(theirs, follower[self._joints])
         if difference is None:
             self._anchor = None
@@ -148,7 +150,7 @@ class Leader:
         }
 
     def _difference(self, theirs: np.ndarray, ours: np.ndarray) -> np.ndarray | None:
-        """[n] rad (m) from where our joints are to where the leader has them; None: they have to agree first."""
+        """[n] rad (m) from the robot's joints to their targets; None: leader and robot have to agree first."""
         lead, before, self._before = self._lead, self._before, (theirs, ours)
         if self._mapping.follow == "absolute":
             away = np.abs(theirs - ours)
@@ -161,7 +163,7 @@ class Leader:
         self.problem = ""
         if self._anchor is None or before is None:
             self._anchor = ours - theirs
-        else:  # what the robot did by itself (the way home, a push) is not undone; nor is it caught up with for long
+        else:  # motion of the robot for another reason (the way home, a push) is not undone, and little is caught up
             led, was = before
             open_before = led + self._anchor - was
             still_open = np.clip(led + self._anchor - ours, np.minimum(open_before, 0.0), np.maximum(open_before, 0.0))
@@ -176,7 +178,7 @@ class Leader:
         return f"{apart}; expected at most {most[worst]:g}: bring them together"
 
     def _to_joints(self, part: ActionPart, target: np.ndarray, follower: np.ndarray, now_s: float) -> np.ndarray:
-        """Slowed as a whole where a joint would be too fast, so that the way is the leader's."""
+        """Slows all joints by the same factor if one would be too fast, so that the path is the leader's."""
         velocity = self._mapping.gain_1_s * (target - follower)
         speeds = np.abs(velocity[part.joints]) / part.joint_speed
         velocity /= max(1.0, float(speeds.max(initial=0.0)))
@@ -184,14 +186,14 @@ class Leader:
         return part.action(velocity, Sensed(now_s, {}, follower, still, unknown, {}))
 
     def _to_tool(self, part: ActionPart, target: np.ndarray, follower: np.ndarray) -> np.ndarray:
-        """From the pose of the tool to the one that the leader shows."""
+        """The motion from the tool's pose to the pose that the leader demands."""
         place, rotation = self._robot.forward(follower, "base_link")
         aim, turned = self._robot.forward(target, "base_link")
         away = np.concatenate((aim - place, rotation_vector(turned @ rotation.T)))
         return part.of_tool(self._mapping.gain_1_s * away, rotation)
 
     def _gripper(self, reading: LeaderReading) -> Action:
-        """By buttons, or by the trigger from when it was moved."""
+        """The gripper's action: from buttons, or from the trigger once it has been moved."""
         devices = [part for part in self._parts.values() if part.device]
         action = {name: values for part in devices for name, values in self._takeover.gripped(part).items()}
         led = self._mapping.gripper

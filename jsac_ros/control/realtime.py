@@ -161,7 +161,7 @@ def huge_pages() -> Applied:
     if "[never]" in kernel:
         return Applied("huge pages", False, f"{_HUGE_PAGES} is 'never'; expected 'madvise' or 'always'")
     if "[always]" not in kernel and "glibc.malloc.hugetlb=1" not in os.environ.get("GLIBC_TUNABLES", ""):
-        return Applied("huge pages", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.hugetlb=1")
+        return Applied("huge pages", False, "not requested: GLIBC_TUNABLES lacks glibc.malloc.hugetlb=1")
     return Applied("huge pages", True, "on")
 
 
@@ -171,5 +171,5 @@ def kept_memory() -> Applied:
     When it returned memory after every update, control threads on every core stalled.
     """
     if "glibc.malloc.trim_threshold=" not in os.environ.get("GLIBC_TUNABLES", ""):
-        return Applied("kept memory", False, "not asked for: GLIBC_TUNABLES lacks glibc.malloc.trim_threshold")
+        return Applied("kept memory", False, "not requested: GLIBC_TUNABLES lacks glibc.malloc.trim_threshold")
     return Applied("kept memory", True, "on")

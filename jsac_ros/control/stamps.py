@@ -23,7 +23,7 @@ def taken_ns(stamp_ns: int, arrived_ns: int, stamps: Stamps) -> int:
     """When a message that arrived at `arrived_ns` was measured, never later than that; both in ROS time.
 
     Raises StampError if `stamps` is "header" and the stamp is unset, in the future or of another clock. One that is merely
-    old is no error here: the age limit judges it.
+    old is not an error here: the age limit judges it.
     """
     if stamps == "arrival":
         return arrived_ns

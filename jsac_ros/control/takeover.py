@@ -1,4 +1,7 @@
-"""Who acts, by a person's device: its buttons, whether it moves, and that nothing counts that was held before it was heard."""
+"""Whether the person or the policy acts, from the buttons and the motion of a person's device.
+
+A button that is already held when the device is first received counts only after it has been released.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,36 @@ from pydantic import Field
 from jsac_ros.control.actions import ActionPart
 from jsac_ros.types import Action
 
-Button = Annotated[int, Field(ge=0, le=255)] | Annotated[str, Field(min_length=1, max_length=1)]  # its place, or a key
+Button = Annotated[int, Field(ge=0, le=255)] | Annotated[str, Field(min_length=1, max_length=1)]  # its index, or a key
 Use = Literal["enable", "take_over", "open", "close", "success", "failure", "discard", "pause", "emergency_stop"]
 VERBS = ("success", "failure", "discard", "pause", "emergency_stop")
 Buttons = frozenset[int | str]
 
 
 class Said(NamedTuple):
-    """What a person means by a message of the device."""
+    """The meaning of a message of the device."""
 
     holds: bool  # the person acts; else the policy
     action: Action  # some of its parts
-    verbs: tuple[str, ...]  # of VERBS: their buttons that went down with this message
+    verbs: tuple[str, ...]  # of VERBS, whose buttons were pressed with this message
 
 
 class Takeover:
     """The state of one device. Call `hear` and then `decide` with each of its messages."""
 
     def __init__(self, buttons: Mapping[Use, Button], hand_back_s: float, silent_s: float):
-        """As `teleop.Mapping` explains them."""
+        """buttons, hand_back_s, silent_s: as in `teleop.Mapping`."""
         self._buttons: dict[str, int | str] = dict(buttons.items())
         self._hand_back_s, self._silent_s = hand_back_s, silent_s
         self._heard_s = self._wanted_s = -math.inf
         self._held: Buttons = frozenset()
-        self._down: Buttons = frozenset()  # went down with the newest message
-        self._stuck: set[int | str] = set()  # held since before the device was heard
+        self._down: Buttons = frozenset()  # pressed with the newest message
+        self._stuck: set[int | str] = set()  # held since before the first message of the device
         self.taken = False
-        self._grip = 0.0  # 1 open, -1 closed; 0: as it is
+        self._grip = 0.0  # 1 open, -1 closed; 0: unchanged
 
     def hear(self, buttons: Buttons, now_s: float) -> bool:
-        """Whether the device is heard for the first time, or again after a silence."""
+        """Takes a message. Returns whether it is the first one, or the first after a silence."""
         begins = now_s - self._heard_s > self._silent_s
         if begins:
             self._stuck = set(buttons) - {self._buttons.get("emergency_stop")}
@@ -52,7 +55,7 @@ class Takeover:
         return begins
 
     def decide(self, moves: bool, now_s: float) -> bool:
-        """Whether the person takes over or hands back; -> whether anything may move. moves: the device is moved."""
+        """Decides whether the person takes over or hands back; returns whether anything may move. moves: the device moves."""
         by_button, enable = "take_over" in self._buttons, self._buttons.get("enable")
         enabled = enable is None or enable in self._held
         if enable is None:
@@ -79,11 +82,11 @@ class Takeover:
         return frozenset(button for name, button in self._buttons.items() if name in ("open", "close"))
 
     def gripped(self, part: ActionPart) -> Action:
-        """What a device of the robot does: from the first press on; what it did before the takeover it continues to do."""
+        """The action of a gripper: none until the first press, so that it keeps its state from before the takeover."""
         return {part.space.name: np.full(part.space.size, self._grip, np.float32)} if self._grip else {}
 
     def verbs(self) -> tuple[str, ...]:
-        """Success and failure at once mean neither."""
+        """The verbs of the newest message; success and failure pressed together count as neither."""
         said = [verb for verb in VERBS if self._buttons.get(verb) in self._down]
         both = {"success", "failure"} <= set(said)
         return tuple(verb for verb in said if not (both and verb in ("success", "failure")))

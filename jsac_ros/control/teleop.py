@@ -1,7 +1,7 @@
-"""From a person's device to an action: what its axes and buttons stand for, and whether the person is in control.
+"""Converts a person's device to an action: the meaning of its axes and buttons, and whether the person is in control.
 
-A mapping is a YAML file (some are in config/teleop/; `leader.py` has those of an arm that leads). It names directions as the
-parts of the action do ("x", "yaw", a joint); a part none of whose directions it names takes x, y, z, roll, pitch, yaw in order.
+A mapping is a YAML file (config/teleop/ has some; `leader.py` has those of a leader arm). It names directions as the parts of
+the action do ("x", "yaw", a joint); if it names no direction of a part, that part takes x, y, z, roll, pitch, yaw in order.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from jsac_ros.types import Action
 
 
 class AxisMapping(Section):
-    """What moves one direction: an axis of the device, or two of its buttons."""
+    """The control of one direction: an axis of the device, or two buttons."""
 
-    axis: Annotated[int, Field(ge=-1, le=255)] = -1  # its place in the message; of a twist: x, y, z, roll, pitch, yaw
+    axis: Annotated[int, Field(ge=-1, le=255)] = -1  # its index in the message; of a twist: x, y, z, roll, pitch, yaw
     plus: Button | None = None
     minus: Button | None = None
-    scale: Between(-1000.0, 1000.0) = 1.0  # the action at an axis of 1, or at a button
+    scale: Between(-1000.0, 1000.0) = 1.0  # the action for an axis value of 1, or for a pressed button
     dead_zone: Between(0.0, 0.9) = 0.1  # of the axis
 
     @model_validator(mode="after")
@@ -42,12 +42,12 @@ class AxisMapping(Section):
 class Mapping(Section):
     source: Literal["joy", "twist", "twist_stamped", "keys"]
     topic: str
-    reader: Literal["", "evdev", "pyspacemouse"] = ""  # library that reads the device itself, where person.direct asks for it
+    reader: Literal["", "evdev", "pyspacemouse"] = ""  # library that reads the device with person.direct
     axes: Annotated[dict[str, AxisMapping], Field(min_length=1)]
-    # enable: nothing moves unless it is held; take_over: takes over, and hands back; the others as their names say
+    # enable: nothing moves unless it is held; take_over: takes over and hands back; the others act as their names
     buttons: dict[Use, Button] = {}
-    hand_back_s: NonNegative = 0.3  # without a take_over button: not moving for so long hands back
-    silent_s: Between(0.02, 2.0) = 0.25  # not heard for so long: what is held then counts once it was let go
+    hand_back_s: NonNegative = 0.3  # without a take_over button: this time without motion hands back
+    silent_s: Between(0.02, 2.0) = 0.25  # after this time without a message, held buttons count only after their release
 
 
 class Reading(NamedTuple):
@@ -61,19 +61,19 @@ class Teleop:
     """The state of one device. Not thread-safe."""
 
     def __init__(self, mapping: Mapping, actions: Actions):
-        """Raises ConfigError where the mapping moves no part of the action."""
+        """Raises ConfigError if the mapping moves no part of the action."""
         self._mapping, self._parts = mapping, actions.parts
         for part in actions.moving:
             if part.space.choices:
-                raise ConfigError(f"person.by is 'device'; actions.{part.space.name} chooses from a table: expected velocities")
+                raise ConfigError(f"person.by is 'device'; actions.{part.space.name} chooses from a table; expected velocities")
         if not any(direction in mapping.axes for part in actions.moving for direction in self._directions(part)):
             known = ", ".join(direction for part in actions.moving for direction in part.directions)
             raise ConfigError(f"person.mapping: axes holds {', '.join(mapping.axes)}; expected some of {known}")
         self._takeover = Takeover(mapping.buttons, mapping.hand_back_s, mapping.silent_s)
-        self._off_centre: set[str] = set()  # directions that have not been at rest since the device was heard
+        self._off_centre: set[str] = set()  # directions not at rest since the first message of the device
 
     def hear(self, reading: Reading, now_s: float) -> Said:
-        """Raises ValueError where the device lacks an axis of the mapping, or one is not finite."""
+        """Raises ValueError if the device lacks an axis of the mapping, or one is not finite."""
         values = {name: self._value(name, axis, reading) for name, axis in self._mapping.axes.items()}
         if self._takeover.hear(reading.buttons, now_s):
             self._off_centre = set(values)
@@ -84,7 +84,7 @@ class Teleop:
         return Said(self._takeover.taken, action, self._takeover.verbs())
 
     def _action(self, values: dict[str, float]) -> Action:
-        """Parts that move always, devices from the first press on."""
+        """The action: moving parts always, grippers from the first press on."""
         action: Action = {}
         for name, part in self._parts.items():
             if part.device:
@@ -131,7 +131,7 @@ _ANY: TypeAdapter[Mapping | LeaderMapping] = TypeAdapter(Annotated[Mapping | Lea
 
 
 def load(name: str) -> Mapping | LeaderMapping:
-    """A mapping that is shipped, by its name, or a file. Raises ConfigError with one line a finding."""
+    """A mapping from a file, or a shipped one by its name. Raises ConfigError with one line per error."""
     try:
         path = _find(name)
         return _ANY.validate_python(documents.yaml_of(documents.read(path, documents.YAML_BYTES)))
@@ -143,12 +143,12 @@ def load(name: str) -> Mapping | LeaderMapping:
 
 
 def device_of(mapping: Mapping | LeaderMapping, rig: Rig) -> Teleop | Leader:
-    """What takes the messages of the mapping's device, for the actions of a rig. Raises ConfigError."""
+    """The converter for the mapping's device and the actions of a rig. Raises ConfigError."""
     return Leader(mapping, rig) if isinstance(mapping, LeaderMapping) else Teleop(mapping, rig.actions)
 
 
 def _find(name: str) -> Path:
-    """Raises ValueError where a bare name is none of those that are shipped."""
+    """Raises ValueError if a bare name is not that of a shipped mapping."""
     path, folder = Path(name).expanduser(), shipped.folder()
     known = sorted(file.stem for file in (folder / "teleop").glob("*.yaml")) if folder else []
     if path.is_file() or len(path.parts) != 1 or path.suffix:

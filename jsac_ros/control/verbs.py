@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jsac_ros.control.ending import VERDICTS
 
-EMERGENCY_STOP = "emergency-stop"  # by a topic, which no service call is in the way of
+EMERGENCY_STOP = "emergency-stop"  # by a topic, which does not wait behind service calls
 VERBS = ("start", "pause", "resume", "stop", "reset", "evaluate")
 EVENTS = ("continue", *VERDICTS)  # a person's word on an episode or a reset; the task receives it
 MOVING = ("start", "resume", "reset")  # these let the robot move
@@ -32,11 +32,11 @@ class Answer(NamedTuple):
 def answer(verb: str, now: Situation) -> Answer:
     """success: the request will be executed, and the message describes it; else why not, and what to do."""
     if now.waits_for:
-        return Answer(False, f"{verb}: not yet, the actor waits for {now.waits_for}; ask again then")
+        return Answer(False, f"{verb}: not yet, the actor waits for {now.waits_for}; try again then")
     if verb in MOVING and now.stopped:
         return Answer(False, f"{verb}: nothing would move, safety is stopped ({now.stopped}); first: jsac-ros release")
     if verb in MOVING and now.holds and now.state not in _IN_CONTROL:  # else it would move when this ends, minutes later
-        return Answer(False, f"{verb}: nothing would begin now: {now.holds}; ask again when this has ended")
+        return Answer(False, f"{verb}: nothing would begin now: {now.holds}; try again when this has ended")
     return _answer(verb, now)
 
 
@@ -66,7 +66,7 @@ def _answer(verb: str, now: Situation) -> Answer:
         case "continue":
             if not now.asks:
                 return Answer(False, "continue: no reset waits for a person")
-            return Answer(True, f"continue: done is: {now.asks}")
+            return Answer(True, f"continue: confirmed: {now.asks}")
         case _:
             if now.state != "acting":
                 return Answer(False, f"{verb}: no episode is open, the actor is {now.state}")

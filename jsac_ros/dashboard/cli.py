@@ -28,9 +28,9 @@ _LOOK_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, if it has one")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="namespace of the system, if it has one")
     parser.add_argument("--host", help="address to listen on (default: dashboard.host of the system)")
-    parser.add_argument("--port", type=int, help="0 or a port in use: any free one (default: dashboard.port)")
+    parser.add_argument("--port", type=int, help="port; 0 or a port in use: any free one (default: dashboard.port)")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     if url := opening.address(folder) if PROCESS in _processes(namespace) else "":
         print(f"dashboard: {url}", flush=True)
         if arguments.open and not opening.open_page(folder):
-            print("no browser here; open this address in one", flush=True)
+            print("no browser could be started; open this address yourself", flush=True)
         return 0
     if arguments.open:
         threading.Thread(target=opening.open_when_served, args=(folder,), name="browser", daemon=True).start()

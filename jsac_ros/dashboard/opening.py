@@ -56,4 +56,4 @@ def open_when_served(folder: Path, timeout_s: float = 60.0) -> None:
             return
         time.sleep(_LOOK_S)
     if not open_page(folder):
-        print("no browser here; open the dashboard's address in one", flush=True)
+        print("no browser could be started; open the dashboard's address yourself", flush=True)

@@ -80,7 +80,7 @@ class Looks:
 
 
 def painted(heat: np.ndarray) -> bytes:
-    """float32 [H, W] in [0, 1] -> PNG: from red to yellow, more opaque where it is larger."""
+    """float32 [H, W] in [0, 1] -> PNG: from red to yellow, more opaque for larger values."""
     layers = np.zeros((*heat.shape, 4), np.float32)  # blue, green, red, opacity
     layers[..., 1], layers[..., 2], layers[..., 3] = 255 * heat, 255, 255 * _OPAQUE * heat
     return cv2.imencode(".png", layers.round().astype(np.uint8))[1].tobytes()

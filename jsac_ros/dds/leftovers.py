@@ -1,9 +1,9 @@
-"""Shared memory that Fast DDS leaves behind when a process is killed, removed (what `fastdds shm clean` does).
+"""Removes the shared memory that Fast DDS leaves behind when a process is killed (as `fastdds shm clean` does).
 
 Every segment `fastrtps_<id>` and port `fastrtps_port<n>` has a lock file (`_el` exclusive, `_sl` shared) on which its
-living owners hold an flock; the kernel lets go of it with the process, the segments, up to 33 MB each, stay. A port whose
-reader was killed is still mapped by everybody who writes to it, and its reader, started again, takes the same file: one
-that is removed in between leaves the two with different memory, and the reader deaf. So what is mapped stays.
+living owners hold an flock. The kernel releases the lock with the process; the segments, up to 33 MB each, stay. A port whose
+reader was killed is still mapped by all its writers, and the restarted reader opens the same file. If the file were removed in
+between, writers and reader would have different memory and no message would arrive. So mapped files are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 _NAME = re.compile(r"(?:sem\.)?(fastrtps_(?:[0-9a-f]{16}|port\d{1,5}))(?:_el|_sl|_mutex)?")
-_YOUNG_S = 10.0  # a file is made a moment before it is locked: leave what is so new
+_YOUNG_S = 10.0  # a file is created a moment before it is locked, so younger files are kept
 
 
 def remove_leftovers(folder: Path = Path("/dev/shm")) -> list[str]:
@@ -33,18 +33,18 @@ def remove_leftovers(folder: Path = Path("/dev/shm")) -> list[str]:
 
 
 def _mapped() -> set[str]:
-    """Segments and ports that a process which we may look into has in its memory."""
+    """Segments and ports mapped by any process whose memory map can be read."""
     found: set[str] = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
             found.update(match[1] for match in _NAME.finditer(maps.read_text(errors="replace")))
-        except OSError:  # ended, or another user's
+        except OSError:  # it has exited, or belongs to another user
             continue
     return found
 
 
 def _is_dead(file: Path) -> bool:
-    """Ours, not young, and where it is a lock file, no process holds it."""
+    """Whether the file is this user's, not young, and not locked by a process."""
     try:
         state = file.stat()
         if state.st_uid != os.getuid() or time.time() - state.st_ctime < _YOUNG_S:
@@ -56,5 +56,5 @@ def _is_dead(file: Path) -> bool:
             return True
     except FileNotFoundError:
         return True
-    except OSError:  # locked, or not for us to open
+    except OSError:  # locked, or not readable for this user
         return False

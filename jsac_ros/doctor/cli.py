@@ -27,8 +27,8 @@ COLOURS = {"green": "green", "amber": "yellow", "red": "bold red"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", default="", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the drivers' topics that are not absolute")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="namespace of the drivers' topics, unless absolute")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 

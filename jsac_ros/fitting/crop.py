@@ -36,14 +36,16 @@ Look = Callable[[], np.ndarray]  # -> the newest image, uint8 [H, W, channels]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
-    parser.add_argument("--camera", default="", metavar="NAME", help="the camera, if there are several")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the camera's topic if it is not absolute")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, not written to the file"
+    )
+    parser.add_argument("--camera", default="", metavar="NAME", help="name of the camera, if there are several")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="namespace of the camera's topic, unless absolute")
     parser.add_argument("--image", type=Path, metavar="FILE", help="use an image file instead of the live image")
     parser.add_argument("--bag", type=Path, metavar="BAG", help="use a recording instead of the live image")
-    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="seconds after the recording's start (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write to this file instead")
-    parser.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
+    parser.add_argument("--at", type=float, default=0.0, metavar="S", help="with --bag: seconds after its start (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="file to write instead of the configuration")
+    parser.add_argument("--port", type=int, default=0, help="port of the page (default: any free one)")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -68,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
             opening.write_address(Path(folder), url)
             print(f"crop: {url}", flush=True)
             if arguments.open and not opening.open_page(Path(folder)):
-                print("no browser here; open this address in one", flush=True)
+                print("no browser could be started; open this address yourself", flush=True)
             server.run(sockets=[listening])
     print(f"written: {target}: cameras.{name}.crop" if cropping.written else "nothing was written")
     return 0 if cropping.written else 1

@@ -22,7 +22,7 @@ class Looking:
     """`with Looking(...) as looking: looking.newest()`. Sends no commands."""
 
     def __init__(self, config: str, overrides: Mapping[str, Any], namespace: str, source: str):
-        """source: the name of a camera, or `rig.JOINTS`. Raises ConfigError where ROS 2 is not installed."""
+        """source: the name of a camera, or `rig.JOINTS`. Raises ConfigError if ROS 2 is not installed."""
         domain.expect_ros()
         asked = {
             "config": str(config), "overrides": dict(overrides), "namespace": namespace, "source": source, "wait_s": WAIT_S,

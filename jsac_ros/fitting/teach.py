@@ -35,11 +35,15 @@ _MOST_MARGIN = 0.5  # m, rad
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="a file, or the name of a shipped configuration")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value, not written to the file")
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the driver's topics that are not absolute")
-    parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="around the box (default 0.02)")
-    parser.add_argument("--margin-rad", type=float, default=0.05, metavar="RAD", help="of the joint limits (default 0.05)")
-    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="write to this file instead")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value, not written to the file"
+    )
+    parser.add_argument("--namespace", default="", metavar="NAME", help="namespace of the driver's topics, unless absolute")
+    parser.add_argument("--margin-m", type=float, default=0.02, metavar="M", help="margin around the box (default 0.02)")
+    parser.add_argument(
+        "--margin-rad", type=float, default=0.05, metavar="RAD", help="margin of the joint limits (default 0.05)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.yaml", help="file to write instead of the configuration")
     parser.add_argument("--yes", action="store_true", help="write without asking")
 
 
@@ -136,5 +140,5 @@ def _asked(prompt: str) -> str | None:
 
 def _agreed(target: Path) -> bool:
     if not sys.stdin.isatty():
-        raise ConfigError(f"{target}: standard input is no terminal to ask on; expected --yes")
+        raise ConfigError(f"{target}: standard input is not a terminal; expected --yes, to write without asking")
     return _asked(f"write {target}? [y/N] ") in ("y", "yes")

@@ -22,10 +22,10 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # package names according to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("task",))
-    parser.add_argument("name", metavar="NAME", help="of the package and its task: lower case, digits, underscores")
+    parser.add_argument("kind", choices=("task",), help="what to create")
+    parser.add_argument("name", metavar="NAME", help="name of the package and its task: lower case, digits, underscores")
     parser.add_argument(
-        "--into", type=Path, default=Path("."), metavar="FOLDER", help="where to create its folder (default: here)"
+        "--into", type=Path, default=Path("."), metavar="FOLDER", help="folder in which to create the package (default: here)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The operator's verbs with their service clients ready, for nodes with buttons or keys."""
+"""The operator's verbs with their service clients, for nodes with buttons or keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Console:
     def work(self, where: str, stop: threading.Event) -> Iterator[tuple[str, bool, str]]:
         """Executes queued verbs until `stop`; yields (verb, whether it was accepted, what will happen) for each.
 
-        A verb that waited longer than ANSWER_S is not executed: nobody expects its effect any more."""
+        A verb that waited longer than ANSWER_S is not executed: its effect would come as a surprise."""
         while not stop.is_set():
             try:
                 pressed_s, verb = self._pressed.get(timeout=0.2)

@@ -46,8 +46,8 @@ STATUSES = {
     "replay": ("replay_status", ReplayStatus), "safety": ("safety_status", SafetyStatus),
 }  # fmt: skip
 STALE_S = 3.0  # age of a status after which its process counts as gone
-STATUSES_HELD = 100  # messages per topic between two looks; safety publishes ten per second, and more when its state changes
-LAST_WORDS_S = 0.5  # time for the pages to hear that the run has ended
+STATUSES_HELD = 100  # messages per topic between two polls; safety publishes ten per second, and more when its state changes
+LAST_WORDS_S = 0.5  # time for the pages to receive the end of the run
 
 
 class Dashboard(JsacNode):
@@ -60,7 +60,7 @@ class Dashboard(JsacNode):
         # A Gymnasium environment has no camera topics.
         rig = None if self.config.robot.driver == "gymnasium" else Rig.of(self.config)
         self._viewer_came = self.create_guard_condition(self._begin_to_look)
-        self._asked_to_end = self.create_guard_condition(lambda: None)  # the executor asks whether it shall go on
+        self._asked_to_end = self.create_guard_condition(lambda: None)  # wakes the executor when the node shall end
         self.hub = Hub(self._viewer_came.trigger)
         self.watch = Watch(self, self.hub, rig, [image.name for image in self.spaces.images] if rig else [])
         self._processes, self._adviser = Processes(self.folder), Adviser(self.folder)
@@ -81,7 +81,7 @@ class Dashboard(JsacNode):
         self._server, self._address = self._make_server()
 
     def _hear(self, kind, topic: str, callback) -> Subscription:
-        """Polled: an executor that wakes for each status uses 2 % of a core although nobody watches."""
+        """A polled subscription: an executor that wakes for each status uses 2 % of a core even without a viewer."""
         qos = QoSProfile(depth=STATUSES_HELD)
         return self.create_subscription(kind, topic, callback, qos, callback_group=Polled(), event_callbacks=HEARS_QUIETLY)
 
@@ -138,7 +138,7 @@ class Dashboard(JsacNode):
     def _each_second(self) -> None:
         self._take_statuses()
         now_s = time.monotonic()
-        self.hub.set("heard_s", round(now_s))  # a page that hears nothing has lost its connection
+        self.hub.set("heard_s", round(now_s))  # a page that receives nothing has lost its connection
         ages = {part: now_s - when for part, when in self._newest.items()}
         self.hub.set("ages", {part: round(age_s, 1) if age_s > STALE_S else 0 for part, age_s in ages.items()})
         self.hub.set("rules", sorted(self._rules))
@@ -200,7 +200,7 @@ class Dashboard(JsacNode):
         thread.join(timeout=3.0)
 
     def _end_when_asked(self) -> None:
-        """An executor that looks ten times a second whether it shall end is what costs most while nobody watches."""
+        """Wakes the executor at the end: checking for it ten times a second would be the largest cost without a viewer."""
         self.stop.wait()
         self._asked_to_end.trigger()
 

@@ -36,7 +36,7 @@ def array_of(stamp, *entries: DiagnosticStatus) -> DiagnosticArray:
 
 
 _SAFETY_LEVEL = {"ready": OK, "moving": OK, "waiting": WARN, "holding": WARN, "stopped": ERROR}
-# "stopped" is no error: a person stopped the actor, or the run is complete. Errors are reported by safety.
+# "stopped" is not an error: a person stopped the actor, or the run is complete. Errors are reported by safety.
 _ACTOR_LEVEL = {
     "acting": OK, "shadow": OK, "resetting": OK, "waiting": WARN, "holding": WARN, "paused": WARN, "stopped": WARN,
 }  # fmt: skip

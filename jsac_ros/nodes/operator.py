@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = parser.prog.split()[-1]
     parser.set_defaults(verb=verb)
     parser.epilog = f"examples:\n  jsac-ros {verb}\n  jsac-ros {verb} --namespace left_arm"
-    parser.add_argument("--namespace", default="", metavar="NAME", help="of the system, if it has one")
-    parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="for discovery and for the answer (default 5)")
+    parser.add_argument("--namespace", default="", metavar="NAME", help="namespace of the system, if it has one")
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, metavar="S", help="longest wait for discovery and for the answer (default 5)"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

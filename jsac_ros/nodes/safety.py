@@ -289,7 +289,7 @@ class Safety(JsacNode):
         self._diagnostics.publish(said)
 
     def _look_at_drivers(self) -> None:
-        """Whether they hear us; and a second publisher of commands, of which a person must know."""
+        """Checks that the drivers are connected, and reports any second publisher of commands."""
         are_new = self._drivers.look()
         with self._lock:
             self._gate.gripper_problem(self._drivers.gripper_problem)

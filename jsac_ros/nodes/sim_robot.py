@@ -175,7 +175,7 @@ class SimRobot(JsacNode):
         self.get_logger().error(f"command refused: {error}", throttle_duration_sec=1.0)
 
     def _on_fault(self, message: String) -> None:
-        """Raises ValueError where there is no such fault."""
+        """Raises ValueError if there is no such fault."""
         self._faults.request(message.data, time.monotonic())
         self.get_logger().warning(f"fault: {message.data}")
 
@@ -331,7 +331,7 @@ class SimRobot(JsacNode):
         super().run()
 
     def _guarded(self, loop: Callable[[], None]) -> None:
-        """What a thread raises ends the process in one line: physics that diverged, nothing to render with."""
+        """Ends the process with one line if a thread raises: diverged physics, no OpenGL."""
         try:
             loop()
         except ConfigError as error:

@@ -20,15 +20,17 @@ from jsac_ros.config import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="encoder_verb", required=True, metavar="convert|apply")
-    convert = verbs.add_parser("convert", help="converts the published weights of a ResNet to an encoder file")
-    convert.add_argument("weights", type=Path, help=".safetensors, .pth, .pt, .bin or .pkl")
-    convert.add_argument("--to", required=True, type=Path, metavar="FILE.safetensors")
-    convert.add_argument("--stages", type=int, default=4, metavar="N", help="keep the first N of its four stages (default 4)")
-    apply = verbs.add_parser("apply", help="computes the features of a store of images")
+    convert = verbs.add_parser("convert", help="convert the published weights of a ResNet to an encoder file")
+    convert.add_argument("weights", type=Path, help="weights: .safetensors, .pth, .pt, .bin or .pkl")
+    convert.add_argument("--to", required=True, type=Path, metavar="FILE.safetensors", help="encoder file to write")
+    convert.add_argument(
+        "--stages", type=int, default=4, metavar="N", help="number of stages to keep, from the first (default 4)"
+    )
+    apply = verbs.add_parser("apply", help="compute the features of a store of images")
     apply.add_argument("store", help="a replay store with images, such as demonstrations")
     apply.add_argument("config", help="a configuration with cameras.NAME.encoder")
-    apply.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    apply.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="of the new store")
+    apply.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration")
+    apply.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="folder of the new store")
 
 
 def main(arguments: argparse.Namespace) -> int:

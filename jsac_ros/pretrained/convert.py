@@ -57,7 +57,7 @@ def convert(path: Path, stages: int) -> Converted:
     except ConfigError:
         raise
     except ValueError as error:  # arrays of other shapes than their names have
-        raise ConfigError(f"weights {path}: hold no whole ResNet: {documents.one_line(error)}") from None
+        raise ConfigError(f"weights {path}: contain no complete ResNet: {documents.one_line(error)}") from None
 
 
 def _converted(path: Path, stages: int) -> Converted:
@@ -67,7 +67,7 @@ def _converted(path: Path, stages: int) -> Converted:
     if flax:
         layers = _by_stage(layers)
     if "stem/0" not in layers or "stage/0/0/0" not in layers:
-        raise ConfigError(f"weights {path}: hold no ResNet; expected one of torchvision, timm, transformers or SERL")
+        raise ConfigError(f"weights {path}: contain no ResNet; expected one of torchvision, timm, transformers or SERL")
     blocks = _blocks(layers, stages, path)
     tensors: Arrays = {}
     for name, held in layers.items():
@@ -113,7 +113,7 @@ def _layers(named: Arrays, patterns: tuple[tuple[str, str], ...], path: Path) ->
         else:
             if not _UNUSED.match(name):
                 raise ConfigError(
-                    f"weights {path}: {name} is no part of a ResNet; expected torchvision's, timm's, transformers' or SERL's"
+                    f"weights {path}: {name} is not part of a ResNet; expected torchvision's, timm's, transformers' or SERL's"
                 )
     return layers
 

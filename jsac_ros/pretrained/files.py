@@ -81,7 +81,7 @@ def read_card(path: str | Path) -> EncoderCard:
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"encoder {path}: cannot be read: {documents.one_line(error)}") from None
     if not 0 < len(text) <= _LARGEST_CARD:
-        raise ConfigError(f"encoder {path}: is no pretrained encoder; expected a file of `jsac-ros encoder convert`")
+        raise ConfigError(f"encoder {path}: not a pretrained encoder; expected a file of `jsac-ros encoder convert`")
     try:
         card = EncoderCard.model_validate(documents.json_of(text), strict=False)
     except (ValueError, ValidationError) as error:

@@ -144,7 +144,7 @@ class _Machine:
             self.stack[-1].state = state
 
     def _put_items(self, pairs: list[Any]) -> None:
-        """Without those whose key is no name or number: to hash tuples that are nested a million deep overflows C's stack."""
+        """Skips items whose key is neither a name nor a number: hashing tuples nested a million deep overflows C's stack."""
         held = self.stack[-1]
         into = held.items if isinstance(held, Call) else held
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):

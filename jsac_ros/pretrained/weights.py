@@ -130,7 +130,7 @@ def _sizes(values: Any) -> tuple[int, ...]:
 
 
 def _checked(name: str) -> str:
-    """Raises ValueError if it is no name that a layer has."""
+    """Raises ValueError if it is not a possible name of a layer."""
     if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         raise ValueError(f"an array has no usable name; expected at most {_LONGEST_NAME} characters")
     return name

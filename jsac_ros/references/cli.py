@@ -34,11 +34,17 @@ XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", choices=list(REPORTS))
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    parser.add_argument("--agent", metavar="TYPE", help="algorithm, instead of the configuration's")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds trained at once, starting at run.seed")
-    parser.add_argument("--compare", type=int, metavar="N", help="only measure the speed: Python loop, one seed, N seeds")
+    parser.add_argument("environment", choices=list(REPORTS), help="a reference environment")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
+    )
+    parser.add_argument("--agent", metavar="TYPE", help="algorithm to use instead of the configured one")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="number of seeds to train in parallel, from run.seed on"
+    )
+    parser.add_argument(
+        "--compare", type=int, metavar="N", help="only measure the speed of a Python loop, of one seed and of N seeds"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -22,18 +22,18 @@ from jsac_ros.replay import format as files
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="replay_verb", required=True, metavar="info|verify|snapshot|merge")
-    info = verbs.add_parser("info", help="contents of a store")
-    info.add_argument("store")
-    info.add_argument("--json", action="store_true", help="for programs")
-    verify = verbs.add_parser("verify", help="read everything and list what is damaged; exit status 1 if anything is")
-    verify.add_argument("store")
+    info = verbs.add_parser("info", help="list the contents of a store")
+    info.add_argument("store", help="folder of the store")
+    info.add_argument("--json", action="store_true", help="print as JSON")
+    verify = verbs.add_parser("verify", help="read everything and list all damage; exit status 1 if there is any")
+    verify.add_argument("store", help="folder of the store")
     snapshot = verbs.add_parser("snapshot", help="copy a store, also while replay writes to it")
-    snapshot.add_argument("store")
-    snapshot.add_argument("new")
-    merge = verbs.add_parser("merge", help="one new store from several, without duplicates")
-    merge.add_argument("store", nargs="+")
-    merge.add_argument("new")
-    merge.add_argument("--capacity", type=int, default=0, help="transitions; default: as many as the stores hold")
+    snapshot.add_argument("store", help="folder of the store")
+    snapshot.add_argument("new", help="folder to create")
+    merge = verbs.add_parser("merge", help="merge several stores into a new one, without duplicates")
+    merge.add_argument("store", nargs="+", help="folders of the stores")
+    merge.add_argument("new", help="folder to create")
+    merge.add_argument("--capacity", type=int, default=0, help="transitions (default: as many as the stores contain)")
 
 
 def main(arguments: argparse.Namespace) -> int:

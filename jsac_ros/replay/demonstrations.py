@@ -18,7 +18,7 @@ from jsac_ros.spaces import Spaces
 
 
 class StoredEpisode(NamedTuple):
-    """In the order in which episodes began."""
+    """An episode of a store; episodes are ordered by their start."""
 
     number: int  # 0, 1, 2, ... in the store
     robot: str
@@ -55,9 +55,9 @@ def _episode(store: FrameStore, number: int, identity: tuple[str, int, int], slo
 
 @contextmanager
 def new_store(target: str | Path, spaces: Spaces, rows: int) -> Iterator[FrameStore]:
-    """A store that the block fills, of so many rows at most. It is there as a whole or not at all.
+    """A store of at most `rows` rows that the block fills; if the block fails, no store is left.
 
-    Raises StoreError where `target` is there already.
+    Raises StoreError if `target` exists.
     """
     target = Path(target)
     if target.exists():

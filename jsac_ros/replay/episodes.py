@@ -36,7 +36,7 @@ class Episodes:
         self._frames = Frames(Path(folder), self.spaces, capacity, True)
 
     def rows(self, key: Key) -> np.ndarray:
-        """A copy of the whole records of an episode in the order of its steps, structured [T]; empty if it has none."""
+        """A copy of the intact records of an episode in the order of its steps, structured [T]; empty if there are none."""
         return self._rows[self.slots(key)]
 
     def slots(self, key: Key) -> np.ndarray:
@@ -49,14 +49,14 @@ class Episodes:
         return slots[np.argsort(self._rows["step"][slots])]
 
     def newest(self, most: int) -> np.ndarray:
-        """int64 [at most `most`]: slots of the newest whole records, the oldest of them first."""
+        """int64 [at most `most`]: slots of the newest intact records, oldest first."""
         numbers = self._rows["number"]
         held = np.flatnonzero(numbers > 0)
         slots = held[np.argsort(numbers[held])][-most:]
         return slots[records.intact(self._rows[slots])]
 
     def newest_observation(self) -> tuple[int, Observation] | None:
-        """The number of the newest whole step and its observation as a policy takes it: {image: uint8 [H, W, S*C], vector:
+        """The number of the newest intact step, and its observation as input of a policy: {image: uint8 [H, W, S*C], vector:
         float32 [n]}; None in an empty store."""
         slots = self.newest(max([1, *(image.stack for image in self.spaces.images)]))
         if not len(slots):
@@ -70,7 +70,7 @@ class Episodes:
             frames = self._frames.arrays[image.name][slots[same][-image.stack :]]
             frames = np.concatenate(
                 [np.repeat(frames[:1], image.stack - len(frames), axis=0), frames]
-            )  # as in an episode's begin
+            )  # as at the start of an episode
             seen[image.name] = np.moveaxis(frames, 0, 2).reshape(image.shape)
         return int(last["number"]), seen
 

@@ -55,13 +55,13 @@ def _linked(fd: int) -> bool:
 
 
 def _check_ours(name: str, found: os.stat_result) -> None:
-    """Raises ConfigError where it is another user's, open to others, or no shared memory at all."""
+    """Raises ConfigError if the file belongs to another user, is accessible to others, or is not shared memory."""
     if not stat.S_ISREG(found.st_mode):
-        raise ConfigError(f"shared memory {name}: it is no regular file; expected one of this user; remove /dev/shm{name}")
+        raise ConfigError(f"shared memory {name}: not a regular file; expected one of this user; remove /dev/shm{name}")
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigError(
-            f"shared memory {name}: it is of user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}; "
-            f"expected user {os.geteuid()} with mode {_MODE:04o}; another user or program made it: remove /dev/shm{name}"
+            f"shared memory {name}: it belongs to user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}; "
+            f"expected user {os.geteuid()} with mode {_MODE:04o}; another user or program created it: remove /dev/shm{name}"
         )
 
 
@@ -73,11 +73,13 @@ def _refused(name: str) -> Iterator[None]:
     except (posix_ipc.PermissionsError, ValueError, OSError) as error:  # another user's, or a folder, a link, a socket
         if isinstance(error, OSError) and is_full(error):
             raise NoRoom(f"shared memory {name}: {error.strerror}; expected room in /dev/shm") from None
-        raise ConfigError(f"shared memory {name}: {error}; expected one of user {os.geteuid()}; another made it") from None
+        raise ConfigError(
+            f"shared memory {name}: {error}; expected one of user {os.geteuid()}; another user created it"
+        ) from None
 
 
 def _opened(name: str, flags: int = 0) -> posix_ipc.SharedMemory:
-    """Raises ExistentialError where there is none, ConfigError where it is not ours."""
+    """Raises ExistentialError if there is none, ConfigError if it does not belong to this user."""
     with _refused(name):
         memory = posix_ipc.SharedMemory(name, flags, mode=_MODE)
     try:
@@ -93,13 +95,13 @@ def _bell_name(name: str, bell: str) -> str:
 
 
 def _opened_bell(name: str, bell: str, flags: int) -> posix_ipc.Semaphore:
-    """As `_opened`. What has our name now is what was opened: in /dev/shm only its owner takes a name away."""
+    """As `_opened`. The file checked is the one opened: in /dev/shm only the owner can remove a name."""
     file = f"/sem.{_bell_name(name, bell).lstrip('/')}"
     with _refused(file):
         semaphore = posix_ipc.Semaphore(_bell_name(name, bell), flags, mode=_MODE)
     try:
         _check_ours(file, os.lstat(f"/dev/shm{file}"))
-    except FileNotFoundError:  # its owner is ending
+    except FileNotFoundError:  # its owner is exiting
         semaphore.close()
         raise posix_ipc.ExistentialError(f"{file}: removed") from None
     except ConfigError:

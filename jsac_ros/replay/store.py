@@ -147,7 +147,7 @@ class FrameStore:
             self.left_out += self._drop(broken)
         try:
             marker.write_bytes(boot)
-        except OSError as error:  # a marker that is not whole means another look at all
+        except OSError as error:  # an incomplete marker only causes another verification
             if not is_full(error):
                 raise
 

@@ -21,16 +21,21 @@ from jsac_ros.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, nargs="+", help="one run, or several to compare")
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="baseline.json; default: the run folder's own")
+    parser.add_argument("run_folder", type=Path, nargs="+", help="a run folder, or several to compare")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="measured baselines (default: baseline.json of the run)")
     parser.add_argument("--curve-only", action="store_true", help="write only learning_curve.png")
-    parser.add_argument("--film", action="store_true", help="also write learning.webm: the whole training in a minute")
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE.png", help="also a wide picture: what the robot saw, beside the curve"
+        "--film", action="store_true", help="also write learning.webm, a film of the whole training in a minute"
     )
-    parser.add_argument("--image", default="", metavar="NAME", help="of the camera in the picture; default: the first")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.html", help="of a comparison (default: comparison.html beside the first run folder)"
+        "--picture", type=Path, metavar="FILE.png", help="also write a picture of what the robot saw, beside the curve"
+    )
+    parser.add_argument("--image", default="", metavar="NAME", help="camera in the picture (default: the first)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.html",
+        help="page of a comparison (default: comparison.html beside the first run folder)",
     )
 
 

@@ -43,7 +43,9 @@ class Run(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = RunConfig().folder
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(default), help=f"of the run folders (default: {default})")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(default), help=f"folder that contains the run folders (default: {default})"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
@@ -92,7 +94,7 @@ def is_running(folder: Path) -> bool:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    """Its numbers; {} where there is none that can be read."""
+    """The summary of the run; {} if none can be read."""
     try:
         found = documents.json_of(documents.read(path, documents.JSON_BYTES))
     except ValueError:

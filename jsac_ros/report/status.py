@@ -40,7 +40,7 @@ class Status(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--namespace", default=None, metavar="NAME", help="only this one; / for systems without one (default: all)"
+        "--namespace", default=None, metavar="NAME", help="only this namespace; / for systems without one (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 

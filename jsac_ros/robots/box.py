@@ -1,4 +1,4 @@
-"""The safety box as a robot description of one link, which RViz, Foxglove and others draw where they draw the robot."""
+"""The safety box as a robot description of one link, which RViz, Foxglove and others draw beside the robot."""
 
 from __future__ import annotations
 

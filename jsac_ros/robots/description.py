@@ -1,4 +1,4 @@
-"""The URDF of a robot whose kinematics are in a table: what its driver's `robot_description` says, without meshes."""
+"""The URDF of a robot with tabulated kinematics: like the `robot_description` of its driver, without meshes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 if TYPE_CHECKING:
     from jsac_ros.robots.robot import Robot
 
-_UNLIMITED = 1000.0  # in the place of what is not limited or, as the effort, not known: the format asks for a number
-_RADIUS_M = 0.04  # of the cylinder that stands for a link
+_UNLIMITED = 1000.0  # for values that are unlimited or, as the effort, unknown: the format requires a number
+_RADIUS_M = 0.04  # of the cylinder that represents a link
 _FLANGE = np.array(((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)))  # x forward
 _HALF_TURN = np.diag((-1.0, -1.0, 1.0, 1.0))  # about z
 
 
 def urdf_of(robot: Robot) -> str:
-    """Links `base_link`, one behind each joint, `flange` and `tool0`; of a UR `base` and `base_link_inertia` too.
+    """Links `base_link`, one behind each joint, `flange` and `tool0`; for a UR also `base` and `base_link_inertia`.
 
     Raises ValueError where the robot has no kinematics.
     """
@@ -52,8 +52,8 @@ def _stem(link: str, prefix: str) -> str:
 
 
 def _frames_along_the_axes(links: np.ndarray) -> np.ndarray:
-    """`Robot.links` with each frame moved along its joint's axis to where the next part begins: the same robot, and the
-    frames that ur_description has."""
+    """`Robot.links` with each frame moved along its joint's axis to the start of the next part: the same robot, with the
+    frames of ur_description."""
     origins = links.copy()
     for k in range(len(links) - 1):
         along = np.eye(4)
@@ -88,7 +88,7 @@ def _origin(element: ElementTree.Element, pose: np.ndarray) -> None:
 
 
 def _roll_pitch_yaw(pose: np.ndarray) -> tuple[float, float, float]:
-    """rad, about the fixed axes; where only the sum of roll and yaw counts, yaw is 0."""
+    """rad, about the fixed axes; if only the sum of roll and yaw is determined, yaw is 0."""
     r = pose[:3, :3]
     level = math.hypot(r[0, 0], r[1, 0])
     pitch = math.atan2(-r[2, 0], level)

@@ -13,9 +13,10 @@ class DiffDrive(Robot):
     senses = ("joint_velocity",)  # wheel angles carry no information
 
     class Parameters(RobotParameters):
+        # names of the left and the right wheel joint, without joint_prefix
         joints: tuple[str, str] = ("left_wheel_joint", "right_wheel_joint")
-        wheel_radius_m: Positive = 0.036  # iRobot Create 2
-        track_m: Positive = 0.235  # between the wheels
+        wheel_radius_m: Positive = 0.036  # radius of the wheels; the default is the iRobot Create 2's
+        track_m: Positive = 0.235  # distance between the wheels
 
     def __init__(self, parameters: DiffDrive.Parameters):
         super().__init__(parameters, [parameters.joint_prefix + name for name in parameters.joints])

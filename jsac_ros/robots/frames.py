@@ -1,4 +1,4 @@
-"""The frames of a URDF: where each joint puts its child link on its parent link, as robot_state_publisher computes it."""
+"""The frames of a URDF: the pose of each joint's child link relative to its parent link, as robot_state_publisher does."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Transform(NamedTuple):
 
 
 class Frames:
-    """`fixed` holds the transforms that no joint changes."""
+    """`fixed` contains the constant transforms."""
 
     def __init__(self, urdf: str):
-        """Raises ConfigError where it cannot be read."""
+        """Raises ConfigError if the URDF cannot be read."""
         joints = parsed(urdf, "robot_description").joints
         self.fixed = [_transform(joint, *_origin(joint)) for joint in joints if joint.type == "fixed"]
         moving = [joint for joint in joints if joint.type in (*_TURNS, "prismatic")]
         self._moving = [(joint, *_origin(joint), _direction(joint)) for joint in moving]
 
     def moved(self, positions: Mapping[str, float]) -> list[Transform]:
-        """Those of the joints in `positions`, rad (m where prismatic), and of the joints that follow them."""
+        """Those of the joints in `positions`, rad (m if prismatic), and of the joints that mimic them."""
         found = []
         for joint, xyz, rotation, direction in self._moving:
             mimic = joint.mimic

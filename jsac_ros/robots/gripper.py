@@ -14,7 +14,7 @@ SET_DIGITAL_OUT = 1  # `fun` of ur_msgs/SetIO
 
 
 class Gripper:
-    """Commanded and measured by its opening, m: 0 closed, `stroke_m` open."""
+    """A gripper that is commanded and measured by its opening, m: 0 closed, `stroke_m` open."""
 
     def __init__(self, name: str, config: GripperConfig):
         """Raises ConfigError if open and closed are equal."""
@@ -24,7 +24,7 @@ class Gripper:
         self.stroke_m = config.stroke_m
 
     def opening(self, joint: float) -> float:
-        """m, of a measured joint value (rad, m where prismatic); beyond the stroke if the joint is."""
+        """The opening in m for a measured joint value (rad, m if prismatic); outside the stroke if the joint is."""
         return (joint - self.config.closed) / (self.config.open - self.config.closed) * self.stroke_m
 
     def joint(self, opening: float) -> float:

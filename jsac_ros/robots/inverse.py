@@ -16,7 +16,7 @@ _DAMPING = 1e-4
 def inverse(
     robot: Robot, position: np.ndarray, rotation: np.ndarray, start: np.ndarray, frame: Frame = "base_link"
 ) -> np.ndarray | None:
-    """rad (m where prismatic) [N] inside the joints' ranges, by damped Gauss-Newton; None if the pose is not reached."""
+    """rad (m if prismatic) [N] inside the joints' ranges, by damped Gauss-Newton; None if the pose is not reached."""
     q = np.array(start, np.float64)
     for _ in range(_STEPS):
         place, turned, jacobian = robot.jacobian(q, frame)

@@ -81,7 +81,8 @@ class JointMap:
         """The joints that have not been received yet, in one line; "" if there are none."""
         if not self.missing:
             return ""
-        return f"not heard yet: {', '.join(self.missing)}; the newest message holds {', '.join(self._layout or ()) or 'none'}"
+        newest = ", ".join(self._layout or ()) or "none"
+        return f"not received yet: {', '.join(self.missing)}; the newest message contains {newest}"
 
     @property
     def unmeasured(self) -> tuple[str, ...]:

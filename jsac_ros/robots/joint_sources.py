@@ -78,7 +78,7 @@ class JointSources:
             if publisher is not joint.publisher and _returns(joint, publisher):
                 self._notice(place, "two publishers take turns")
             if _contradicts(joint, position, velocity, time_ns):
-                self._notice(place, "positions and velocities contradict each other, to and fro")
+                self._notice(place, "positions and velocities contradict each other, back and forth")
 
     def _notice(self, place: int, how: str) -> None:
         self.second = self.second or f"{self.names[place]} has two sources: {how}"

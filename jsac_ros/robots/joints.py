@@ -12,7 +12,7 @@ from jsac_ros.robots.robot import Robot
 
 class Joints(Robot):
     class Parameters(RobotParameters):
-        joints: Annotated[tuple[str, ...], Field(min_length=1)]  # names in our order, without `joint_prefix`
+        joints: Annotated[tuple[str, ...], Field(min_length=1)]  # joint names, without joint_prefix
 
     def __init__(self, parameters: Joints.Parameters):
         super().__init__(parameters, [parameters.joint_prefix + name for name in parameters.joints])

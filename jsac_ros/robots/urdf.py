@@ -18,9 +18,9 @@ class UrdfArm(Robot):
     """The joints between two links of a URDF; fixed joints between them become part of the links."""
 
     class Parameters(RobotParameters):
-        urdf: str  # path of the file
-        base_link: str  # start of the chain, and frame of positions
-        tool_link: str  # to here
+        urdf: str  # path of the URDF file
+        base_link: str  # first link of the chain, and frame of positions
+        tool_link: str  # last link of the chain
 
     def __init__(self, parameters: UrdfArm.Parameters):
         """Raises ConfigError with one line if the file, the chain or a joint is invalid."""
@@ -41,7 +41,7 @@ class UrdfArm(Robot):
 
     @property
     def description(self) -> str:
-        """The file as it is, whatever else hangs on the arm."""
+        """The unchanged file, including all other links."""
         return self._text.decode(errors="replace")
 
 
@@ -123,7 +123,7 @@ def _origin(path: str, joint: Any) -> np.ndarray:
 
 
 def axis_of(path: str, joint: Any) -> tuple[float, float, float]:
-    """Of a joint of urdf_parser_py; of any length. Raises ConfigError where it is no direction."""
+    """The axis of a joint of urdf_parser_py, of any length. Raises ConfigError if it is not a direction."""
     axis = joint.axis or (1.0, 0.0, 0.0)
     if not 0 < np.linalg.norm(axis) < math.inf:  # NaN too
         raise ConfigError(f"{path}: joint {joint.name} has <axis xyz> {axis}; expected a direction, such as 0 0 1")

@@ -20,7 +20,7 @@ _MOMENT_S = 1e-4  # step of the finite differences for desired velocity and acce
 
 
 class JointController:
-    """Not thread-safe. Positions are rad (m where prismatic), float64 [N] in the robot's order."""
+    """Not thread-safe. Positions are rad (m if prismatic), float64 [N] in the robot's order."""
 
     def __init__(self, robot: Robot, interface: Literal["trajectory", "velocity"], max_acceleration: float):
         self._robot, self._interface, self._max_acceleration = robot, interface, max_acceleration

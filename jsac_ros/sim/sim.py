@@ -39,7 +39,7 @@ class Sim(ABC):
 
     faults: dict[str, str] = {}  # {name: description}: faults of this simulator, in addition to those of sim/faults.py
 
-    q: np.ndarray  # [N] rad (m where prismatic)
+    q: np.ndarray  # [N] rad (m if prismatic)
     qd: np.ndarray  # [N] per second
     effort: np.ndarray  # [N], in the driver's unit
 

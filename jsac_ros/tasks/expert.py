@@ -119,7 +119,7 @@ def towards(target: np.ndarray, truth: Arrays, speed: float, gain: float = 6.0, 
 
 
 def hand_of(rig: Rig) -> Expert | Intervener:
-    """Who acts with `person.by` 'expert' or 'intervener'. Raises ConfigError where the task has none."""
+    """The scripted person of `person.by` 'expert' or 'intervener'. Raises ConfigError if the task has none."""
     by, task, seed = rig.config.person.by, rig.task, rig.config.run.seed
     hand = task.expert(seed) if by == "expert" else task.intervener(seed)
     if hand is None:

@@ -260,18 +260,21 @@ ResetKind = Literal["release", "retract", "home", "waypoints", "person", "servic
 class ResetParameters(Section):
     """A reset composed in the configuration; for tasks that use it, in addition to `config.TaskParameters`."""
 
-    reset: tuple[ResetKind, ...] = ("home",)  # in this order
-    reset_s: Between(0.01, 600.0) = 2.0  # for a move; longer if the limits require it
-    reset_speed_m_s: Between(0.0, 5.0) = 0.0  # of the tool at most (0: no limit); a compliant arm lags behind a faster move
-    retract_m: Floats = ()  # x, y, z in base_link, by which the tool retracts
-    settle_s: Between(0.0, 60.0) = 0.2  # at rest before an episode starts
+    # parts of the reset, in this order
+    reset: tuple[ResetKind, ...] = ("home",)
+    reset_s: Between(0.01, 600.0) = 2.0  # time for a move; longer if the limits require it
+    reset_speed_m_s: Between(0.0, 5.0) = (
+        0.0  # largest speed of the tool (0: no limit); a compliant arm lags behind a faster move
+    )
+    retract_m: Floats = ()  # x, y, z in base_link, by which the tool retracts without turning
+    settle_s: Between(0.0, 60.0) = 0.2  # rest before an episode starts
     home_noise: Annotated[
         Floats, Field(description="rad (m if prismatic)")
     ] = ()  # uniform noise, +- this, one value per joint, around home
     tool_noise: Floats = ()  # m, m, m, rad: uniform noise of +- this on the tool's x, y, z and yaw in base_link around home
-    waypoints: Floats = ()  # rad (m if prismatic), poses of all joints, concatenated
+    waypoints: Floats = ()  # poses of all joints, rad (m if prismatic), concatenated
     ask: str = ""  # what the person is asked to do
-    service: str = ""  # std_srvs/Trigger
+    service: str = ""  # std_srvs/Trigger service to call until it succeeds
 
     @model_validator(mode="after")
     def _check_reset(self):

@@ -38,7 +38,7 @@ class Scene(Protocol):
         """RGB uint8 [H, W, 3] of the source's size."""
 
     def camera_matrix(self, camera: str) -> np.ndarray | None:
-        """K [3, 3] as `Sim.camera_matrix` has it; None where there is none."""
+        """K [3, 3] as in `Sim.camera_matrix`; None if there is none."""
 
     def sensors(self, body: Body) -> dict[str, np.ndarray]:
         """{sensor: float64 [n]} that the scene can measure, before its configured scale is applied."""

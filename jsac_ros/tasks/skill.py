@@ -22,9 +22,11 @@ class Skill(Task):
     simulator, a detector in the lab, or only a person (the operator's services and buttons). The policy does not observe it."""
 
     class Parameters(TaskParameters, ResetParameters):
+        # parts of the reset, in this order
         reset: tuple[ResetKind, ...] = ("home", "service")
-        service: str = "new_target"  # the simulator's; in a lab a person arranges the scene and answers
-        success_topic: str = "success"  # std_msgs/Bool; empty: from a person alone
+        # std_srvs/Trigger; in simulation it draws a new scene, in a lab a person arranges it and answers
+        service: str = "new_target"
+        success_topic: str = "success"  # std_msgs/Bool, true when the goal is reached; empty: only a person reports success
 
     def __init__(self, parameters: Skill.Parameters, rig: Rig):
         super().__init__(parameters, rig)

@@ -19,11 +19,12 @@ class Topics(Task):
     """A person's success, failure and discard (services, buttons) apply in every task, including this one."""
 
     class Parameters(TaskParameters, ResetParameters):
-        reward_topic: str = ""  # the newest value is the reward of an action; empty: 0
+        reward_topic: str = ""  # topic whose newest value is the reward of an action; empty: no reward
+        # message type of the reward
         reward_type: Literal["std_msgs/msg/Float64", "std_msgs/msg/Float32"] = "std_msgs/msg/Float64"
-        reward_max_age_s: NonNegative = 0.2  # if older: hold; 0: any age
-        success_topic: str = ""  # std_msgs/Bool: the goal is reached and the episode ends, when it becomes true
-        end_topic: str = ""  # std_msgs/Bool: the episode ends as a failure, when it becomes true
+        reward_max_age_s: NonNegative = 0.2  # if the reward is older than this: hold; 0: any age
+        success_topic: str = ""  # std_msgs/Bool: when it becomes true, the goal is reached and the episode ends
+        end_topic: str = ""  # std_msgs/Bool: when it becomes true, the episode ends as a failure
 
     def __init__(self, parameters: Topics.Parameters, rig: Rig):
         super().__init__(parameters, rig)

@@ -4,8 +4,8 @@
   jsac-ros train Hopper-v5 --steps 300000 agent.hidden=[256,256]
   jsac-ros train Reacher-v5 train.observe=[render]  from rendered images (gymnasium[mujoco], OpenGL); [state,render]: both
   jsac-ros train my_lab:Peg-v0                      an environment of your own, with images, vectors or several of both
-  jsac-ros train config/lift.yaml                   a robot's skill, without ROS and faster than real time
-  jsac-ros train config/lift.yaml --demonstrations 20 --interventions
+  jsac-ros train lift                               a robot's skill, without ROS and faster than real time
+  jsac-ros train lift --demonstrations 20 --interventions
                                                     also from the task's scripted expert and scripted person
   jsac-ros train Pendulum-v1 --resume runs/pendulum_v1_20260101_120000 --steps 40000
   jsac-ros train Hopper-v5 --asynchronous           with the live system's learner and replay processes
@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jsac_ros import parameters
+from jsac_ros import parameters, shipped
 from jsac_ros.config import ConfigError
 from jsac_ros.training import settings
 
@@ -30,15 +30,19 @@ DRIVER = {"robot": {"driver": "gymnasium"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", help="a Gymnasium id, module:id, or a configuration's file")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="section.field=value of the configuration")
-    parser.add_argument("--agent", metavar="TYPE", help="algorithm; default: dqn for discrete actions, else jsac")
-    parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones; default: 20000")
-    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="default: 5000")
+    parser.add_argument(
+        "environment", type=shipped.path_of, help="a Gymnasium id, module:id, or a configuration (a file or a shipped one)"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="section.field=value of the configuration"
+    )
+    parser.add_argument("--agent", metavar="TYPE", help="algorithm (default: dqn for discrete actions, else jsac)")
+    parser.add_argument("--steps", type=int, help="environment steps in total, including resumed ones (default 20000)")
+    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="steps between two evaluations (default 5000)")
     parser.add_argument("--demonstrations", type=int, metavar="N", help="first record episodes of the task's scripted expert")
     parser.add_argument("--interventions", action="store_true", help="a scripted person takes over when the policy is stuck")
     parser.add_argument("--asynchronous", action="store_true", help="act, store and learn in separate processes (needs ROS 2)")
-    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="continue this run")
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="run folder to continue")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -101,7 +101,7 @@ def _try_to_render(env: Any, environment: Any) -> None:
     except Exception as error:  # a missing OpenGL raises various exceptions
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"environment {name_of(environment)!r} draws nothing: {reason} "
+            f"environment {name_of(environment)!r} cannot be rendered: {reason} "
             "(MuJoCo without a display: MUJOCO_GL=egl with a GPU, MUJOCO_GL=osmesa with libosmesa6)"
         ) from None
 

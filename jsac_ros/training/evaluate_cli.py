@@ -1,7 +1,7 @@
 """Evaluates a policy, without exploration and without storing anything.
 
   jsac-ros evaluate runs/lift_20260101_120000 --episodes 50
-  jsac-ros evaluate my_policy --compare another_policy --environment config/lift.yaml
+  jsac-ros evaluate my_policy --compare another_policy --environment lift
   jsac-ros evaluate runs/pendulum_v1_20260101_120000 --json | tail -n 1
   jsac-ros evaluate runs/lift_20260101_120000 --best-of 3 --episodes 30      keeps the best of the last three checkpoints
   jsac-ros evaluate                                  of a running system: its next episode is deterministic and not stored
@@ -20,19 +20,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from jsac_ros import shipped
 from jsac_ros.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("policy", type=Path, metavar="RUN|POLICY", help="folder of a run or of a policy")
-    parser.add_argument("--compare", type=Path, metavar="RUN|POLICY", help="another one, tested in turn with the first")
-    parser.add_argument("--best-of", type=int, metavar="N", help="of a run: test its last N checkpoints and keep the best")
-    parser.add_argument("--episodes", type=int, default=50, help="of each (default 50)")
-    parser.add_argument("--environment", default="", metavar="E", help="a Gymnasium id or a configuration; default: its own")
-    parser.add_argument("--seed", type=int, default=0, help="of the starts of episodes (default 0)")
-    parser.add_argument("--sampled", action="store_true", help="sampled actions, as while learning, instead of the best ones")
+    parser.add_argument("--compare", type=Path, metavar="RUN|POLICY", help="a second policy, tested in turn with the first")
+    parser.add_argument("--best-of", type=int, metavar="N", help="test the last N checkpoints of a run and keep the best")
+    parser.add_argument("--episodes", type=int, default=50, help="episodes per policy (default 50)")
+    parser.add_argument(
+        "--environment",
+        type=shipped.path_of,
+        default="",
+        metavar="E",
+        help="a Gymnasium id, or a configuration (a file or a shipped one; default: that of the training)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the start states (default 0)")
+    parser.add_argument(
+        "--sampled", action="store_true", help="sample actions, as during learning, instead of taking the best ones"
+    )
     parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="also film an episode (.mp4 or .webm)")
-    parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
+    parser.add_argument("--json", action="store_true", help="also print one JSON object, as the last line")
 
 
 def main(arguments: argparse.Namespace) -> int:

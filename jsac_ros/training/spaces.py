@@ -105,7 +105,7 @@ def native(action: np.ndarray, space: Any) -> Any:
 
 
 def of_native(taken: Any, space: Any) -> np.ndarray:
-    """The inverse of `native`: float32 [size]. Raises ValueError if it is no action of this space."""
+    """The inverse of `native`: float32 [size]. Raises ValueError if it is not an action of this space."""
     values = np.asarray(taken, np.float64)
     if values.size != (1 if hasattr(space, "n") else np.prod(space.shape)) or not np.isfinite(values).all():
         raise ValueError(f"action is {taken}; expected one of {space}")

@@ -1,7 +1,7 @@
-"""Take a bottle by its neck and lift it, pressing on nothing harder than needed.
+"""Grasp a bottle by its neck and lift it, without pressing harder than necessary.
 
-Two cameras, a wrench and the gripper's opening are what the policy sees. The reward is sparse, less a little for every
-newton over `gentle_n`: pressing the gripper into the table costs what hurrying gains.
+The policy observes two cameras, a wrench and the gripper's opening. The reward is sparse, minus a small cost for every
+newton above `gentle_n`: hurrying gains nothing if it presses the gripper into the table.
 """
 
 from pathlib import Path
@@ -14,18 +14,18 @@ from jsac_ros.tasks.reset import ResetParameters, ResetPart, check_reset, compos
 from jsac_ros.tasks.task import Task
 from jsac_ros.types import Action, Arrays, Score, Sensed
 
-HEIGHT_M = 0.05  # of the bottle's centre where it stands
+HEIGHT_M = 0.05  # of the standing bottle's centre
 
 
 class PickBottle(Task):
     class Parameters(TaskParameters, ResetParameters):
         lift_m: Positive = 0.05
         gentle_n: Positive = 8.0  # a force that costs nothing
-        force_cost: NonNegative = 0.01  # a newton over it, in every step
+        force_cost: NonNegative = 0.01  # per newton above it, at every step
         wrench: str = "wrench"  # of `sensors`
-        area_m: tuple[NonNegative, NonNegative] = (0.1, 0.1)  # where the simulated bottle stands
+        area_m: tuple[NonNegative, NonNegative] = (0.1, 0.1)  # of the table, where the simulated bottle is placed
 
-    # A camera of the lab's tells where the bottle is; the policy is not told, only the score is.
+    # A camera of the lab measures the pose of the bottle for the score; the policy does not observe it.
     sensors = {
         "bottle": SensorConfig(
             topic="bottle", type="geometry_msgs/msg/PointStamped", fields=("point.x", "point.y", "point.z"), unit="m",

@@ -9,8 +9,8 @@ from jsac_ros.spaces import Spaces
 
 class DqnParameters(NetworkParameters, OptimiserParameters):
     type: str = "dqn"
-    epsilon_final: Share = 0.05  # share of random actions, decreasing from 1 to this
-    epsilon_updates: Count = 10_000  # over this number of updates
+    epsilon_final: Share = 0.05  # final share of random actions, which decreases from 1
+    epsilon_updates: Count = 10_000  # updates over which the share of random actions decreases
 
     def misfits(self, spaces: Spaces) -> list[str]:
         problems = super().misfits(spaces)

@@ -11,7 +11,7 @@ from jsac_ros.agent.parameters import ActorCriticParameters
 
 class JsacParameters(ActorCriticParameters):
     type: str = "jsac"
-    q_subset: Annotated[int, Field(ge=0)] = 0  # REDQ: min over this many random Qs in the target; 0: all
+    q_subset: Annotated[int, Field(ge=0)] = 0  # REDQ: the target takes the minimum over this many random Qs; 0: over all
 
     @model_validator(mode="after")
     def _check_subset(self):

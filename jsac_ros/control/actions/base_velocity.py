@@ -19,7 +19,7 @@ class BaseVelocity(ActionPart):
     directions = ("x", "yaw")
 
     class Parameters(ActionParameters):
-        # m/s forward, rad/s left, at an action of 1
+        # forward speed (m/s) and angular velocity (rad/s, to the left) at an action of 1
         scale: tuple[Between(1e-4, 100.0), Between(1e-4, 100.0)] = (0.3, 1.5)
 
     def __init__(self, name: str, parameters: BaseVelocity.Parameters, rig: Rig):

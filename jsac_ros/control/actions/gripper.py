@@ -22,7 +22,7 @@ _LONGEST_TICK_S = 0.2
 
 class GripperOpening(ActionPart):
     class Parameters(ActionParameters):
-        device: str = "gripper"  # of `grippers`
+        device: str = "gripper"  # name of a gripper of the section `grippers`
         # binary: fully open or closed; three_way: closes, keeps, opens at the gripper's speed; continuous: the opening
         mode: Literal["binary", "three_way", "continuous"] = "binary"
         dead_band: Annotated[float, Field(ge=0, lt=1)] = 0.3  # binary, three_way: an action this close to 0 changes nothing

@@ -19,10 +19,10 @@ class JointVelocity(ActionPart):
     """velocity = offset + scale * action for its joints, 0 for the others."""
 
     class Parameters(ActionParameters):
-        joints: tuple[str, ...] = ()  # empty: all of the robot's
-        # rad/s (m/s if prismatic) at |action| = 1, one for all joints or one per joint
+        joints: tuple[str, ...] = ()  # joints that this part moves; empty: all
+        # joint velocity at an action of 1, rad/s (m/s if prismatic), one for all joints or one per joint
         scale: tuple[Between(1e-4, 100.0), ...] = (0.3,)
-        offset: tuple[Between(-100.0, 100.0), ...] = (0.0,)
+        offset: tuple[Between(-100.0, 100.0), ...] = (0.0,)  # joint velocity at an action of 0, likewise
 
     def __init__(self, name: str, parameters: JointVelocity.Parameters, rig: Rig):
         """Raises ConfigError if joints, scale or offset are wrong for the robot."""
@@ -56,7 +56,7 @@ class JointVelocityTable(JointVelocity):
     """A choice selects a row of the table, which holds actions of `JointVelocity`."""
 
     class Parameters(JointVelocity.Parameters):
-        table: tuple[Between(-1.0, 1.0), ...]  # rows with one value per joint in [-1, 1], flattened
+        table: tuple[Between(-1.0, 1.0), ...]  # actions in [-1, 1] to choose from: rows with one value per joint, flattened
 
     def __init__(self, name: str, parameters: JointVelocityTable.Parameters, rig: Rig):
         super().__init__(name, parameters, rig)

@@ -38,12 +38,14 @@ _INSIDE_M, _INSIDE_RAD = 0.003, 0.01
 
 class Twist(ActionPart):
     class Parameters(ActionParameters):
+        # axes along and about which the policy moves the tool
         axes: Annotated[tuple[Literal["x", "y", "z", "roll", "pitch", "yaw"], ...], Field(min_length=1)] = ("x", "y", "z")
-        frame: Literal["base", "tool", "start"] = "base"  # base_link; the tool's frame, now or at the start of the episode
-        speed_m_s: Between(0.001, 2.0) = 0.1  # at an action of 1; 2: the fastest tool of an arm on a table
-        turn_rad_s: Between(0.001, 6.3) = 0.5  # 6.3: a turn a second
-        lead_m: Between(0.001, 0.3) = 0.03  # by which the target leads the tool: the further, the harder the tool presses
-        lead_rad: Between(0.001, 1.0) = 0.15
+        # frame of the axes: base_link, the tool's, or the tool's at the start of the episode
+        frame: Literal["base", "tool", "start"] = "base"
+        speed_m_s: Between(0.001, 2.0) = 0.1  # speed of the tool at an action of 1
+        turn_rad_s: Between(0.001, 6.3) = 0.5  # angular velocity of the tool at an action of 1
+        lead_m: Between(0.001, 0.3) = 0.03  # how far the target may lead the tool: the farther, the harder the tool presses
+        lead_rad: Between(0.001, 1.0) = 0.15  # the same for the orientation
         # 1/s, towards the target; well below the inverse of the total delay of tick, safety and robot: 1 for a compliant arm
         gain: Between(0.1, 10.0) = 4.0
 

@@ -49,7 +49,7 @@ class Contact:
         self._arrived = False
         self._next_s = self._until_s = 0.0
 
-    # -- what is heard -------------------------------------------------------------------------------------------
+    # -- inputs --------------------------------------------------------------------------------------------------
 
     def heard(self, wrench: np.ndarray, frame: str, measured_s: float) -> None:
         """N and Nm [6] in `frame`. Raises ValueError if they cannot be judged."""
@@ -93,7 +93,7 @@ class Contact:
         """A person releases the robot. If the tool still presses, the robot backs off further."""
         self.stage, self.reason = "free", ""
 
-    # -- what is decided -----------------------------------------------------------------------------------------
+    # -- decisions -----------------------------------------------------------------------------------------------
 
     def retreats(self, now_s: float, at_rest: bool, q: np.ndarray) -> bool:
         """Whether the robot backs off now: it starts when it is at rest, and ends when it is at rest again."""

@@ -83,7 +83,7 @@ class Gate:
         self._released = False  # the next joint state is accepted whatever its values
         self._holds_position = False  # the robot has stopped by itself and has nothing to resume
 
-    # -- what is heard -------------------------------------------------------------------------------------------
+    # -- inputs --------------------------------------------------------------------------------------------------
 
     def emergency_stop(self, why: str) -> None:
         if not self._inputs.stopped:
@@ -165,7 +165,7 @@ class Gate:
         if self._contact:
             self._contact.passed(q)
 
-    # -- what is decided -----------------------------------------------------------------------------------------
+    # -- decisions -----------------------------------------------------------------------------------------------
 
     def command(
         self, now_s: float, velocity: np.ndarray | None, sent_s: float | None = None, observed_s: float | None = None,

@@ -78,7 +78,7 @@ def stale_joints(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
 def joint_jump(inputs: GateInputs, _: RuleLimits) -> str | None:
     """A joint cannot jump: an encoder, the driver or the name mapping is wrong. A trajectory that started there would
     pull the arm along, so the position is not accepted until it is back, or until a person releases the robot."""
-    return "joint states jumped; not believed until they are back or a person releases" if inputs.jumped else None
+    return "joint states jumped; not accepted until they are back or a person releases" if inputs.jumped else None
 
 
 def not_following(inputs: GateInputs, _: RuleLimits) -> str | None:
@@ -93,7 +93,7 @@ def program_stopped(inputs: GateInputs, rule_limits: RuleLimits) -> str | None:
         return None
     if inputs.program_running is None:
         return (
-            f"the robot has not said on {topic} that its program runs: start it on the pendant; "
+            f"no message on {topic} that the robot's program runs; start it on the pendant; "
             "a robot without one (mock hardware) needs robot.program_running_topic=''"
         )
     return "robot program is not running"

@@ -25,7 +25,7 @@ const MOODS = {
 const SILENT_MS = 5000;  // the node sends something every second
 const ANSWER_MS = 8000, STOP_ANSWER_MS = 1500;
 
-// From the address, which is then cleared so that nobody sees or copies it; otherwise from this tab's storage.
+// From the address, which is then cleared so that it is not seen or copied; otherwise from this tab's storage.
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) history.replaceState(null, "", location.pathname);
@@ -59,7 +59,7 @@ function lost() {
   setTimeout(connect, 1000);
 }
 
-// A network that is gone closes no connection: a phone would show for minutes what was.
+// A failed network closes no connection: a phone would show old values for minutes.
 setInterval(() => {
   if (document.visibilityState !== "visible" || performance.now() - heardMs < SILENT_MS) return;
   socket.onclose = socket.onmessage = null;
@@ -127,7 +127,7 @@ function setState(text, mood, reason = "") {
 
 function drawState() {
   const { control, safety, ages = {}, ended } = run;
-  if (ended) setState("run ended", "wait", `its report and all else are in ${ended}`);
+  if (ended) setState("run ended", "wait", `report and data: ${ended}`);
   else if (safety?.emergency_stop) setState("emergency stop", "bad", `${safety.reason}; Release lets the robot move again`);
   else if (!control || ages.control > 3) setState("no actor", "bad", "its process is not running or still starting");
   else {
@@ -138,8 +138,8 @@ function drawState() {
 
 function stateOf({ state, reason }, safety) {
   if (state === "waiting" && reason === "jsac-ros start") return ["ready", "Start lets the robot move"];
-  if (state === "acting" && run.person) return ["a person acts", "in the policy's place"];
-  if (state === "acting" && reason === "evaluation") return ["evaluating", "without exploration; nothing of it is stored"];
+  if (state === "acting" && run.person) return ["a person acts", "instead of the policy"];
+  if (state === "acting" && reason === "evaluation") return ["evaluating", "without exploration; the episode is not stored"];
   return [state, reason || (safety?.state === "holding" ? safety.reason : "")];
 }
 

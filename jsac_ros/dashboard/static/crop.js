@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-history.replaceState(null, "", location.pathname);  // so that nobody sees or copies the token
+history.replaceState(null, "", location.pathname);  // so that the token is not seen or copied
 const SIDES = ["top", "left", "height", "width"];
 const image = new Image();
 let about = null, crop = [], from = null, asked = 0;
@@ -36,7 +36,7 @@ function set([top, left, height, width]) {
   crop = [top, left, clamp(height, 1, rows - top), clamp(width, 1, columns - left)];
   SIDES.forEach((side, i) => { byId(side).value = crop[i]; });
   byId("frame-words").textContent = isWhole() ? `the whole image as ${about.frame[1]} x ${about.frame[0]}` :
-    `${crop[3]} x ${crop[2]} of the image as ${about.frame[1]} x ${about.frame[0]}` + (isOfFrame(crop) ? "" : ", out of shape");
+    `${crop[3]} x ${crop[2]} of the image as ${about.frame[1]} x ${about.frame[0]}` + (isOfFrame(crop) ? "" : ", distorted");
   draw();
   show();
 }

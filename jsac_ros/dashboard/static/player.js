@@ -23,7 +23,7 @@ export class Player {
     this.showing = null;
     byId("player").hidden = index < 0;
     clearTimeout(this.waits);
-    this.loading.abort();  // on a slow link what is not wanted any more holds up what is
+    this.loading.abort();  // on a slow link an outdated request would delay the new one
     if (index >= 0) this.waits = setTimeout(() => this.load(index).catch(() => this.missed(index)), WAITS_MS);
   }
 
@@ -46,9 +46,9 @@ export class Player {
     this.play(true);
   }
 
-  // Nothing came, or another episode was chosen meanwhile.
+  // Nothing arrived, or another episode has been selected.
   missed(index) {
-    if (this.index === index) byId("player-title").textContent = `Episode ${index + 1} did not come; choose it again.`;
+    if (this.index === index) byId("player-title").textContent = `Episode ${index + 1} could not be loaded; select it again.`;
   }
 
   show(step) {
@@ -65,7 +65,7 @@ export class Player {
     const of = (isShown) => showing.reward.map((value, i) => [i, isShown(i) ? value : null]);
     const byPerson = showing.intervened.some(Boolean);
     lines(byId("player-chart"), {
-      title: `Reward of every step${byPerson ? ", thick where a person acted" : ""}`, marks: [{ x: step, colour: "var(--blue)" }],
+      title: `Reward of every step${byPerson ? ", thick for actions of a person" : ""}`, marks: [{ x: step, colour: "var(--blue)" }],
       lines: [{ points: of(() => true), colour: "var(--green)" }, { points: of((i) => showing.intervened[i]), colour: "var(--purple)", width: 4 }],
     });
   }

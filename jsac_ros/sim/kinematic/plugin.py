@@ -27,7 +27,7 @@ class Kinematic(Sim):
     is_light = True
 
     class Parameters(SimParameters):
-        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # that the simulated joints can reach
+        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # largest acceleration of the simulated joints
 
     def __init__(self, parameters: Kinematic.Parameters, rig: Rig, seed: int):
         """Raises ConfigError if the task has no scene, or if the robot cannot be simulated in it."""

@@ -16,12 +16,12 @@ from jsac_ros.sim.mujoco.model import Places
 
 
 class ComplianceParameters(Section):
-    stiffness_n_m: Positive = 2000.0
-    damping_ns_m: Positive = 160.0
-    turn_stiffness_nm_rad: Positive = 200.0
-    turn_damping_nms_rad: Positive = 10.0
+    stiffness_n_m: Positive = 2000.0  # stiffness of the compliant tool
+    damping_ns_m: Positive = 160.0  # damping of the compliant tool
+    turn_stiffness_nm_rad: Positive = 200.0  # stiffness against rotation
+    turn_damping_nms_rad: Positive = 10.0  # damping against rotation
     reach_m: Positive = 0.008  # of the reference, damping included: presses with at most 16 N, follows at up to 0.1 m/s
-    reach_rad: Positive = 0.05
+    reach_rad: Positive = 0.05  # the same for rotation
 
 
 class Compliance:

@@ -36,8 +36,9 @@ class MujocoSim(Sim):
     class Parameters(SimParameters, ComplianceParameters):
         type: str = "mujoco"
         robot_model: str = str(modelling.ROBOT)  # MJCF file that the scene includes as robot.xml
-        compliance: Literal["none", "cartesian"] = "none"  # stiff servos, or a Cartesian impedance that follows the trajectory
-        max_acceleration_rad_s2: Positive = 40.0  # of the velocity controller
+        # none: stiff servos; cartesian: an impedance controller that follows the trajectory
+        compliance: Literal["none", "cartesian"] = "none"
+        max_acceleration_rad_s2: Positive = 40.0  # largest acceleration of the velocity controller
         supersampling: Annotated[int, Field(ge=1, le=4)] = 2  # rendered pixels per image pixel along each axis
         exposure: tuple[Positive, Positive] = (1.0, 1.0)  # range of the brightness factor, drawn for each scene
         wrench_noise_n: NonNegative = 0.2  # standard deviation of the force; that of the torque in Nm is a fiftieth

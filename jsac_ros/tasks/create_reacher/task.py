@@ -36,10 +36,11 @@ def green_mask(frame: np.ndarray) -> np.ndarray:
 
 class CreateReacher(Task):
     class Parameters(TaskParameters):
-        camera: str = ""  # whose image is scored; empty: the only one
+        camera: str = ""  # name of the camera whose image is scored; empty: the only one
+        # minimum_time: -1 a step until the goal; sparse: 1 at the goal; dense: the share of green, weighted to the centre; none
         reward: Literal["minimum_time", "sparse", "dense", "none"] = "minimum_time"
-        reset_s: Between(0.01, 600.0) = 2.5  # backing off and turning
-        settle_s: Between(0.0, 60.0) = 0.2
+        reset_s: Between(0.01, 600.0) = 2.5  # time for backing off and turning
+        settle_s: Between(0.0, 60.0) = 0.2  # rest before an episode starts
         reset_penalty: NonNegative = 0.0  # subtracted from the reward of an action that ends in a terminal state
 
     def __init__(self, parameters: CreateReacher.Parameters, rig: Rig):

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 class Insert(Skill):
     class Parameters(Skill.Parameters):
-        # Of the simulated scene; in a lab they document where a person puts the box
-        centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
-        area_m: tuple[NonNegative, NonNegative] = (0.06, 0.06)  # along x and y
-        yaw_rad: NonNegative = 0.0  # rotated by up to this angle in each direction
-        clearance_m: Positive = 0.002  # hole width minus the peg's 20 mm
-        depth_m: Positive = 0.025  # from which the peg counts as inserted
+        # centre of the region for the box, x, y in base_link; in a lab it documents where a person puts it
+        centre_m: tuple[float, float] = (0.5, 0.1333)
+        area_m: tuple[NonNegative, NonNegative] = (0.06, 0.06)  # size of the region along x and y
+        yaw_rad: NonNegative = 0.0  # largest random rotation of the box in each direction
+        clearance_m: Positive = 0.002  # width of the hole minus the peg's 20 mm
+        depth_m: Positive = 0.025  # depth at which the peg counts as inserted
 
     def mujoco_scene(self) -> InsertScene:
         from jsac_ros.tasks.insert.scene import InsertScene

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Lift(Skill):
     class Parameters(Skill.Parameters):
         reset: tuple[ResetKind, ...] = ("release", "home", "service")
-        # Of the simulated scene; in a lab they document where a person puts the cube
-        centre_m: tuple[float, float] = (0.5, 0.1333)  # base_link
-        area_m: tuple[NonNegative, NonNegative] = (0.2, 0.2)  # along x and y
-        yaw_rad: NonNegative = 0.785  # rotated by up to this angle in each direction
-        height_m: Positive = 0.06  # how far it is raised
+        # centre of the region for the cube, x, y in base_link; in a lab it documents where a person puts it
+        centre_m: tuple[float, float] = (0.5, 0.1333)
+        area_m: tuple[NonNegative, NonNegative] = (0.2, 0.2)  # size of the region along x and y
+        yaw_rad: NonNegative = 0.785  # largest random rotation of the cube in each direction
+        height_m: Positive = 0.06  # height by which the cube has to be raised
 
     def mujoco_scene(self) -> LiftScene:
         from jsac_ros.tasks.lift.scene import LiftScene

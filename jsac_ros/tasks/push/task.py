@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 class Push(Skill):
     class Parameters(Skill.Parameters):
-        # Of the simulated scene; in a lab they document where a person puts puck and mark; base_link, along x and y
-        centre_m: tuple[float, float] = (0.48, 0.1333)  # of the puck
-        area_m: tuple[NonNegative, NonNegative] = (0.04, 0.12)
-        mark_m: tuple[float, float] = (0.62, 0.1333)
-        mark_area_m: tuple[NonNegative, NonNegative] = (0.06, 0.12)
-        tolerance_m: Positive = 0.02  # of the puck's centre from the mark's
+        # centre of the region for the puck, x, y in base_link; in a lab it documents where a person puts it
+        centre_m: tuple[float, float] = (0.48, 0.1333)
+        area_m: tuple[NonNegative, NonNegative] = (0.04, 0.12)  # size of the region for the puck along x and y
+        mark_m: tuple[float, float] = (0.62, 0.1333)  # centre of the region for the mark, x, y in base_link
+        mark_area_m: tuple[NonNegative, NonNegative] = (0.06, 0.12)  # size of the region for the mark along x and y
+        tolerance_m: Positive = 0.02  # distance of the puck's centre from the mark's that counts as success
 
     def mujoco_scene(self) -> PushScene:
         from jsac_ros.tasks.push.scene import PushScene

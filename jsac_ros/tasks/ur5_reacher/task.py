@@ -60,10 +60,11 @@ class Ur5Reacher(Task):
         return found
 
     class Parameters(TaskParameters):
-        camera: str = ""  # whose image is scored; empty: the only one
+        camera: str = ""  # name of the camera whose image is scored; empty: the only one
+        # dense: the share of red, weighted to the centre; sparse: 1 at the goal; minimum_time: -1 a step; none
         reward: Literal["dense", "sparse", "minimum_time", "none"] = "dense"
-        reset_s: Between(0.01, 600.0) = 2.0  # for the move home; longer if the limits require it
-        settle_s: Between(0.0, 60.0) = 0.2  # at rest at home before an episode starts
+        reset_s: Between(0.01, 600.0) = 2.0  # time for the move home; longer if the limits require it
+        settle_s: Between(0.0, 60.0) = 0.2  # rest at home before an episode starts
         reset_penalty: NonNegative = 0.0  # subtracted from the reward of an action that ends in a terminal state
 
     def __init__(self, parameters: Ur5Reacher.Parameters, rig: Rig):
