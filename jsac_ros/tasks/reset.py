@@ -263,14 +263,12 @@ class ResetParameters(Section):
     # parts of the reset, in this order
     reset: tuple[ResetKind, ...] = ("home",)
     reset_s: Between(0.01, 600.0) = 2.0  # time for a move; longer if the limits require it
-    reset_speed_m_s: Between(0.0, 5.0) = (
-        0.0  # largest speed of the tool (0: no limit); a compliant arm lags behind a faster move
-    )
+    # largest speed of the tool on the way; 0: no limit; a compliant arm lags behind a faster move
+    reset_speed_m_s: Between(0.0, 5.0) = 0.0
     retract_m: Floats = ()  # x, y, z in base_link, by which the tool retracts without turning
     settle_s: Between(0.0, 60.0) = 0.2  # rest before an episode starts
-    home_noise: Annotated[
-        Floats, Field(description="rad (m if prismatic)")
-    ] = ()  # uniform noise, +- this, one value per joint, around home
+    # uniform noise of +- this around home, one value per joint
+    home_noise: Annotated[Floats, Field(description="rad (m if prismatic)")] = ()
     tool_noise: Floats = ()  # m, m, m, rad: uniform noise of +- this on the tool's x, y, z and yaw in base_link around home
     waypoints: Floats = ()  # poses of all joints, rad (m if prismatic), concatenated
     ask: str = ""  # what the person is asked to do
