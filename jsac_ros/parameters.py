@@ -39,6 +39,21 @@ _MOST_LINES = 20  # of one error
 _MOST_CHARACTERS, _MOST_SECTIONS = 200, 8  # of a name
 
 
+# pydantic's words -> ours; the first match counts
+_EXPECTED = {
+    "Input should be greater than or equal to": "expected at least",
+    "Input should be less than or equal to": "expected at most",
+    "Input should be greater than": "expected more than",
+    "Input should be a valid integer": "expected a whole number",
+    "Input should be a valid boolean": "expected true or false",
+    "Input should be a valid tuple": "expected a list",
+    "Input should be a valid string": "expected text",
+    "Input should be a valid": "expected a",
+    "String should match pattern": "expected text that matches",
+    "Input should be": "expected",
+}
+
+
 class Opaque(BaseModel):
     """The section of a plug-in that this process does not import; its fields are kept as in the file."""
 
@@ -134,7 +149,10 @@ def _line(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing; expected a value"
     value = "" if isinstance(problem["input"], dict) else f" is {documents.shown(problem['input'])}"
-    return f"{where}{value}: {problem['msg'].removeprefix('Value error, ')}"
+    message = problem["msg"].removeprefix("Value error, ")
+    for theirs, ours in _EXPECTED.items():
+        message = message.replace(theirs, ours)
+    return f"{where}{value}: {message}"
 
 
 def _known(path: tuple, model: Any) -> list[str]:

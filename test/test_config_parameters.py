@@ -70,9 +70,9 @@ def test_errors_of_every_section_and_plugin_come_at_once():
         "cameras.eye: crop is [1]; expected [] or [top, left, height, width]",
         "sensors.wrench.type is missing; expected a value",
         "sensors.wrench.fields is missing; expected a value",
-        "agent.q_count is 0: Input should be greater than or equal to 1",
+        "agent.q_count is 0: expected at least 1",
         "grippers.hand.stroke_m is -1.0: expected 0.001 to 0.5",
-        "bag.rate is 'x': Input should be a valid number",
+        "bag.rate is 'x': expected a number",
     )
     for start in expected:
         assert [line for line in lines if line.startswith(start)], (start, lines)

@@ -159,7 +159,7 @@ def test_parameters_of_a_lab_are_checked_like_ours(lab):
     unknown, wrong = str(raised.value).splitlines()
     assert {unknown, wrong} == {
         "task.reward_scal: unknown key; did you mean reward_scale?",
-        "task.episode_s is 'long': Input should be a valid number",
+        "task.episode_s is 'long': expected a number",
     }
 
 
