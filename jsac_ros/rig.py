@@ -197,7 +197,9 @@ class Rig:
     def _chosen(self) -> tuple[str, ...]:
         chosen, offered = self.config.task.observe, self._offered
         if misread := [name for name in self.robot.senses if name not in offered]:
-            raise ConfigError(f"robot {self.robot.model!r}: senses holds {', '.join(misread)}; expected some of {', '.join(offered)}")
+            raise ConfigError(
+                f"robot {self.robot.model!r}: senses holds {', '.join(misread)}; expected some of {', '.join(offered)}"
+            )
         if not chosen:
             of_grippers = (f"{name}_{what}" for name in self.grippers for what in ("opening", "command"))
             usual = (

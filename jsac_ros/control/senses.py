@@ -62,7 +62,8 @@ def task_senses(spaces: Sequence[VectorSpace], observe: Callable[[Sensed], Array
         return seen[0][1][name]
 
     return [
-        Sense(space, lambda sensed, _, name=space.name: read(sensed, name), begin=lambda sensed: seen.clear()) for space in spaces
+        Sense(space, lambda sensed, _, name=space.name: read(sensed, name), begin=lambda sensed: seen.clear())
+        for space in spaces
     ]
 
 

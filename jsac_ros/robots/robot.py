@@ -78,7 +78,9 @@ class Robot:
                     f"{what}: {name} has range {low:g} to {high:g} and max_velocity {speed:g}; expected low < high, speed > 0"
                 )
         if self.links is not None and not chain.are_poses(self.links, n + 1):
-            raise ConfigError(f"{what}: links are not {n + 1} poses; expected [{n + 1}, 4, 4], each a rotation and a translation")
+            raise ConfigError(
+                f"{what}: links are not {n + 1} poses; expected [{n + 1}, 4, 4], each a rotation and a translation"
+            )
 
     def __len__(self) -> int:
         """Joints."""
