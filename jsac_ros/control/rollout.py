@@ -92,7 +92,7 @@ class Rollout:
 
 
 def _read_only(sensed: Sensed) -> Sensed:
-    """So that a task that writes into what it is given fails, in its line, and changes nothing stored. Frames are so already."""
+    """So that a task that writes into what it is given fails, in its line, and changes nothing stored. Frames are already."""
     for array in (sensed.position, sensed.velocity, sensed.effort, *sensed.sensors.values(), *sensed.outputs.values()):
         array.setflags(write=False)
     return sensed
