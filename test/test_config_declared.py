@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from lab_cases import LAB, Careful, Gantry, Table
-from rig_cases import LINE, Line, config_of
+from rig_cases import Line, config_of
 
 from jsac_ros import agent as algorithms
 from jsac_ros import system
@@ -94,8 +94,7 @@ SAID = {
 
 
 def built(section, name):
-    base = LINE | {"task.type": "test_config_declared:Fine"} if section in ("task", "actions.arm") else LAB
-    config = config_of(base | {f"{section}.type": f"test_config_declared:{name}"})
+    config = config_of(LAB | {f"{section}.type": f"test_config_declared:{name}"})
     system.check(config)
     return algorithms.build(config.agent, Rig.of(config).spaces)
 

@@ -303,7 +303,6 @@ SCORED = {
         "ValueError: assignment destination is read-only",
     ),
     "the action": (lambda before, action, after: action["arm"].fill(7.0), "ValueError: assignment destination is read-only"),
-    "a frame": (lambda before, action, after: after.frames["eye"].fill(7), "ValueError: assignment destination is read-only"),
 }
 
 

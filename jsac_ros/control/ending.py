@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jsac_ros.types import Action, Score, Sensed
+from jsac_ros.types import LARGEST, Action, Score, Sensed
 
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 # A person's verdict during the episode -> the reason with which it ends.
 VERDICTS = {"success": "success (operator)", "failure": "failure (operator)", "discard": "discarded (operator)"}
 CONTACT = "contact"  # such an event from the safety node: the tool pressed too hard
-_LARGEST_REWARD = 3.4e38  # in float32, as it is sent and stored
 _ENDS = VERDICTS | {CONTACT: CONTACT}
 GOAL, TIME_LIMIT = "goal", "time limit"  # reasons of complete episodes
 # Likewise, if the task disagrees with the classifier
@@ -43,7 +42,7 @@ class Ending:
         """The score of `action`, and why the episode ends with it; "" if it does not. Raises what the task's code raises."""
         score = self._judged(_checked(self._rig.task.score(before, action, after)), after)
         score = score._replace(reward=score.reward - self._rig.actions.penalty)
-        if not abs(score.reward) <= _LARGEST_REWARD:  # NaN too
+        if not abs(score.reward) <= LARGEST:  # NaN too
             raise ValueError(f"score: reward is {score.reward}; expected a finite number that float32 can hold")
         score, ends = self._with_events(score, after.events)
         return score, self._lingered(score, ends)
