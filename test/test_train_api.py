@@ -155,3 +155,4 @@ def test_the_door_opens_late():
     assert done.stdout.strip() == "jsac_ros.api", done.stderr
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         jr.trian  # noqa: B018
+    assert {"Policy", "Run", "evaluate", "load", "train"} <= set(dir(jr))
