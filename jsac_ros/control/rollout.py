@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jsac_ros.control.ending import Ending
 from jsac_ros.control.stacks import FrameStacks
 from jsac_ros.control.transitions import TransitionMaker
@@ -70,9 +72,10 @@ class Rollout:
 
     def act(self, action: Action, version: int = -1, intervened: bool = False) -> Command:
         """Takes the action chosen at the newest observation; returns its command."""
+        action = {name: np.array(values) for name, values in action.items()}  # a copy: its owner may go on writing
+        for values in action.values():
+            values.setflags(write=False)
         self._maker.act(action, version, intervened)
-        for part in action.values():
-            part.setflags(write=False)
         self._action = action
         return self._rig.actions.command(action, self.sensed)
 
