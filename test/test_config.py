@@ -123,7 +123,7 @@ def test_sizes_and_scales_that_make_no_sense_are_refused(values, said):
 @pytest.mark.parametrize("name", ["", "a b", "//x", "x/", "7x", "x/7", "/"])
 @pytest.mark.parametrize("field", ["cameras.wrist.topic", "robot.joint_states_topic", "safety.dead_man_topic", "task.service"])
 def test_what_is_no_name_of_a_topic_or_a_service_is_refused(field, name):
-    values = {"task.type": "topics", "task.reset": ("service",), field: name}
+    values = {"task.type": "topics", field: name}
     if not name and field in ("safety.dead_man_topic", "task.service"):
         assert from_parameters(values)
         return

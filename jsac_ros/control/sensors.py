@@ -31,7 +31,7 @@ class FieldPath:
             if end is not None:
                 self.size = int(end) - int(first)
                 if not 1 <= self.size <= _MOST_VALUES:
-                    raise ValueError(f"{text!r}; expected [first:end] of 1 to {_MOST_VALUES} values")
+                    raise ValueError(f"{text!r}; expected [first:end] with end above first, at most {_MOST_VALUES} values")
                 self._steps.append((name, slice(int(first), int(end))))
             else:
                 self._steps.append((name, None if first is None else int(first)))
