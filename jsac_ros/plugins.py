@@ -131,4 +131,7 @@ def _entry(kind: str, name: str) -> str:
 def where(error: BaseException) -> str:
     """An exception in one line, with its file and line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {' '.join(str(error).split())} ({last.filename}:{last.lineno})"
+    text, file, line = str(error), last.filename, last.lineno
+    if isinstance(error, SyntaxError) and error.filename:  # raised by the import system, of a line that never ran
+        text, file, line = error.msg, error.filename, error.lineno
+    return f"{type(error).__name__}: {' '.join(text.split())} ({file}:{line})"

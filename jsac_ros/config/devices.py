@@ -156,6 +156,7 @@ class RobotParameters(Section):
     twist_stamped: bool = False  # TwistStamped instead of Twist, as for Jazzy's diff_drive_controller
     program_running_topic: OptionalTopic = ""  # std_msgs/Bool, latched: whether the robot's program runs; empty: not watched
     speed_scaling_topic: OptionalTopic = ""  # std_msgs/Float64, percent (0..100) as from the UR driver; empty: not watched
-    safety_mode_topic: OptionalTopic = ""  # ur_dashboard_msgs/SafetyMode, latched; not watched if empty or the package is missing
+    # ur_dashboard_msgs/SafetyMode, latched; not watched if empty or the package is missing
+    safety_mode_topic: OptionalTopic = ""
     joint_max_age_s: Between(0.005, 2.0) = 0.1  # if joint states are older than this at a tick: hold
     stamps: Stamps = "header"  # as cameras.NAME.stamps, for the joint states

@@ -26,7 +26,8 @@ class Skill(Task):
         reset: tuple[ResetKind, ...] = ("home", "service")
         # std_srvs/Trigger; in simulation it draws a new scene, in a lab a person arranges it and answers
         service: OptionalTopic = "new_target"
-        success_topic: OptionalTopic = "success"  # std_msgs/Bool, true when the goal is reached; empty: only a person reports success
+        # std_msgs/Bool, true when the goal is reached; empty: only a person reports success
+        success_topic: OptionalTopic = "success"
 
     def __init__(self, parameters: Skill.Parameters, rig: Rig):
         super().__init__(parameters, rig)
