@@ -9,6 +9,7 @@ from train_cases import without_pages  # noqa: F401
 
 import jsac_ros as jr
 from jsac_ros import system
+from jsac_ros.__main__ import main
 from jsac_ros.parameters import dump
 from jsac_ros.sim.kinematic.arm import SimArm
 from jsac_ros.sim.world import World
@@ -17,13 +18,19 @@ from jsac_ros.types import Command
 SMALL = {"agent.hidden": (8,), "agent.q_count": 2, "replay.batch_size": 8, "replay.warmup_steps": 12}
 
 
-def test_it_learns_with_all_of_them_and_the_policy_is_found_again(tmp_path):
+def test_it_learns_with_all_of_them_and_the_policy_is_found_again(tmp_path, capsys):
     config = config_of(LAB | SMALL | {"run.folder": str(tmp_path / "runs"), "task.observe": ("joint_position",)})
     system.check(config)
     dump(config, tmp_path / "lab.yaml")
     run = jr.train(str(tmp_path / "lab.yaml"), 30, progress=False)
     assert run.episodes and not run.episodes[0].success
     policy = jr.load(run.folder, "lab_cases:Careful")
+    assert run.policy.about == policy.about
+    words = ["evaluate", str(run.folder), "--episodes", "1"]
+    assert (
+        main(words) == 2 and "expected an installed plug-in, or this name given to load() or --agent" in capsys.readouterr().err
+    )
+    assert main([*words, "--agent", "lab_cases:Careful"]) == 0
     actions = [policy({"joint_position": np.random.default_rng(k).normal(size=3).astype(np.float32)}) for k in range(20)]
     assert policy.about["agent"]["type"] == "lab_cases:Careful"
     assert 0.0 < np.abs([action["arm"] if isinstance(action, dict) else action for action in actions]).max() <= 0.5
