@@ -11,6 +11,10 @@ __path__ = extend_path(__path__, __name__)
 __all__ = ["Policy", "Run", "evaluate", "load", "train"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str):
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

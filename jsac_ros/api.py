@@ -126,7 +126,7 @@ class Run:
     @cached_property
     def policy(self) -> Policy:
         """The final policy. Raises ValueError if there is none."""
-        return load(self.folder)
+        return load(self.folder, self.config.agent.type)
 
     @property
     def episodes(self) -> list[Episode]:

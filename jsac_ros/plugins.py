@@ -39,6 +39,10 @@ BASES = {
 }
 
 
+# What code of others may raise, sys.exit() too; a KeyboardInterrupt is a person's.
+FAULTS = (Exception, SystemExit)
+
+
 class PluginError(ConfigError):
     """One line: the plug-in, its error, and where."""
 
@@ -77,7 +81,7 @@ def imported(name: str, target: str) -> tuple[Any, str]:
                 f"{name!r}: no module {error.name!r} on PYTHONPATH; expected an importable module:Class"
             ) from None
         raise PluginError(f"{name!r}: {where(error)}") from None
-    except Exception as error:  # anything that user code raises
+    except FAULTS as error:
         raise PluginError(f"{name!r}: {where(error)}") from None
     for part in attribute.split("."):
         if not hasattr(plugin, part):
@@ -108,13 +112,13 @@ def make(kind: str, name: str, *arguments: Any, field: str = "") -> Any:
 
 @contextmanager
 def named(what: str) -> Iterator[None]:
-    """Makes an exception of a plug-in's code a ConfigError of one line: `what`, the exception, its file and line."""
+    """Makes an exception of a plug-in's code a PluginError: `what`, the exception, its file and line."""
     try:
         yield
     except ConfigError:
         raise
-    except Exception as error:  # whatever the code of others raises
-        raise ConfigError(f"{what}: {where(error)}") from None
+    except FAULTS as error:
+        raise PluginError(f"{what}: {where(error)}") from None
 
 
 def _entry(kind: str, name: str) -> str:
@@ -127,4 +131,7 @@ def _entry(kind: str, name: str) -> str:
 def where(error: BaseException) -> str:
     """An exception in one line, with its file and line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {' '.join(str(error).split())} ({last.filename}:{last.lineno})"
+    text, file, line = str(error), last.filename, last.lineno
+    if isinstance(error, SyntaxError) and error.filename:  # raised by the import system, of a line that never ran
+        text, file, line = error.msg, error.filename, error.lineno
+    return f"{type(error).__name__}: {' '.join(text.split())} ({file}:{line})"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from jsac_ros import documents, plugins
 from jsac_ros.config import ConfigError, SensorConfig, Stamps, SystemConfig, TaskParameters
 from jsac_ros.control.actions import Actions
-from jsac_ros.control.senses import Sense, Senses, robot_senses, sensor_sense
+from jsac_ros.control.senses import Sense, Senses, robot_senses, sensor_sense, task_senses
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.control.tool_senses import gripper_senses, tool_senses
 from jsac_ros.robots.gripper import Gripper, grippers_of
 from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ImageSpace, Spaces, VectorSpace
-from jsac_ros.tasks.task import Task
+from jsac_ros.tasks.task import Task, check_declared
 
 if TYPE_CHECKING:
     from jsac_ros.classifier.files import Card as ClassifierCard
@@ -64,7 +64,8 @@ class Rig:
         found: list[str] = []
         for part in ("robot", "grippers", "actions", "sensors", "task", "senses", "spaces", "classifier", "encoder_cards"):
             try:
-                getattr(self, part)
+                with plugins.named(f"rig: {part}"):
+                    getattr(self, part)
             except ConfigError as error:  # parts that depend on a wrong one repeat its error
                 found += [line for line in str(error).splitlines() if line not in found]
         return found
@@ -96,7 +97,9 @@ class Rig:
 
     @cached_property
     def task(self) -> Task:
-        return plugins.make("task", self.config.task.type, self.config.task, self)
+        task = plugins.make("task", self.config.task.type, self.config.task, self)
+        check_declared(task, self.config.task.type)
+        return task
 
     @cached_property
     def sensors(self) -> dict[str, Sensor]:
@@ -176,11 +179,10 @@ class Rig:
         for name, gripper in self.grippers.items():
             offered |= gripper_senses(gripper, commanding.get(name))
         offered |= {camera + FEATURES: self._features(camera) for camera in self.encoder_cards}
-        task = self.task
-        for space in task.vectors:
-            if space.name in offered or space.name in self.images:
-                raise ConfigError(f"task {self.config.task.type!r} declares {space.name!r}, which the rig has already")
-            offered[space.name] = Sense(space, lambda sensed, _, name=space.name: task.observe(sensed)[name])
+        for sense in task_senses(self.task.vectors, self.task.observe):
+            if sense.space.name in offered or sense.space.name in self.images:
+                raise ConfigError(f"task {self.config.task.type!r} declares {sense.space.name!r}, which the rig has already")
+            offered[sense.space.name] = sense
         return offered
 
     @cached_property
@@ -194,6 +196,10 @@ class Rig:
     @cached_property
     def _chosen(self) -> tuple[str, ...]:
         chosen, offered = self.config.task.observe, self._offered
+        if misread := [name for name in self.robot.senses if name not in offered]:
+            raise ConfigError(
+                f"robot {self.robot.model!r}: senses holds {', '.join(misread)}; expected some of {', '.join(offered)}"
+            )
         if not chosen:
             of_grippers = (f"{name}_{what}" for name in self.grippers for what in ("opening", "command"))
             usual = (

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jsac_ros import dds, domain, parameters, plugins, provenance
 from jsac_ros.agent import checkpoint_files, policy_files
+from jsac_ros.agent.parameters import check_spaces
 from jsac_ros.config import ConfigError, SystemConfig, source_size
 from jsac_ros.control import devices, teleop
 from jsac_ros.control.safety import gate_of
@@ -24,7 +25,7 @@ from jsac_ros.report import loggers
 from jsac_ros.rig import Rig, with_copies, write_spaces
 from jsac_ros.ros_types import message_class, request_class
 from jsac_ros.run_key import RunKey
-from jsac_ros.sim.sim import check_sensors
+from jsac_ros.sim.sim import check_sim
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import Process
 from jsac_ros.tasks.expert import hand_of
@@ -130,11 +131,12 @@ def check(config: SystemConfig, here: Collection[str] | None = None) -> None:
 
 
 def findings(checks: Iterable[Callable[[], object]]) -> list[str]:
-    """The error lines of all checks that raise ConfigError, each line once."""
+    """The error lines of all checks that raise ConfigError, each line once. Another exception is of a plug-in, and one line."""
     found: dict[str, None] = {}
     for check_part in checks:
         try:
-            check_part()
+            with plugins.named("configuration"):
+                check_part()
         except ConfigError as error:
             found |= dict.fromkeys(str(error).splitlines())
     return list(found)
@@ -194,7 +196,7 @@ def _misfits(config: SystemConfig, here: set[str]) -> list[str]:
     found = rig.problems()
     checks: list[Callable[[], object]] = [] if config.shadow else [lambda: gate_of(config, rig.robot)]
     if not found:
-        found += config.agent.misfits(rig.spaces)
+        checks.append(lambda: check_spaces(config.agent, rig.spaces))
         if config.run.policy:
             checks.append(lambda: _check_policy(config, rig.spaces))
         if "learner" in here:
@@ -234,7 +236,7 @@ def _check_device(config: SystemConfig, rig: Rig) -> None:
 def _check_simulation(rig: Rig) -> None:
     """Raises ConfigError if the rig cannot be simulated."""
     with closing(plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, rig.config.run.seed)) as sim:
-        check_sensors(sim, rig.sensors)
+        check_sim(sim, rig.sensors)
 
 
 def _check_type(sensor: Sensor) -> None:

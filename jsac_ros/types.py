@@ -15,6 +15,7 @@ import numpy as np
 from jsac_ros.spaces import Spaces
 
 Arrays = dict[str, np.ndarray]
+LARGEST = float(np.finfo(np.float32).max)  # magnitude of a number that is sent, stored and learned from
 
 # What the policy sees at one tick: {image: uint8 [H, W, S*C], oldest frame first; vector: float32 [n]}.
 Observation = Arrays

@@ -120,6 +120,19 @@ def test_sizes_and_scales_that_make_no_sense_are_refused(values, said):
     assert said in line, line
 
 
+@pytest.mark.parametrize("name", ["", "a b", "//x", "x/", "7x", "x/7", "/"])
+@pytest.mark.parametrize("field", ["cameras.wrist.topic", "robot.joint_states_topic", "safety.dead_man_topic", "task.service"])
+def test_what_is_no_name_of_a_topic_or_a_service_is_refused(field, name):
+    values = {"task.type": "topics", field: name}
+    if not name and field in ("safety.dead_man_topic", "task.service"):
+        assert from_parameters(values)
+        return
+    with pytest.raises(ConfigError, match=f"^{field} is '{name}': expected names of letters, digits and _, joined by /"):
+        from_parameters(values)
+    for good in ("x", "/x", "~/x", "a_1/b_2"):
+        assert from_parameters(values | {field: good})
+
+
 def test_all_findings_come_at_once():
     wrong = {"safety.rate_hz": 1e-9, "cameras.wrist.max_age_s": 1e9, "run.sed": 1, "robot.type": "ur6", "actions.arm.scale": -1}
     with pytest.raises(ConfigError) as raised:

@@ -4,25 +4,33 @@ import agent_cases  # noqa: F401  compiles without optimising
 import numpy as np
 import pytest
 from lab_cases import LAB, Table
-from rig_cases import config_of, rig_of
+from rig_cases import config_of, rig_of, robot_of
 from train_cases import without_pages  # noqa: F401
 
 import jsac_ros as jr
 from jsac_ros import system
+from jsac_ros.__main__ import main
 from jsac_ros.parameters import dump
+from jsac_ros.sim.kinematic.arm import SimArm
 from jsac_ros.sim.world import World
 from jsac_ros.types import Command
 
 SMALL = {"agent.hidden": (8,), "agent.q_count": 2, "replay.batch_size": 8, "replay.warmup_steps": 12}
 
 
-def test_it_learns_with_all_of_them_and_the_policy_is_found_again(tmp_path):
+def test_it_learns_with_all_of_them_and_the_policy_is_found_again(tmp_path, capsys):
     config = config_of(LAB | SMALL | {"run.folder": str(tmp_path / "runs"), "task.observe": ("joint_position",)})
     system.check(config)
     dump(config, tmp_path / "lab.yaml")
     run = jr.train(str(tmp_path / "lab.yaml"), 30, progress=False)
     assert run.episodes and not run.episodes[0].success
     policy = jr.load(run.folder, "lab_cases:Careful")
+    assert run.policy.about == policy.about
+    words = ["evaluate", str(run.folder), "--episodes", "1"]
+    assert (
+        main(words) == 2 and "expected an installed plug-in, or this name given to load() or --agent" in capsys.readouterr().err
+    )
+    assert main([*words, "--agent", "lab_cases:Careful"]) == 0
     actions = [policy({"joint_position": np.random.default_rng(k).normal(size=3).astype(np.float32)}) for k in range(20)]
     assert policy.about["agent"]["type"] == "lab_cases:Careful"
     assert 0.0 < np.abs([action["arm"] if isinstance(action, dict) else action for action in actions]).max() <= 0.5
@@ -69,3 +77,54 @@ def test_a_reset_brings_slides_and_turns_home():
         world.step(command)
     assert command is None
     np.testing.assert_allclose(world.sim.q, rig.robot.home, atol=0.02)
+
+
+class Thrifty(Table):
+    """It goes on writing into the arrays that it has given out."""
+
+    picture = np.zeros((64, 64, 3), np.uint8)
+
+    def reset(self, q=None):
+        super().reset(q)
+        self.qd = np.zeros(3)
+
+    def step(self, dt):
+        self.q += dt * 0.1
+
+    def render(self, camera, snapshot):
+        self.picture[:] = int(1000 * snapshot[0])
+        return self.picture
+
+
+class Cropped(Thrifty):
+    def render(self, camera, snapshot):
+        return super().render(camera, snapshot)[:10]
+
+
+CAMERA = {"cameras.eye.height": 64, "cameras.eye.width": 64, "cameras.eye.source_height": 64, "cameras.eye.source_width": 64}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_a_simulator_goes_on_writing_is_not_what_was_sensed(channels):
+    rig = rig_of(LAB | CAMERA, sim__type="test_config_lab:Thrifty", cameras__eye__channels=channels)
+    world = World(rig, 0)
+    views = []
+    for _ in range(3):
+        views.append(world.view())
+        assert views[-1].sensed.frames["eye"].shape == (64, 64, channels)
+        world.step(Command(np.zeros(3), {}))
+    assert np.all(np.diff([view.sensed.position for view in views], axis=0) > 0)
+    assert len({int(view.sensed.frames["eye"].max()) for view in views}) == 3
+
+
+def test_an_image_of_another_size_than_configured_is_named():
+    world = World(rig_of(LAB | CAMERA, sim__type="test_config_lab:Cropped"), 0)
+    with pytest.raises(ValueError, match=r"Cropped.render\('eye'\) is uint8\[10, 64, 3\]; expected uint8\[64, 64, 3\]"):
+        world.view().sensed.frames["eye"]
+
+
+def test_the_light_simulators_slides_and_turns_accelerate_as_configured():
+    sim = SimArm(robot_of("lab_cases:Gantry", home=(0.2, 0.1, 0.5)), (0.2, 0.1, 0.5), "velocity", np.array((2.0, 2.0, 40.0)))
+    sim.command_velocity([0.2, -0.2, 2.0])
+    sim.step(0.01)
+    np.testing.assert_allclose(sim.qd, (0.02, -0.02, 0.4))

@@ -96,6 +96,8 @@ def lab(tmp_path, monkeypatch):
     (tmp_path / f"{name}.py").write_text(BROKEN)
     (tmp_path / f"{name}_kinds.py").write_text("\n".join(FAULTY.format(kind=kind, **of) for kind, of in KINDS.items()))
     (tmp_path / f"{name}_typo.py").write_text("import not_installed_anywhere\n")
+    (tmp_path / f"{name}_unclosed.py").write_text("\nclass Peg(:\n")
+    (tmp_path / f"{name}_exits.py").write_text("\nraise SystemExit(3)\n")
     (tmp_path / f"{name}_raises.py").write_text("\nraise OSError('no\\ncamera')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     return name
@@ -135,6 +137,10 @@ def test_a_module_that_cannot_be_imported_is_named_with_file_and_line(lab):
     assert "ModuleNotFoundError: No module named 'not_installed_anywhere'" in said and f"{lab}_typo.py:1)" in said
     said = refused("task", f"{lab}_raises:Peg")
     assert "OSError: no camera" in said and f"{lab}_raises.py:2)" in said
+    said = refused("task", f"{lab}_unclosed:Peg")
+    assert "SyntaxError: invalid syntax (/" in said and said.endswith(f"{lab}_unclosed.py:2)")
+    said = refused("task", f"{lab}_exits:Peg")
+    assert "SystemExit: 3 (" in said and said.endswith(f"{lab}_exits.py:2)")
 
 
 def test_what_is_no_plugin_is_refused(lab):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from rig_cases import BASE, LINE, REACHER, WRENCH, rig_of, sensed_of
+from rig_cases import BASE, LINE, REACHER, WRENCH, Line, rig_of, sensed_of
+
+from jsac_ros.spaces import VectorSpace
 
 TARED = REACHER | WRENCH | {"sensors.wrench.tare": True, "sensors.wrench.clip": 5.0}
 
@@ -81,3 +83,27 @@ def test_a_part_of_another_size_than_declared_is_refused_by_name(fails_in, said)
     rig = rig_of(LINE, task__type="rig_cases:Faulty", task__fails_in=fails_in)
     with pytest.raises(ValueError, match=said):
         observe(rig)
+
+
+class Rolling(Line):
+    """Two vectors from one buffer that it goes on writing."""
+
+    vectors = (VectorSpace("seen", 1), VectorSpace("recent", 2))
+
+    def begin(self, sensed):
+        self._count, self._recent = 0, np.zeros(2, np.float32)
+
+    def observe(self, sensed):
+        self._count += 1
+        self._recent[:] = self._recent[1], sensed.position[0]
+        return {"seen": np.array([self._count]), "recent": self._recent}
+
+
+def test_a_task_that_remembers_is_asked_once_per_observation_and_what_it_said_stays():
+    rig = rig_of(LINE, task__type="test_control_senses:Rolling")
+    for _ in range(2):
+        rig.senses.begin(sensed_of(rig))
+        rig.task.begin(sensed_of(rig))
+        said = [observe(rig, position=np.full(3, value)) for value in (1.0, 2.0, 3.0)]
+        assert [vectors["seen"].tolist() for vectors in said] == [[1], [2], [3]]
+        assert [vectors["recent"].tolist() for vectors in said] == [[0, 1], [1, 2], [2, 3]]

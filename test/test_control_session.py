@@ -1,12 +1,14 @@
 """The actor's state machine: what is commanded, which transitions come out, and that none is invented."""
 
+import sys
+
 import numpy as np
 import pytest
 from rig_cases import LINE, Line, TicksHome, rig_of, view_of
 
 from jsac_ros.control.session import Choice, Session
-from jsac_ros.tasks.reset import CallService, Then, Together
-from jsac_ros.types import Command
+from jsac_ros.tasks.reset import CallService, ResetPart, Then, Together
+from jsac_ros.types import Command, Score
 
 ACTION = np.array([0.5, -1.0], np.float32)
 JOINTS = np.arange(3.0)
@@ -290,6 +292,62 @@ def test_after_a_plugin_has_raised_a_person_may_start_again(session, monkeypatch
     assert {s.episode for s in steps} == {1} and [s.step for s in steps] == [0, 1, 2, 3, 4]
 
 
+SCORED = {
+    "nothing": (lambda *_: None, "score() returned NoneType; expected Score(reward, terminated, success)"),
+    "a tuple": (lambda *_: (1.0, False, False), "score() returned tuple; expected Score("),
+    "two rewards": (lambda *_: Score(np.zeros(2)), "TypeError: "),
+    "too much": (lambda *_: Score(1e39), "reward is 1e+39; expected a finite number that float32 can hold"),
+    "an exit": (lambda *_: sys.exit("gone"), "SystemExit: gone ("),
+    "what was sensed": (
+        lambda before, action, after: after.position.fill(7.0),
+        "ValueError: assignment destination is read-only",
+    ),
+    "the action": (lambda before, action, after: action["arm"].fill(7.0), "ValueError: assignment destination is read-only"),
+}
+
+
+@pytest.mark.parametrize("given", SCORED)
+def test_a_score_that_is_none_or_changes_what_is_stored_ends_the_episode(session, monkeypatch, given):
+    score, said = SCORED[given]
+    monkeypatch.setattr(session.task, "score", score)
+    session.start()
+    steps = transitions_of(run(session, range(6)))
+    assert session.state == "stopped" and said in session.failed and session.failed.startswith("task 'rig_cases:Line': ")
+    assert [step.is_last for step in steps] == [True] and steps[0].frames["eye"].max() == 1
+    assert steps[0].vectors["joint_position"].tolist() == [0, 1]
+
+
+def test_a_score_of_numpys_numbers_is_stored_as_numbers(session, monkeypatch):
+    monkeypatch.setattr(session.task, "score", lambda *_: Score(np.float32(0.5), np.array([False]), np.bool_(True)))
+    session.start()
+    step = transitions_of(run(session, range(6)))[0]
+    assert step.reward == 0.5 and type(step.reward) is float and step.mask == 1.0
+
+
+RESETS = {
+    "nothing": (lambda session: None, "reset() returned NoneType; expected a ResetPart"),
+    "bare numbers": (lambda session: Says(np.zeros(3)), "step() of the reset's Says returned ndarray; expected Command("),
+    "too few": (lambda session: Says(Command(np.zeros(2), {})), "returned a motion of shape [2]; expected [3]"),
+}
+
+
+class Says(ResetPart):
+    def __init__(self, command):
+        self._command = command
+
+    def step(self, sensed):
+        return self._command
+
+
+@pytest.mark.parametrize("given", RESETS)
+def test_a_reset_that_is_none_is_named_and_the_robot_rests(given):
+    reset, said = RESETS[given]
+    session = session_of(reset=lambda: reset(session))
+    session.start()
+    (outcome,) = run(session, [0])
+    assert session.state == "stopped" and said in session.failed and not outcome.command.motion.any()
+
+
 def test_a_policy_that_gives_another_action_is_stopped_too(session):
     session.start()
     outcomes = run(session, range(4), policy=lambda *_: Choice({"arm": np.zeros(3, np.float32)}, 8))
@@ -304,7 +362,7 @@ def test_a_part_of_the_action_that_raises_is_stopped_too(session, monkeypatch):
     monkeypatch.setattr(session.rig.actions.parts["arm"], "command", broken)
     session.start()
     outcomes = run(session, range(4))
-    assert session.failed.startswith("action: ArithmeticError: singular (") and session.state == "stopped"
+    assert session.failed.startswith("actions.arm: ArithmeticError: singular (") and session.state == "stopped"
     assert not outcomes[-1].command.motion.any() and [s.is_last for s in transitions_of(outcomes)] == [True]
 
 

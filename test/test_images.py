@@ -163,7 +163,7 @@ def test_a_frame_is_cropped_then_resized():
 
 def test_a_grey_frame_keeps_its_axis():
     frame = FrameMaker(CameraConfig(height=12, width=16, channels=1))(raw(picture(), "rgb8"))
-    assert frame.shape == (12, 16, 1)
+    assert frame.shape == (12, 16, 1) and not frame.flags.writeable, "it is stored: no task may change it"
 
 
 @pytest.mark.parametrize(

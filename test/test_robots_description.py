@@ -23,7 +23,7 @@ class Gantry(Robot):
     def __init__(self):
         slanted = np.eye(4)
         slanted[:3, :3], slanted[:3, 3] = turn(np.array((0.3, -0.2, 0.9))), (0.1, 0.2, 0.3)
-        links = np.array((slanted, slanted @ slanted, slanted.T @ slanted))
+        links = np.array((slanted, slanted @ slanted, slanted @ slanted @ slanted))
         super().__init__(RobotParameters(type="gantry"), ("slide", "spin"), links=links, prismatic=np.array((True, False)))
 
 

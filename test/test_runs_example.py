@@ -35,7 +35,7 @@ def test_a_new_task_passes_its_own_test_as_it_stands(tmp_path):
     assert run.returncode == 0 and "2 passed" in run.stdout, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", ["Wipe", "2fast", "wipe-desk", "class", "jsac_ros", "", "a__b", "../x"])
+@pytest.mark.parametrize("name", ["Wipe", "2fast", "wipe-desk", "class", "jsac_ros", "numpy", "json", "", "a__b", "../x"])
 def test_a_name_that_no_package_can_have_is_refused(tmp_path, name):
     with pytest.raises(ConfigError, match="expected a package name"):
         write("task", name, tmp_path)

@@ -79,6 +79,8 @@ def test_what_cannot_be_learned_in_is_named(env, observe, said):
 def test_what_is_no_environment_is_refused():
     with pytest.raises(ConfigError, match=r"builtins:dict has no observation_space; expected an id or a gymnasium.Env"):
         make({}, SMALL)
+    with pytest.raises(ConfigError, match=r"environment is the class Counting; expected an object, such as Counting\(\)"):
+        make(Counting, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,25 @@ def test_code_that_fails_is_named_with_file_and_line():
     said = r"environment train_cases:Broken: step\(\) raised KeyError: 'gripper' \(.*train_cases.py:\d+\)"
     with pytest.raises(ConfigError, match=said):
         play(environment, lambda observation: action(0.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((0, None, False, False, {}), "step() gave the reward None: float() argument"),
+        ((0, np.zeros(2), False, False, {}), "step() gave the reward array([0., 0.]): only "),
+        ((0, 1.0, False, False, None), "step() gave an info of NoneType; expected a dict"),
+        ((0, 1.0, False, {}), "step() gave tuple; expected a tuple of 5"),
+    ],
+)
+def test_what_is_no_step_is_named(monkeypatch, given, said):
+    env = Counting()
+    environment = Environment(env, spaces_of(env, SMALL), 0)
+    environment.reset()
+    monkeypatch.setattr(env, "step", lambda action: given)
+    with pytest.raises(ConfigError) as raised:
+        environment.act(action(0.0))
+    assert str(raised.value).startswith(f"environment train_cases:Counting: {said}") and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

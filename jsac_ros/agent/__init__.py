@@ -31,4 +31,9 @@ def build(parameters: AgentParameters, spaces: Spaces) -> Agent:
     """
     plugin = plugins.load("agent", parameters.type)
     with plugins.named(f"agent.type {parameters.type!r}"):
-        return plugin.build(parameters, spaces)
+        agent = plugin.build(parameters, spaces)
+        from jsac_ros.agent.agent import Agent  # only here: it imports JAX
+
+        if not isinstance(agent, Agent):
+            raise TypeError(f"build() returned {type(agent).__name__}; expected a jsac_ros.agent.agent.Agent")
+        return agent

@@ -104,7 +104,7 @@ def _agent_of(about: dict[str, Any], algorithm: str | None) -> Agent:
     try:
         named = about["agent"]["type"]
         if algorithm is None and ":" in named:
-            raise ValueError(f"agent.type is {named!r}; expected an installed plug-in, or the same name given to load()")
+            raise ValueError(f"agent.type is {named!r}; expected an installed plug-in, or this name given to load() or --agent")
         if algorithm is not None and algorithm != named:
             raise ValueError(f"agent.type is {named!r}; expected {algorithm!r}")
         plugin = plugins.load("agent", named)

@@ -12,10 +12,12 @@ from jsac_ros.config.section import (
     Floats,
     NonNegative,
     NoRoom,
+    OptionalTopic,
     Positive,
     Section,
     Share,
     Stamps,
+    Topic,
 )
 from jsac_ros.config.system import (
     ActionParameters,
@@ -35,7 +37,7 @@ from jsac_ros.config.system import (
 
 __all__ = [
     "ActionParameters", "Actions", "AgentParameters", "Between", "CameraConfig", "ConfigError", "Count", "DashboardConfig",
-    "Floats", "GripperConfig", "NoRoom", "NonNegative", "PersonConfig", "Positive", "ReplayConfig", "ReportConfig",
-    "RobotParameters", "RunConfig", "SafetyConfig", "Section", "SensorConfig", "Share", "SimParameters", "Stamps",
-    "SystemConfig", "TaskParameters", "TrainConfig", "source_size",
+    "Floats", "GripperConfig", "NoRoom", "NonNegative", "OptionalTopic", "PersonConfig", "Positive", "ReplayConfig",
+    "ReportConfig", "RobotParameters", "RunConfig", "SafetyConfig", "Section", "SensorConfig", "Share", "SimParameters",
+    "Stamps", "SystemConfig", "TaskParameters", "Topic", "TrainConfig", "source_size",
 ]  # fmt: skip

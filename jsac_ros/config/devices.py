@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from jsac_ros.config.section import Between, Floats, NonNegative, Pixels, Section, Stamps
+from jsac_ros.config.section import Between, Floats, NonNegative, OptionalTopic, Pixels, Section, Stamps, Topic
 
 
 class CameraConfig(Section):
@@ -16,7 +16,7 @@ class CameraConfig(Section):
     The actor turns each image into one frame uint8 [height, width, channels]: RGB, or grey, or depth scaled to 8 bits.
     """
 
-    topic: str = "camera/image_raw"  # topic of sensor_msgs/Image, or of CompressedImage with `compressed`
+    topic: Topic = "camera/image_raw"  # topic of sensor_msgs/Image, or of CompressedImage with `compressed`
     compressed: bool = False  # subscribe to sensor_msgs/CompressedImage
     source_height: Pixels = 0  # expected height of the images on the topic, pixels; 0: any
     source_width: Pixels = 0  # expected width of the images on the topic, pixels; 0: any
@@ -93,7 +93,7 @@ def source_size(camera: CameraConfig) -> tuple[int, int]:
 class SensorConfig(Section):
     """Numbers from any topic as a vector of the observation."""
 
-    topic: str  # topic of the messages
+    topic: Topic  # topic of the messages
     # message type, such as geometry_msgs/msg/WrenchStamped
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/msg/[A-Za-z0-9]+$")]
     fields: tuple[str, ...]  # paths in the message: "wrench.force.x", "data", "data[2]", "data[0:6]"
@@ -128,7 +128,7 @@ class GripperConfig(Section):
     interface: Literal["parallel_gripper_command", "gripper_command", "joint_trajectory", "float64_multi_array", "set_io"] = (
         "parallel_gripper_command"
     )
-    topic: str = "robotiq_gripper_controller/gripper_cmd"  # topic, action or service of the driver
+    topic: Topic = "robotiq_gripper_controller/gripper_cmd"  # topic, action or service of the driver
     # with set_io: digital output that closes the gripper; 16 and 17 are the tool's
     output_pin: Annotated[int, Field(ge=0, le=17)] = 16
     on_stop: Literal["hold", "open"] = "hold"  # what the gripper does when safety stops the robot
@@ -144,18 +144,19 @@ class RobotParameters(Section):
     interface: Literal["trajectory", "velocity", "pose", "twist", "none"] = "trajectory"
     joint_prefix: str = ""  # put in front of the joint names, such as the driver's tf_prefix
     home: Floats = ()  # where episodes start, rad (m if prismatic), one value per joint; empty: zeros
-    joint_states_topic: str = "joint_states"  # sensor_msgs/JointState from the driver
+    joint_states_topic: Topic = "joint_states"  # sensor_msgs/JointState from the driver
     # trajectory_msgs/JointTrajectory to the driver, with interface trajectory
-    trajectory_topic: str = "scaled_joint_trajectory_controller/joint_trajectory"
+    trajectory_topic: Topic = "scaled_joint_trajectory_controller/joint_trajectory"
     # std_msgs/Float64MultiArray to the driver, with interface velocity
-    velocity_topic: str = "forward_velocity_controller/commands"
+    velocity_topic: Topic = "forward_velocity_controller/commands"
     # geometry_msgs/PoseStamped to the driver, with interface pose
-    pose_topic: str = "cartesian_compliance_controller/target_frame"
+    pose_topic: Topic = "cartesian_compliance_controller/target_frame"
     pose_frame: Literal["base", "base_link"] = "base_link"  # frame of the poses; their frame_id has joint_prefix in front
-    twist_topic: str = "cmd_vel"  # geometry_msgs/Twist or TwistStamped to the driver, with interface twist
+    twist_topic: Topic = "cmd_vel"  # geometry_msgs/Twist or TwistStamped to the driver, with interface twist
     twist_stamped: bool = False  # TwistStamped instead of Twist, as for Jazzy's diff_drive_controller
-    program_running_topic: str = ""  # std_msgs/Bool, latched: whether the robot's program runs; empty: not watched
-    speed_scaling_topic: str = ""  # std_msgs/Float64, percent (0..100) as from the UR driver; empty: not watched
-    safety_mode_topic: str = ""  # ur_dashboard_msgs/SafetyMode, latched; not watched if empty or the package is missing
+    program_running_topic: OptionalTopic = ""  # std_msgs/Bool, latched: whether the robot's program runs; empty: not watched
+    speed_scaling_topic: OptionalTopic = ""  # std_msgs/Float64, percent (0..100) as from the UR driver; empty: not watched
+    # ur_dashboard_msgs/SafetyMode, latched; not watched if empty or the package is missing
+    safety_mode_topic: OptionalTopic = ""
     joint_max_age_s: Between(0.005, 2.0) = 0.1  # if joint states are older than this at a tick: hold
     stamps: Stamps = "header"  # as cameras.NAME.stamps, for the joint states

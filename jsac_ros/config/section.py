@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -14,6 +15,19 @@ Floats = tuple[float, ...]
 Pixels = Annotated[int, Field(ge=0, le=16_384)]
 Stamps = Literal["header", "arrival"]  # from what ages count: control/stamps.py
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+_ROS_NAME = re.compile(r"(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def _ros_name(name: str) -> str:
+    if not _ROS_NAME.fullmatch(name):
+        raise ValueError("expected names of letters, digits and _, joined by /, such as camera/image_raw")
+    return name
+
+
+Topic = Annotated[str, AfterValidator(_ros_name)]  # or a service
+OptionalTopic = Annotated[str, AfterValidator(lambda name: name and _ros_name(name))]  # or ''
 
 
 def Between(low: float, high: float, off: bool = False):

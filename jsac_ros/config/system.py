@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from jsac_ros.config.devices import CameraConfig, GripperConfig, RobotParameters, SensorConfig
-from jsac_ros.config.section import Between, Count, Floats, Name, NonNegative, Section, Share
+from jsac_ros.config.section import Between, Count, Floats, Name, NonNegative, OptionalTopic, Section, Share
 from jsac_ros.spaces import Spaces
 
 
@@ -86,7 +86,7 @@ class SafetyConfig(Section):
     prismatic_jump_m: Between(0.002, 0.5) = 0.05  # as joint_jump_rad, for prismatic joints
     prismatic_following_error_m: Between(0.002, 0.5) = 0.02  # as following_error_rad, for prismatic joints
     restart_needs_person: bool = True  # a restarted safety process latches the emergency stop until a person releases it
-    dead_man_topic: str = ""  # std_msgs/Bool that a person keeps true; empty: no dead man's switch
+    dead_man_topic: OptionalTopic = ""  # std_msgs/Bool that a person keeps true; empty: no dead man's switch
     dead_man_max_age_s: Between(0.05, 2.0) = 0.25  # how long the robot may move after the switch was last held
     # above this force of the tool, relative to the episode's start, the robot brakes and backs off; 0: not limited
     max_force_n: Between(1.0, 1000.0, off=True) = 0.0
@@ -234,12 +234,12 @@ class ReportConfig(Section):
 class BagConfig(Section):
     path: str = ""  # rosbag2 folder or file, for robot.driver bag
     rate: Between(0.01, 100.0) = 1.0  # speed of the playback, as a factor
-    action_topic: str = ""  # topic of the recorded commands, which are stored as the actions in shadow mode
+    action_topic: OptionalTopic = ""  # topic of the recorded commands, which are stored as the actions in shadow mode
     record: bool = False  # record this run to `bag/` in the run folder
     # For a recording of another system, offline: the task's score; 1 and the end for the last action of each episode
     # (a demonstration), or the newest value on `reward_topic` (std_msgs/Float64 or Float32)
     reward: Literal["task", "end", "topic"] = "task"
-    reward_topic: str = ""  # topic of recorded rewards (std_msgs/Float64 or Float32), for `reward: topic`
+    reward_topic: OptionalTopic = ""  # topic of recorded rewards (std_msgs/Float64 or Float32), for `reward: topic`
 
 
 class Actions(Section):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jsac_ros.types import Action, Score, Sensed
+from jsac_ros.types import LARGEST, Action, Score, Sensed
 
 if TYPE_CHECKING:
     from jsac_ros.rig import Rig
@@ -41,10 +40,10 @@ class Ending:
 
     def score(self, before: Sensed, action: Action, after: Sensed) -> tuple[Score, str]:
         """The score of `action`, and why the episode ends with it; "" if it does not. Raises what the task's code raises."""
-        score = self._judged(self._rig.task.score(before, action, after), after)
+        score = self._judged(_checked(self._rig.task.score(before, action, after)), after)
         score = score._replace(reward=score.reward - self._rig.actions.penalty)
-        if not math.isfinite(score.reward):
-            raise ValueError(f"score: reward is {score.reward}; expected a finite number")
+        if not abs(score.reward) <= LARGEST:  # NaN too
+            raise ValueError(f"score: reward is {score.reward}; expected a finite number that float32 can hold")
         score, ends = self._with_events(score, after.events)
         return score, self._lingered(score, ends)
 
@@ -87,3 +86,10 @@ class Ending:
         if not self._left or (ends and not score.success):
             return ends or (GOAL if self._left == 0 else "")
         return ""
+
+
+def _checked(given: Any) -> Score:
+    """What a task's `score` returned, as plain numbers. Raises TypeError if it is no Score."""
+    if not isinstance(given, Score):
+        raise TypeError(f"score() returned {type(given).__name__}; expected Score(reward, terminated, success)")
+    return Score(float(given.reward), bool(given.terminated), bool(given.success))

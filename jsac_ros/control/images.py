@@ -114,8 +114,12 @@ class FrameMaker:
         self._camera = camera
 
     def __call__(self, message: Any) -> np.ndarray:
-        """-> frame uint8 [height, width, channels], contiguous. Raises ValueError with one line."""
+        """-> frame uint8 [height, width, channels], contiguous, read-only. Raises ValueError with one line."""
         return self.of_image(to_rgb(message, self._camera.channels, self._camera.depth_range_m))
+
+    def of_rgb(self, image: np.ndarray) -> np.ndarray:
+        """As above, for the image of a simulator, RGB uint8 [H, W, 3]."""
+        return self.of_image(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if self._camera.channels == 1 else image)
 
     def of_image(self, image: np.ndarray) -> np.ndarray:
         """As above, for a decoded image, uint8 [H, W, channels]."""
@@ -135,4 +139,6 @@ class FrameMaker:
             image = image[top : top + height, left : left + width]
         if image.shape[:2] != (camera.height, camera.width):
             image = cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(image).reshape(camera.height, camera.width, camera.channels)
+        frame = np.ascontiguousarray(image).reshape(camera.height, camera.width, camera.channels)
+        frame.setflags(write=False)
+        return frame

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jsac_ros.control.ending import Ending
 from jsac_ros.control.stacks import FrameStacks
 from jsac_ros.control.transitions import TransitionMaker
@@ -51,12 +53,12 @@ class Rollout:
         self._ending.begin()
         self._senses.begin(sensed)
         self._rig.actions.begin(sensed)
-        self._rig.task.begin(self._senses.tared(sensed))
+        self._rig.task.begin(_read_only(self._senses.tared(sensed)))
 
     def observe(self, sensed: Sensed, executed: Command | None = None, **about: Any) -> Step:
         """The next observation. executed: the output of the safety node for the previous action, None if unknown;
         about: stamps, as for `TransitionMaker.observe`. Raises what the code of a plug-in raises."""
-        rig, sensed = self._rig, self._senses.tared(sensed)
+        rig, sensed = self._rig, _read_only(self._senses.tared(sensed))
         score, ends = (None, "") if self._action is None else self._ending.score(self.sensed, self._action, sensed)
         frames = {image.name: sensed.frames[image.name] for image in rig.spaces.images}
         vectors = self._senses.observe(sensed, self._action or self._maker.nothing)
@@ -70,6 +72,9 @@ class Rollout:
 
     def act(self, action: Action, version: int = -1, intervened: bool = False) -> Command:
         """Takes the action chosen at the newest observation; returns its command."""
+        action = {name: np.array(values) for name, values in action.items()}  # a copy: its owner may go on writing
+        for values in action.values():
+            values.setflags(write=False)
         self._maker.act(action, version, intervened)
         self._action = action
         return self._rig.actions.command(action, self.sensed)
@@ -87,3 +92,10 @@ class Rollout:
     def true_success(self) -> bool | None:
         """As `Ending.true_success`, of the newest episode."""
         return self._ending.true_success
+
+
+def _read_only(sensed: Sensed) -> Sensed:
+    """So that a task that writes into what it is given fails, in its line, and changes nothing stored. Frames are already."""
+    for array in (sensed.position, sensed.velocity, sensed.effort, *sensed.sensors.values(), *sensed.outputs.values()):
+        array.setflags(write=False)
+    return sensed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,25 @@ def sensor_sense(sensor: Sensor) -> Sense:
     return Sense(sensor.space, lambda sensed, _: sensor.bounded(sensed.sensors[sensor.name]))
 
 
+def task_senses(spaces: Sequence[VectorSpace], observe: Callable[[Sensed], Arrays]) -> list[Sense]:
+    """The vectors that a task computes. It is asked once per observation, as it may remember what it has seen."""
+    seen: list[tuple[Sensed, Arrays]] = []
+
+    def read(sensed: Sensed, name: str) -> np.ndarray:
+        if not seen or seen[0][0] is not sensed:
+            vectors = observe(sensed)
+            if not isinstance(vectors, dict) or any(space.name not in vectors for space in spaces):
+                found = f"keys {', '.join(map(str, vectors))}" if isinstance(vectors, dict) else type(vectors).__name__
+                raise TypeError(f"observe() returned {found}; expected a dict of {', '.join(s.name for s in spaces)}")
+            seen[:] = [(sensed, vectors)]
+        return seen[0][1][name]
+
+    return [
+        Sense(space, lambda sensed, _, name=space.name: read(sensed, name), begin=lambda sensed: seen.clear())
+        for space in spaces
+    ]
+
+
 class Senses:
     """The vectors of one system. Tared sensors count from the start of the episode."""
 
@@ -74,7 +93,7 @@ class Senses:
         """{vector: float32 [n]}. Raises ValueError naming a part with the wrong size or a value that is not finite."""
         vectors = {}
         for name, sense in self.senses.items():
-            values = np.asarray(sense.read(sensed, previous_action), np.float32)
+            values = np.array(sense.read(sensed, previous_action), np.float32)  # a copy: its owner may go on writing
             if values.shape != sense.space.shape:
                 raise ValueError(f"observation {name!r} has shape {list(values.shape)}; declared is {list(sense.space.shape)}")
             if not np.isfinite(values).all():

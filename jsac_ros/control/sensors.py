@@ -9,7 +9,9 @@ import numpy as np
 
 from jsac_ros.config import ConfigError, SensorConfig
 from jsac_ros.spaces import VectorSpace
+from jsac_ros.types import LARGEST
 
+_MOST_VALUES = 100_000
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d+)(?::(\d+))?\])?")
 
 
@@ -28,8 +30,8 @@ class FieldPath:
             name, first, end = match.groups()
             if end is not None:
                 self.size = int(end) - int(first)
-                if self.size < 1:
-                    raise ValueError(f"{text!r}; expected [first:end] with end above first")
+                if not 1 <= self.size <= _MOST_VALUES:
+                    raise ValueError(f"{text!r}; expected [first:end] with end above first, at most {_MOST_VALUES} values")
                 self._steps.append((name, slice(int(first), int(end))))
             else:
                 self._steps.append((name, None if first is None else int(first)))
@@ -120,8 +122,8 @@ class Sensor:
         values = values * self._scale
         if self.config.nan_as:
             values = np.where(np.isnan(values), self.config.nan_as[0], values)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{', '.join(self.config.fields)} is {values.tolist()}; expected finite numbers")
+        if not (np.abs(values) <= LARGEST).all():  # NaN too
+            raise ValueError(f"{', '.join(self.config.fields)} is {values.tolist()}; expected finite numbers of float32")
         return values
 
     def written(self, message: Any, values: np.ndarray) -> Any:

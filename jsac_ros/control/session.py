@@ -135,7 +135,7 @@ class Session:
             return
         try:
             self._reset.answered(success, message)
-        except Exception as error:  # anything that the code of a plug-in raises
+        except plugins.FAULTS as error:
             self._fail(self._task_name, error)
 
     # -- control -------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class Session:
                 self._command = self._step_reset(view, view.sensed)
             if self.state == "acting":
                 return self._observe(view, executed)
-        except Exception as error:  # anything that the code of a plug-in raises: the robot rests, the operator is informed
+        except plugins.FAULTS as error:  # the robot rests, the operator is informed
             self._fail(self._task_name, error)
         return None
 
@@ -168,7 +168,7 @@ class Session:
         """The second half of a tick in which the policy acts."""
         try:
             return self._outcome(self._choose(choice), True, choice.version)
-        except Exception as error:
+        except plugins.FAULTS as error:
             self._fail("action", error)
             return self.rest()
 
@@ -186,9 +186,9 @@ class Session:
     def _task_name(self) -> str:
         return f"task {self.rig.config.task.type!r}"
 
-    def _fail(self, what: str, error: Exception) -> None:
+    def _fail(self, what: str, error: BaseException) -> None:
         """After an exception in a plug-in: the robot rests, the episode is closed, a person is informed and may start again."""
-        self.failed = f"{what}: {plugins.where(error)}"
+        self.failed = str(error) if isinstance(error, plugins.PluginError) else f"{what}: {plugins.where(error)}"
         self.stop(self.failed)
         self._command = self.rig.actions.rest
 
@@ -204,10 +204,14 @@ class Session:
     def _step_reset(self, view: View, sensed: Sensed) -> Command:
         """Runs the reset; when complete, changes to "acting" at the same tick."""
         if self._reset is None:
-            self._reset, self._reset_began_s = self._make_reset(), view.time_s
+            part = self._make_reset()
+            if not isinstance(part, ResetPart):
+                raise TypeError(f"reset() returned {type(part).__name__}; expected a ResetPart, such as composed(...)")
+            self._reset, self._reset_began_s = part, view.time_s
             self._reset.begin(sensed)
         command = self._reset.step(sensed)
         if command is not None:
+            self.rig.actions.check(f"step() of the reset's {type(self._reset).__name__}", command)
             self.service = self._reset.service
             took_s = view.time_s - self._reset_began_s
             rules = f" for {took_s:.0f} s; safety: {', '.join(self.held_by) or 'no rule'}" if took_s > LONG_RESET_S else ""

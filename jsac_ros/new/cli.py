@@ -12,6 +12,7 @@ import argparse
 import keyword
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -44,8 +45,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 def write(kind: str, name: str, into: Path) -> Path:
     """Writes the package; returns its folder. Raises ConfigError if the name is invalid or the folder exists."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name == "jsac_ros":
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ConfigError(f"NAME is {name!r}; expected a package name such as pick_mug: lower case, digits, underscores")
+    if (installed := find_spec(name)) is not None and installed.origin:  # else the new one would take its place
+        raise ConfigError(f"NAME is {name!r}, a module that exists ({installed.origin}); expected a package name of your own")
     folder = into.expanduser().resolve() / name
     if folder.exists():
         raise ConfigError(f"{folder} exists; expected a new folder (another NAME, or --into another FOLDER)")

@@ -36,12 +36,12 @@ from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.qos import LATCHED
 from jsac_ros.nodes.sim_description import SimDescription
 from jsac_ros.nodes.sim_modes import SimModes
-from jsac_ros.plugins import where
+from jsac_ros.plugins import FAULTS, where
 from jsac_ros.rig import Rig
 from jsac_ros.robots.rotations import HALF_TURN, rotation_of
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
-from jsac_ros.sim.sim import Sim, check_sensors
+from jsac_ros.sim.sim import Sim, check_sim, rendered
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
 from jsac_ros.supervision import WRONG_CONFIGURATION
 
@@ -64,7 +64,7 @@ class SimRobot(JsacNode):
         config = self.config
         self.rig = Rig.of(config)
         self._sim: Sim = plugins.make("sim", config.sim.type, config.sim, self.rig, config.run.seed)
-        check_sensors(self._sim, self.rig.sensors)
+        check_sim(self._sim, self.rig.sensors)
         self._names = sorted(self._sim.names)  # the order of the driver
         self._lock = threading.Lock()  # protects the simulation
         self._faults = Faults(self._sim.faults)
@@ -299,7 +299,7 @@ class SimRobot(JsacNode):
             if not images or not self._faults.active("camera_freeze", now_s):
                 with self._lock:
                     snapshot = self._sim.snapshot()
-                images = {topic: self._sim.render(names[0], snapshot) for topic, names in self._cameras.items()}
+                images = {topic: rendered(self._sim, names[0], snapshot) for topic, names in self._cameras.items()}
             delay_s = _CAMERA_LATE_S if self._faults.active("camera_late", now_s) else sim.camera_delay_s
             if not (self._restarting or self._faults.active("camera_missing", now_s)):
                 for topic, image in images.items():
@@ -336,7 +336,7 @@ class SimRobot(JsacNode):
             loop()
         except ConfigError as error:
             self.fail(str(error), WRONG_CONFIGURATION)
-        except Exception as error:
+        except FAULTS as error:
             self.fail(f"the simulation stopped: {where(error)}")
 
     def close(self) -> None:

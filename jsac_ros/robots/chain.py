@@ -18,6 +18,16 @@ def poses_of(matrices: np.ndarray) -> tuple[Pose, ...]:
     return tuple(tuple(matrix[:3].ravel().tolist()) for matrix in matrices)
 
 
+def are_poses(matrices: np.ndarray, count: int) -> bool:
+    """Whether these are `count` finite homogeneous matrices [count, 4, 4], each a rotation and a translation."""
+    matrices = np.asarray(matrices, np.float64)
+    if matrices.shape != (count, 4, 4) or not np.isfinite(matrices).all():
+        return False
+    rotations, rest = matrices[:, :3, :3], matrices[:, 3]
+    turns = np.allclose(rotations @ rotations.transpose(0, 2, 1), np.eye(3), atol=1e-6) and (np.linalg.det(rotations) > 0).all()
+    return bool(turns and (rest == (0.0, 0.0, 0.0, 1.0)).all())
+
+
 def joint_frames(links: Sequence[Pose], slides: Sequence[bool], q: Sequence[float]) -> tuple[list[Pose], Pose]:
     """The N poses of the joints before their motion, and the tool's; `links`: as in `Robot.links`, N + 1."""
     frames, pose = [], links[0]

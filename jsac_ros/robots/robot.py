@@ -44,7 +44,7 @@ class Robot:
         """lower, upper: [N]; max_velocity: [N] per second; None: unlimited. links: [N + 1, 4, 4], in frame `base`.
 
         prismatic: bool [N]; base_turned: `base` is `base_link` rotated by pi about z, as in the UR drivers.
-        Raises ConfigError if `robot.home` has another number of values.
+        Raises ConfigError if these or `robot.home` are not of one set of joints: safety judges by them.
         """
         self.model = parameters.type
         self.names = tuple(names)
@@ -55,6 +55,7 @@ class Robot:
         self.max_velocity = unlimited if max_velocity is None else np.asarray(max_velocity, np.float64)
         self.links = links
         self.prismatic = np.zeros(len(self.names), bool) if prismatic is None else np.asarray(prismatic, bool)
+        self._check()
         self._slides = self.prismatic.tolist()
         self._chain = () if links is None else chain.poses_of(links)
         self._turned_chain = tuple(chain.half_turned(pose) for pose in self._chain[:1]) + self._chain[1:]
@@ -63,6 +64,23 @@ class Robot:
         if len(home) not in (0, len(self.names)):
             raise ConfigError(f"robot.home has {len(home)} values; {self.model} has {len(self.names)} joints")
         self.home = np.array(home, np.float64) if home else np.zeros(len(self.names))
+
+    def _check(self) -> None:
+        n, what = len(self.names), f"robot {self.model!r}"
+        if not n or len(set(self.names)) < n or not all(isinstance(name, str) and name for name in self.names):
+            raise ConfigError(f"{what} has joints {list(self.names)}; expected one or more different names")
+        for field in ("lower", "upper", "max_velocity", "prismatic"):
+            if np.shape(getattr(self, field)) != (n,):
+                raise ConfigError(f"{what}: {field} has shape {list(np.shape(getattr(self, field)))}; expected [{n}]")
+        for name, low, high, speed in zip(self.names, self.lower, self.upper, self.max_velocity):
+            if not (low < high and speed > 0):  # NaN too
+                raise ConfigError(
+                    f"{what}: {name} has range {low:g} to {high:g} and max_velocity {speed:g}; expected low < high, speed > 0"
+                )
+        if self.links is not None and not chain.are_poses(self.links, n + 1):
+            raise ConfigError(
+                f"{what}: links are not {n + 1} poses; expected [{n + 1}, 4, 4], each a rotation and a translation"
+            )
 
     def __len__(self) -> int:
         """Joints."""

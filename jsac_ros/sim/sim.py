@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jsac_ros.config import ConfigError, SimParameters
+from jsac_ros.config import ConfigError, SimParameters, source_size
 from jsac_ros.control.sensors import Sensor
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
 from jsac_ros.sim.trajectory import CommandRefused, Trajectory
+from jsac_ros.spaces import check_array
 from jsac_ros.types import Arrays, Command
 
 if TYPE_CHECKING:
@@ -132,15 +133,29 @@ class Sim(ABC):
         """Releases the renderers."""
 
 
-def check_sensors(sim: Sim, sensors: Mapping[str, Sensor], expected: Collection[str] = ()) -> None:
-    """Raises ConfigError if the simulation measures one of `sensors` in another size, or does not measure one of `expected`.
+def rendered(sim: Sim, camera: str, snapshot: Any) -> np.ndarray:
+    """A copy of what `sim.render` returns. Raises ValueError if it is no image in the size of the camera's source."""
+    image = sim.render(camera, snapshot)
+    size = source_size(sim.rig.config.cameras[camera])
+    check_array(f"{type(sim).__name__}.render({camera!r})", image, (*size, 3), np.uint8)
+    return np.array(image)
 
-    Sensors that are not `expected` may have another source.
+
+def check_sim(sim: Sim, sensors: Mapping[str, Sensor], expected: Collection[str] = ()) -> None:
+    """Raises ConfigError if the simulation's joints are not the robot's, if it measures one of `sensors` in another size, or
+    does not measure one of `expected`. Sensors that are not `expected` may have another source.
     """
-    measured, found = sim.sensors, []
+    found, names = [], sim.rig.robot.names
+    if tuple(sim.names[: len(names)]) != names:
+        found.append(f"sim.names is {', '.join(sim.names)}; expected first those of the robot: {', '.join(names)}")
+    for field in ("q", "qd", "effort"):
+        if np.shape(getattr(sim, field)) != (len(sim.names),):
+            shape = list(np.shape(getattr(sim, field)))
+            found.append(f"sim.{field} has shape {shape}; expected [{len(sim.names)}], one value for each of sim.names")
+    measured = {name: np.shape(values) for name, values in sim.sensors.items()}
     for name, sensor in sensors.items():
-        if (name in measured or name in expected) and len(measured.get(name, ())) != sensor.space.size:
-            has = ", ".join(f"{known} [{len(values)}]" for known, values in measured.items()) or "nothing"
+        if (name in measured or name in expected) and measured.get(name) != sensor.space.shape:
+            has = ", ".join(f"{known} {list(shape)}" for known, shape in measured.items()) or "nothing"
             found.append(f"sensors.{name} has {sensor.space.size} values; the simulation measures {has}")
     if found:
         raise ConfigError("\n".join(found))

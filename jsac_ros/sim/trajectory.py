@@ -23,6 +23,11 @@ class Trajectory:
     velocities: np.ndarray | None = None  # rad/s [K, N]
     accelerations: np.ndarray | None = None  # rad/s^2 [K, N]
 
+    @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Positions, velocities and accelerations."""
+        return self.positions, self.velocities, self.accelerations
+
     def at(self, time: float) -> np.ndarray:
         """Desired positions [N]; before the first point those of the first, after the last point those of the last."""
         return self.along(np.array([time]))[0]
@@ -50,7 +55,7 @@ class Trajectory:
 def check(trajectory: Trajectory, joints: int, starts_in_s: float) -> None:
     """Raises CommandRefused if a controller cannot execute the points, or if the last one is over."""
     shape = (len(trajectory.times), joints)
-    for what in (trajectory.positions, trajectory.velocities, trajectory.accelerations):
+    for what in trajectory.rows:
         if what is not None and np.shape(what) != shape:
             raise CommandRefused(f"trajectory points are not {shape[0]} points of {shape[1]} joints")
         if what is not None and not np.isfinite(what).all():

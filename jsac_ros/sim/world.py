@@ -6,7 +6,7 @@ Images and commands are delayed as in a live system, so that the actor's session
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from jsac_ros.control.motion import Motion
 from jsac_ros.control.safety import gate_of
 from jsac_ros.control.session import View
 from jsac_ros.rig import Rig
-from jsac_ros.sim.sim import Sim, check_sensors
+from jsac_ros.sim.sim import Sim, check_sim, rendered
 from jsac_ros.sim.trajectory import Trajectory
 from jsac_ros.types import Arrays, Command, Sensed
 
@@ -41,7 +41,7 @@ class World:
         self.rig, self.delays = rig, delays or Delays()
         self.sim: Sim = plugins.make("sim", rig.config.sim.type, rig.config.sim, rig, seed)
         self._makers = {name: FrameMaker(camera) for name, camera in rig.config.cameras.items()}
-        check_sensors(self.sim, rig.sensors, rig.sensors)
+        check_sim(self.sim, rig.sensors, rig.sensors)
         self._now_s = 0.0
         self._arrive()
 
@@ -77,10 +77,10 @@ class World:
         n, measured = len(robot), self.sim.sensors
         sensed = Sensed(
             time_s=self._now_s,
-            frames=_Frames(self._makers, sim.render, self._snapshots[0]),
-            position=sim.q[:n],
-            velocity=sim.qd[:n],
-            effort=sim.effort[:n],
+            frames=_Frames(self.sim, self._makers, self._snapshots[0]),
+            position=sim.q[:n].copy(),  # copies: the simulator may go on writing
+            velocity=sim.qd[:n].copy(),
+            effort=sim.effort[:n].copy(),
             sensors={name: sensor.scaled(measured[name]) for name, sensor in self.rig.sensors.items()},
             events=self._events,
             outputs=sim.outputs,
@@ -152,13 +152,13 @@ class World:
 class _Frames(Mapping):
     """{camera: uint8 [H, W, C]}, rendered at first access, because no image is needed during a reset."""
 
-    def __init__(self, makers: dict[str, FrameMaker], render: Callable[[str, Any], np.ndarray], snapshot: Any):
-        self._makers, self._render, self._snapshot = makers, render, snapshot
+    def __init__(self, sim: Sim, makers: dict[str, FrameMaker], snapshot: Any):
+        self._sim, self._makers, self._snapshot = sim, makers, snapshot
         self._frames: Arrays = {}
 
     def __getitem__(self, camera: str) -> np.ndarray:
         if camera not in self._frames:
-            self._frames[camera] = self._makers[camera].of_image(self._render(camera, self._snapshot))
+            self._frames[camera] = self._makers[camera].of_rgb(rendered(self._sim, camera, self._snapshot))
         return self._frames[camera]
 
     def __iter__(self):

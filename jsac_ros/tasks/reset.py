@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from jsac_ros.config import Between, Floats, Section
+from jsac_ros.config import Between, Floats, OptionalTopic, Section
 from jsac_ros.robots.inverse import inverse
 from jsac_ros.robots.limits import joint_limits, of_kind
 from jsac_ros.robots.rotations import turn
@@ -272,7 +272,7 @@ class ResetParameters(Section):
     tool_noise: Floats = ()  # m, m, m, rad: uniform noise of +- this on the tool's x, y, z and yaw in base_link around home
     waypoints: Floats = ()  # poses of all joints, rad (m if prismatic), concatenated
     ask: str = ""  # what the person is asked to do
-    service: str = ""  # std_srvs/Trigger service to call until it succeeds
+    service: OptionalTopic = ""  # std_srvs/Trigger service to call until it succeeds
 
     @model_validator(mode="after")
     def _check_reset(self):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jsac_ros.config import ConfigError, SensorConfig, TaskParameters
+from jsac_ros.config import ConfigError, OptionalTopic, SensorConfig, TaskParameters
 from jsac_ros.tasks.reset import ResetKind, ResetParameters, ResetPart, check_reset, composed, start_pose
 from jsac_ros.tasks.task import Task
 from jsac_ros.types import Action, Score, Sensed
@@ -25,8 +25,9 @@ class Skill(Task):
         # parts of the reset, in this order
         reset: tuple[ResetKind, ...] = ("home", "service")
         # std_srvs/Trigger; in simulation it draws a new scene, in a lab a person arranges it and answers
-        service: str = "new_target"
-        success_topic: str = "success"  # std_msgs/Bool, true when the goal is reached; empty: only a person reports success
+        service: OptionalTopic = "new_target"
+        # std_msgs/Bool, true when the goal is reached; empty: only a person reports success
+        success_topic: OptionalTopic = "success"
 
     def __init__(self, parameters: Skill.Parameters, rig: Rig):
         super().__init__(parameters, rig)

@@ -81,6 +81,18 @@ class Task(ABC):
         return None
 
 
+def check_declared(task: Task, name: str) -> None:
+    """Raises ConfigError if what the class of a task declares is of another type. name: `task.type`."""
+    declared = (
+        ("vectors", VectorSpace, isinstance(task.vectors, list | tuple) and task.vectors, "a tuple of VectorSpace"),
+        ("companions", str, isinstance(task.companions, list | tuple) and task.companions, "a tuple of module names"),
+        ("sensors", SensorConfig, isinstance(task.sensors, dict) and task.sensors.values(), "a dict of SensorConfig by name"),
+    )
+    for field, kind, values, expected in declared:
+        if values is False or not all(isinstance(value, kind) for value in values):
+            raise ConfigError(f"task {name!r}: {field} is {getattr(task, field)!r}; expected {expected}")
+
+
 def one_camera(rig: Rig, name: str, field: str, channels: int = 3) -> str:
     """The camera of that name, or the only one for ''. Raises ConfigError naming `field` if there is no such camera."""
     cameras = rig.config.cameras

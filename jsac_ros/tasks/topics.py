@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from jsac_ros.config import ConfigError, NonNegative, SensorConfig, TaskParameters
+from jsac_ros.config import ConfigError, NonNegative, OptionalTopic, SensorConfig, TaskParameters
 from jsac_ros.tasks.reset import ResetParameters, ResetPart, check_reset, composed
 from jsac_ros.tasks.task import Task
 from jsac_ros.types import Action, Score, Sensed
@@ -19,12 +19,12 @@ class Topics(Task):
     """A person's success, failure and discard (services, buttons) apply in every task, including this one."""
 
     class Parameters(TaskParameters, ResetParameters):
-        reward_topic: str = ""  # topic whose newest value is the reward of an action; empty: no reward
+        reward_topic: OptionalTopic = ""  # topic whose newest value is the reward of an action; empty: no reward
         # message type of the reward
         reward_type: Literal["std_msgs/msg/Float64", "std_msgs/msg/Float32"] = "std_msgs/msg/Float64"
         reward_max_age_s: NonNegative = 0.2  # if the reward is older than this: hold; 0: any age
-        success_topic: str = ""  # std_msgs/Bool: when it becomes true, the goal is reached and the episode ends
-        end_topic: str = ""  # std_msgs/Bool: when it becomes true, the episode ends as a failure
+        success_topic: OptionalTopic = ""  # std_msgs/Bool: when it becomes true, the goal is reached and the episode ends
+        end_topic: OptionalTopic = ""  # std_msgs/Bool: when it becomes true, the episode ends as a failure
 
     def __init__(self, parameters: Topics.Parameters, rig: Rig):
         super().__init__(parameters, rig)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from jsac_ros import plugins
 from jsac_ros.config import ConfigError, TrainConfig
 from jsac_ros.control.stacks import FrameStacks
 from jsac_ros.control.transitions import TransitionMaker
-from jsac_ros.documents import yaml_of
+from jsac_ros.documents import one_line, yaml_of
 from jsac_ros.plugins import where
 from jsac_ros.spaces import Spaces
 from jsac_ros.training.episodic import EpisodicEnvironment
@@ -29,6 +29,10 @@ def make(environment: Any, config: TrainConfig, draws: bool = False) -> Any:
     draws: it must be able to render, for a film; always required to learn from `render`.
     """
     observes_render = RENDER in config.observe
+    if isinstance(environment, type):
+        raise ConfigError(
+            f"environment is the class {environment.__name__}; expected an object, such as {environment.__name__}()"
+        )
     env = _of_id(environment, config, draws or observes_render) if isinstance(environment, str) else environment
     for space in ("observation_space", "action_space"):
         if not hasattr(env, space):
@@ -53,13 +57,13 @@ def _of_id(environment: str, config: TrainConfig, draws: bool) -> Any:
         if module:
             importlib.import_module(module)
         entry = gymnasium.spec(name).entry_point
-        if draws and "render_modes" in _metadata(gymnasium, entry):
+        if draws and "rgb_array" in _metadata(gymnasium, entry).get("render_modes", ()):
             options["render_mode"] = "rgb_array"
         if RENDER in config.observe and "mujoco" in str(entry):
             options |= {"height": 2 * config.image_height, "width": 2 * config.image_width}
         return gymnasium.make(name, **options)
     except (gymnasium.error.Error, ImportError) as error:
-        raise ConfigError(f"environment {environment!r}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"environment {environment!r}: {one_line(error)}") from None
     except Exception as error:  # anything that its constructor raises
         raise ConfigError(f"environment {environment!r}: {where(error)}") from error
 
@@ -99,7 +103,7 @@ def _try_to_render(env: Any, environment: Any) -> None:
         env.reset()
         drawn(env)
     except Exception as error:  # a missing OpenGL raises various exceptions
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ConfigError(
             f"environment {name_of(environment)!r} cannot be rendered: {reason} "
             "(MuJoCo without a display: MUJOCO_GL=egl with a GPU, MUJOCO_GL=osmesa with libosmesa6)"
@@ -159,8 +163,7 @@ class Environment(EpisodicEnvironment):
         self._maker.act(action, version, intervened)
         taken = native(action[ACTION], self.env.action_space)
         self._observed, reward, terminated, truncated, info = self._call("step", 5, taken)
-        success = bool(info.get("is_success", info.get("success", info.get("succeed", False))))
-        score = Score(float(reward), bool(terminated), self.success or success)
+        score = self._score(reward, terminated, info)
         self._count(score, intervened)
         frames, vectors = self._read(self._observed)
         complete = [self._maker.observe(frames, vectors, score, action, stamp_ns=self._now_ns())]
@@ -209,17 +212,28 @@ class Environment(EpisodicEnvironment):
         """Calls the environment's code. Raises ConfigError with file and line if it raises or returns not `count` values."""
         try:
             given = getattr(self.env, method)(*arguments, **named)
-        except Exception as error:  # anything that user code raises
+        except plugins.FAULTS as error:
             raise ConfigError(f"environment {self.name}: {method}() raised {where(error)}") from error
         if not isinstance(given, tuple) or len(given) != count:
             raise ConfigError(f"environment {self.name}: {method}() gave {type(given).__name__}; expected a tuple of {count}")
         return given
 
+    def _score(self, reward: Any, terminated: Any, info: Any) -> Score:
+        """Raises ConfigError if `step` returned a reward that is no number, or an `info` that is no dict."""
+        if not isinstance(info, Mapping):
+            raise ConfigError(f"environment {self.name}: step() gave an info of {type(info).__name__}; expected a dict")
+        success = bool(info.get("is_success", info.get("success", info.get("succeed", False))))
+        try:
+            reward = float(reward)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"environment {self.name}: step() gave the reward {reward!r}: {one_line(error)}") from None
+        return Score(reward, bool(terminated), self.success or success)
+
     def _read(self, observed: Any) -> tuple[Arrays, Arrays]:
         try:
             return read(observed, self.spaces, lambda: drawn(self.env))
         except Exception as error:  # its render() too
-            raise ConfigError(f"environment {self.name}: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"environment {self.name}: {one_line(error)}") from error
 
     @property
     def name(self) -> str:

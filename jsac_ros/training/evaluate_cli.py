@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampled", action="store_true", help="sample actions, as during learning, instead of taking the best ones"
     )
+    parser.add_argument("--agent", metavar="MODULE:CLASS", help="the policies' algorithm, if it is no installed plug-in")
     parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="also film an episode (.mp4 or .webm)")
     parser.add_argument("--json", action="store_true", help="also print one JSON object, as the last line")
 
@@ -84,7 +85,7 @@ def _policies(arguments: argparse.Namespace) -> dict[str, Any]:
         found = best.of_checkpoints(arguments.policy, arguments.best_of)
         return {f"checkpoint {updates}": api.Policy(policy) for updates, policy in found.items()}
     folders = [arguments.policy, *([arguments.compare] if arguments.compare else [])]
-    return {str(folder): api.load(folder) for folder in folders}
+    return {str(folder): api.load(folder, arguments.agent) for folder in folders}
 
 
 def _keep_best(policies: dict[str, Any], figures: list[dict[str, Any]], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jsac_ros.documents import one_line
 from jsac_ros.report import film as films
 from jsac_ros.training.episodic import Choose, EpisodicEnvironment, play
 from jsac_ros.types import Action, Observation
@@ -76,5 +77,5 @@ def film(
             play(environment, look_and_choose, stop)
             films.write(path, frames, environment.rate_hz)
     except Exception as error:  # a missing OpenGL or pygame raises various exceptions
-        return f"no film: {' '.join(str(error).split())[:200]}"
+        return f"no film: {one_line(error)[:200]}"
     return ""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
+from jsac_ros import plugins
 from jsac_ros.config import ActionParameters, ConfigError
 from jsac_ros.robots.robot import Robot
 from jsac_ros.spaces import ActionSpace
@@ -63,6 +65,8 @@ class Actions:
     def __init__(self, parts: Mapping[str, ActionPart], robot: Robot):
         self.parts = dict(sorted(parts.items()))
         self._motion_size = robot.motion_size
+        for name, part in self.parts.items():
+            _check_part(name, part, len(robot))
         devices = [part.device for part in self.parts.values() if part.device]
         for device in devices:
             if devices.count(device) > 1:
@@ -84,20 +88,28 @@ class Actions:
         return Command(np.zeros(self._motion_size), {})
 
     def begin(self, sensed: Sensed) -> None:
-        for part in self.parts.values():
-            part.begin(sensed)
+        for name, part in self.parts.items():
+            with _named(name):
+                part.begin(sensed)
 
     def command(self, action: Action, sensed: Sensed) -> Command:
         """Raises ValueError naming a part that commands another number of values than it declares."""
         motion, outputs = np.zeros(self._motion_size), {}
         for name, part in self.parts.items():
-            values = part.command(action[name], sensed)
-            _check_size(name, "commands", values, DEVICE_SIZE if part.device else self._motion_size)
+            with _named(name):
+                values = part.command(action[name], sensed)
+            _check_size(f"actions.{name} commands", values, DEVICE_SIZE if part.device else self._motion_size)
             if part.device:
                 outputs[part.device] = values
             else:
                 motion += values
         return Command(motion, outputs)
+
+    def check(self, what: str, command: Command) -> None:
+        """Raises TypeError or ValueError if a command that was made elsewhere, `what` says where, is none for this robot."""
+        if not isinstance(command, Command):
+            raise TypeError(f"{what} returned {type(command).__name__}; expected Command(motion, outputs)")
+        _check_size(f"{what} returned a motion of", command.motion, self._motion_size)
 
     def action(self, command: Command, sensed: Sensed) -> Action:
         """The action nearest to a command; NaN for a device that the command does not contain.
@@ -109,8 +121,9 @@ class Actions:
     def _action(name: str, part: ActionPart, command: Command, sensed: Sensed) -> np.ndarray:
         if part.device and part.device not in command.outputs:
             return np.full(part.space.size, np.nan, np.float32)
-        values = part.action(command.outputs[part.device] if part.device else command.motion, sensed)
-        _check_size(name, "is an action of", values, part.space.size)
+        with _named(name):
+            values = part.action(command.outputs[part.device] if part.device else command.motion, sensed)
+        _check_size(f"actions.{name} is an action of", values, part.space.size)
         return values
 
     def completed(self, parts: Action, sensed: Sensed) -> Action:
@@ -143,6 +156,24 @@ def one_each(field: str, values: Sequence[float], n: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(values, np.float64), n).copy()
 
 
-def _check_size(name: str, does: str, values: np.ndarray, size: int) -> None:
+def _named(name: str) -> AbstractContextManager[None]:
+    """Of the code of a part: an exception names it."""
+    return plugins.named(f"actions.{name}")
+
+
+def _check_part(name: str, part: ActionPart, joints: int) -> None:
+    """Raises ConfigError if what a part declares does not fit its name and the robot."""
+    space = getattr(part, "space", None)
+    if not isinstance(space, ActionSpace) or space.name != name:
+        raise ConfigError(f"actions.{name}: {type(part).__name__}.space is {space!r}; expected an ActionSpace of name {name!r}")
+    moved, speed = np.asarray(part.joints), np.asarray(part.joint_speed)
+    if moved.size != speed.size or not np.isin(moved, range(joints)).all() or not (speed > 0).all():
+        raise ConfigError(
+            f"actions.{name}: joints are {moved.tolist()} and joint_speed {speed.tolist()}; "
+            f"expected numbers below {joints} and a speed above 0 for each"
+        )
+
+
+def _check_size(what: str, values: np.ndarray, size: int) -> None:
     if np.shape(values) != (size,):
-        raise ValueError(f"actions.{name} {does} shape {list(np.shape(values))}; expected {[size]}")
+        raise ValueError(f"{what} shape {list(np.shape(values))}; expected {[size]}")

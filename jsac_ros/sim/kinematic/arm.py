@@ -5,7 +5,6 @@ Semantics of the joint trajectory controller, the forward velocity controller an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from jsac_ros.robots.robot import Robot
 from jsac_ros.robots.ur import FULL_SPEED_PERCENT
-from jsac_ros.sim.trajectory import CommandRefused, Trajectory, check
+from jsac_ros.sim.commands import Commands
+from jsac_ros.sim.trajectory import Trajectory
 
 _RAMP_UP = 0.01  # increase of the speed share per cycle after a stop
 
@@ -21,9 +21,10 @@ _RAMP_UP = 0.01  # increase of the speed share per cycle after a stop
 class SimArm:
     """Not thread-safe. `q`, `qd`, `acceleration` are float64 [N] in the arm's order."""
 
-    def __init__(self, arm: Robot, q: np.ndarray, interface: Literal["trajectory", "velocity"], max_acceleration_rad_s2: float):
+    def __init__(self, arm: Robot, q: np.ndarray, interface: Literal["trajectory", "velocity"], max_acceleration: np.ndarray):
+        """max_acceleration: [N] per s^2, that its joints can reach."""
         self.arm = arm
-        self.interface = interface
+        self._commands = Commands(arm, interface)
         self.q = np.array(q, np.float64)
         self.qd = np.zeros(len(arm))
         self.acceleration = np.zeros(len(arm))
@@ -31,16 +32,16 @@ class SimArm:
         self.speed_slider = 1.0  # of the pendant, as a share of full speed
         self._speed_share, self._ramps_up = 1.0, False
         self._start = self.q
-        self._max_acceleration = max_acceleration_rad_s2
+        self._max_acceleration = max_acceleration
         self._time = 0.0  # controller time, slowed by speed scaling
         self._sampled = 0.0  # controller time of the last sampled desired positions
         self.restart()
 
     def restart(self) -> None:
         """Restarts the driver: earlier commands are forgotten, and the arm brakes and stays at rest."""
-        self.controller_failed = False
+        self._commands.failed = False
         self._trajectory: Trajectory | None = None
-        self._next: tuple[Trajectory, list[int], float] | None = None
+        self._next: tuple[Trajectory, float] | None = None
         self._velocity = np.zeros(len(self.arm))
         self._braking = True
 
@@ -71,24 +72,20 @@ class SimArm:
 
         Raises CommandRefused if the real controller would reject the trajectory.
         """
-        if self.interface != "trajectory":
-            raise CommandRefused("the trajectory controller is not active")
-        if sorted(names) != sorted(self.arm.names):
-            raise CommandRefused(f"trajectory is for {', '.join(names)}; expected {', '.join(self.arm.names)}")
-        if len(trajectory.times) == 0:
+        ordered = self._commands.trajectory(names, trajectory, starts_in_s)
+        if ordered is None:
             self._trajectory, self._next, self._braking = None, None, True
-            return
-        check(trajectory, len(self.arm), starts_in_s)
-        self._next = trajectory, [names.index(name) for name in self.arm.names], starts_in_s
+        else:
+            self._next = ordered, starts_in_s
 
-    def _from_here(self, trajectory: Trajectory, order: list[int], starts_in_s: float) -> Trajectory:
-        """The trajectory in the arm's joint order. If its first point is in the future, the arm's present state (not the
+    def _from_here(self, trajectory: Trajectory, starts_in_s: float) -> Trajectory:
+        """The trajectory on the controller's clock. If its first point is in the future, the arm's present state (not the
         previous command) is prepended; otherwise the trajectory starts with its first point."""
 
         def points(here: np.ndarray, there: np.ndarray | None) -> np.ndarray | None:
             if there is None:
                 return None
-            return np.vstack((here, there[:, order])) if joins else there[:, order]
+            return np.vstack((here, there)) if joins else there
 
         times = trajectory.times + self._time + starts_in_s
         joins = times[0] > self._time
@@ -102,22 +99,8 @@ class SimArm:
         )
 
     def command_velocity(self, velocity: Sequence[float]) -> None:
-        """rad/s [N] in the controller's order, kept until the next command: there is no time-out.
-
-        Raises CommandRefused. A wrong length puts the controller into failure until a restart; a command with a
-        non-finite value is dropped and the previous one continues.
-        """
-        if self.interface != "velocity":
-            raise CommandRefused("the velocity controller is not active")
-        if self.controller_failed:
-            raise CommandRefused("the velocity controller has failed; restart the driver")
-        if len(velocity) != len(self.arm):
-            self.controller_failed = True
-            raise CommandRefused(f"velocity command has {len(velocity)} values; expected {len(self.arm)}")
-        if not all(map(math.isfinite, velocity)):
-            raise CommandRefused("velocity command has a value that is not finite; the last one continues")
-        self._velocity = np.array(velocity, np.float64)
-        self._braking = False
+        """rad/s [N] in the controller's order, kept until the next command: there is no time-out. Raises CommandRefused."""
+        self._velocity, self._braking = self._commands.velocity(velocity), False
 
     def step(self, dt: float) -> None:
         """Advances the arm by `dt` seconds; then its controller takes the newest command since the previous step."""
@@ -129,7 +112,7 @@ class SimArm:
 
     def _move(self, dt: float) -> None:
         """Moves the joints within the arm's maximum speed and acceleration."""
-        stopping = self._braking or self.protective_stop or self.controller_failed
+        stopping = self._braking or self.protective_stop or self._commands.failed
         wanted = np.zeros_like(self.qd) if stopping else self._wanted(dt)
         fastest, change = self.arm.max_velocity, self._max_acceleration * dt
         qd = self.qd + np.clip(np.clip(wanted, -fastest, fastest) - self.qd, -change, change)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jsac_ros.config import Between, ConfigError, SimParameters, source_size
+from jsac_ros.robots.limits import of_kind
 from jsac_ros.sim.kinematic.arm import SimArm
 from jsac_ros.sim.kinematic.base import SimBase
 from jsac_ros.sim.noise import Noise
@@ -27,7 +28,8 @@ class Kinematic(Sim):
     is_light = True
 
     class Parameters(SimParameters):
-        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # largest acceleration of the simulated joints
+        max_acceleration_rad_s2: Between(0.1, 1000.0) = 40.0  # largest acceleration of the simulated revolute joints
+        max_acceleration_m_s2: Between(0.1, 1000.0) = 40.0  # largest acceleration of the simulated prismatic joints
 
     def __init__(self, parameters: Kinematic.Parameters, rig: Rig, seed: int):
         """Raises ConfigError if the task has no scene, or if the robot cannot be simulated in it."""
@@ -45,8 +47,9 @@ class Kinematic(Sim):
                 raise ConfigError(
                     f"robot.interface is 'pose'; sim.type {parameters.type!r} has no compliance (sim.type 'mujoco' has)"
                 )
+            reachable = of_kind(robot, parameters.max_acceleration_rad_s2, parameters.max_acceleration_m_s2)
             interface = "velocity" if rig.config.robot.interface == "velocity" else "trajectory"
-            self.body = SimArm(robot, robot.home, interface, parameters.max_acceleration_rad_s2)
+            self.body = SimArm(robot, robot.home, interface, reachable)
         self._random = np.random.default_rng((seed, 2))
         self._noise = {
             name: Noise(parameters.camera_noise, source_size(camera), seed) for name, camera in rig.config.cameras.items()

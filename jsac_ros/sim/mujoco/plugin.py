@@ -12,6 +12,7 @@ from pydantic import Field
 
 from jsac_ros.config import ConfigError, GripperConfig, NonNegative, Positive, SimParameters, source_size
 from jsac_ros.rig import Rig
+from jsac_ros.robots.limits import of_kind
 from jsac_ros.sim.controller import JointController
 from jsac_ros.sim.mujoco import model as modelling
 from jsac_ros.sim.mujoco.cameras import Cameras, Snapshot
@@ -38,7 +39,8 @@ class MujocoSim(Sim):
         robot_model: str = str(modelling.ROBOT)  # MJCF file that the scene includes as robot.xml
         # none: stiff servos; cartesian: an impedance controller that follows the trajectory
         compliance: Literal["none", "cartesian"] = "none"
-        max_acceleration_rad_s2: Positive = 40.0  # largest acceleration of the velocity controller
+        max_acceleration_rad_s2: Positive = 40.0  # largest acceleration of the velocity controller, revolute joints
+        max_acceleration_m_s2: Positive = 40.0  # largest acceleration of the velocity controller, prismatic joints
         supersampling: Annotated[int, Field(ge=1, le=4)] = 2  # rendered pixels per image pixel along each axis
         exposure: tuple[Positive, Positive] = (1.0, 1.0)  # range of the brightness factor, drawn for each scene
         wrench_noise_n: NonNegative = 0.2  # standard deviation of the force; that of the torque in Nm is a fiftieth
@@ -68,7 +70,8 @@ class MujocoSim(Sim):
             raise ConfigError(f"grippers has {', '.join(rig.grippers)}; expected one, 'gripper', as the simulated arm has it")
         self._gripper = rig.grippers.get("gripper")
         self.names = (*rig.robot.names, *([self._gripper.config.joint] if self._gripper else []))
-        self._controller = JointController(rig.robot, rig.config.robot.interface, parameters.max_acceleration_rad_s2)
+        reachable = of_kind(rig.robot, parameters.max_acceleration_rad_s2, parameters.max_acceleration_m_s2)
+        self._controller = JointController(rig.robot, rig.config.robot.interface, reachable)
         self._compliance = None
         if parameters.compliance == "cartesian":
             self._compliance = Compliance(parameters, self._model, self._places)
