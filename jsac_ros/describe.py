@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from jsac_ros import domain, system
@@ -22,11 +23,13 @@ def main(arguments: argparse.Namespace) -> int:
     description = {
         "run_folder": str(folder),
         "namespace": namespace,
+        "commands": {process.name: system.command(process) for process in processes},
         "arguments": {process.name: system.ros_arguments(folder, namespace, process.name) for process in processes},
         "environment": system.shared_environment(folder),
         "processes": [asdict(process) for process in processes],
         "stop_order": [[process.name for process in group] for group in system.stop_order(processes)],
         "max_restarts": config.run.max_restarts,
+        "clean_up": [sys.executable, "-m", "jsac_ros.leftovers", config.run.name, namespace],
     }
     print(json.dumps(description))
     return 0

@@ -7,9 +7,9 @@
   jsac-ros run my_ur5.yaml learner.resume=runs/NAME            continue from the last checkpoint of a run
   jsac-ros run my_ur5.yaml --only replay,learner               only these processes; the others run on another computer
 
-It does the same as `ros2 launch`, and more: processes stop one group after the other (the actor first, safety after the robot
-is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a closing terminal (SIGHUP) end the system
-in this order.
+It does the same as `ros2 launch` with our launch files. Processes stop one group after the other (the actor first, safety after
+the robot is at rest), and a process that keeps crashing ends the system. Ctrl-C, SIGTERM and a closing terminal (SIGHUP) end
+the system in this order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,21 +26,17 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from jsac_ros import claims, domain, parameters, run_key, system, terminal
+from jsac_ros import claims, domain, leftovers, logs, parameters, run_key, system, terminal
 from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.dashboard.opening import open_when_served
-from jsac_ros.dds.leftovers import remove_leftovers as remove_dds_leftovers
 from jsac_ros.documents import did_you_mean
 from jsac_ros.files import write_text
-from jsac_ros.replay.names import remove_leftovers
 from jsac_ros.signals import endings
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
 
 ALIASES = {"seed": "run.seed", "bag": "bag.path", "record": "bag.record", "interface": "robot.interface"}
-AT_TERMINAL = ("reporter", "keyboard", "dashboard")  # processes that interact with the person at the terminal
 NEVER = float("inf")
-MOST_LOG_BYTES = 16 << 20
 LOG_PERIOD_S = 10.0
 
 
@@ -67,12 +62,11 @@ class Supervisor:
                     self._look_for_ends()
                     if time.monotonic() >= logs_due_s:
                         logs_due_s = time.monotonic() + LOG_PERIOD_S
-                        self._bound_logs()
+                        logs.rotate(self.folder)
                     time.sleep(0.05)
         finally:
             self._stop_all()
-            remove_leftovers(self.config.run.name, self.namespace)
-            remove_dds_leftovers()
+            leftovers.remove(self.config.run.name, self.namespace)
             for number, handler in previous.items():
                 signal.signal(number, handler)
         if self.failure:
@@ -102,14 +96,13 @@ class Supervisor:
     def _start(self, process: Process) -> None:
         name = process.name
         environment = self.supervision.environment(name) | self.environment | {"JSAC_STARTER_PID": str(os.getpid())}
-        command = [sys.executable, "-m", process.module, "--ros-args"]
-        command += system.ros_arguments(self.folder, self.namespace, name)
+        command = [*system.command(process), "--ros-args", *system.ros_arguments(self.folder, self.namespace, name)]
         self.supervision.started(name, time.monotonic())
         with self._log_of(name) as log:
             self.running[name] = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if name == "keyboard" else subprocess.DEVNULL,
-                stdout=None if name in AT_TERMINAL else log,
+                stdout=None if name in logs.AT_TERMINAL else log,
                 stderr=log,
                 env=environment,
                 # A separate group, so that Ctrl-C and a closing terminal reach only us and the order of stopping is
@@ -132,14 +125,6 @@ class Supervisor:
         pids = {name: popen.pid for name, popen in self.running.items()}
         with contextlib.suppress(OSError):
             write_text(self.folder / "processes.json", json.dumps(pids))
-
-    def _bound_logs(self) -> None:
-        """Rotates a log that has grown large; the previous one is kept beside it."""
-        for log in (self.folder / "logs").glob("*.log"):
-            with contextlib.suppress(OSError):
-                if log.stat().st_size > MOST_LOG_BYTES:
-                    shutil.copyfile(log, log.with_suffix(".log.old"))
-                    os.truncate(log, 0)  # its process appends
 
     # -- watching ------------------------------------------------------------------------------------------------
 

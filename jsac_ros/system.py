@@ -6,6 +6,7 @@ exists whenever another process could move the robot.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
@@ -97,6 +98,11 @@ def stop_order(system: list[Process]) -> list[list[Process]]:
     known = {name for group in groups for name in group}
     groups.insert(-1, [name for name in by_name if name not in known])  # nodes that a task added
     return [present for group in groups if (present := [by_name[name] for name in group if name in by_name])]
+
+
+def command(process: Process) -> list[str]:
+    """The command of a process, without its ROS arguments."""
+    return [sys.executable, "-m", process.module]
 
 
 def ros_arguments(run_folder: Path, namespace: str, name: str) -> list[str]:

@@ -44,8 +44,9 @@ def test_it_includes_the_system_with_its_configuration(name, tmp_path, monkeypat
     shares = {"jsac_ros": ROOT, "pick_lab": EXAMPLE, "wipe": tmp_path}
     monkeypatch.setattr(launching, "get_package_share_directory", lambda package: str(shares[package]))
     source = sources.PythonLaunchDescriptionSource(str(tmp_path / "one.launch.py"))
-    argument, included = source.get_launch_description(LaunchContext()).entities
+    _, argument, included = source.get_launch_description(LaunchContext()).entities
     (default,) = argument.default_value
     assert Path(default.text) == shares.get(name, ROOT) / "config" / f"{name}.yaml"
     assert Path(default.text).exists() or name == "wipe"
+    included.launch_description_source.get_launch_description(LaunchContext())
     assert Path(included.launch_description_source.location) == ROOT / "launch" / "system.launch.py"

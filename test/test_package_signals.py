@@ -61,11 +61,11 @@ ENVIRONMENT = os.environ | {"ROS_DOMAIN_ID": str(domains.take()), "ROS_AUTOMATIC
 
 
 @contextmanager
-def node(ignores=(), **environment):
+def node(ignores=()):
     """A process that runs NODE, and is up."""
     ignore = lambda: [signal.signal(number, signal.SIG_IGN) for number in ignores]
     process = subprocess.Popen(
-        [sys.executable, "-c", NODE], stdout=subprocess.PIPE, bufsize=0, env=ENVIRONMENT | environment, preexec_fn=ignore
+        [sys.executable, "-c", NODE], stdout=subprocess.PIPE, bufsize=0, env=ENVIRONMENT, preexec_fn=ignore
     )
     try:
         assert process.stdout.readline() == b"up\n"
@@ -97,7 +97,7 @@ def test_under_nohup_a_terminal_may_close():
 
 @pytest.mark.timeout(60)
 def test_a_process_of_a_launch_file_waits_for_its_turn():
-    with node(JSAC_ENDS_IN_TURN="1") as process:
+    with node(ignores=[signal.SIGINT, signal.SIGHUP]) as process:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGHUP)
         process.send_signal(STOP)

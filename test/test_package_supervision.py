@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from jsac_ros import run
+from jsac_ros import logs, run
 from jsac_ros.config import SystemConfig
 from jsac_ros.supervision import NO_ROOM, RESTART_WINDOW_S, STOP, End, GiveUp, Process, Restart, Supervision, how
 
@@ -111,13 +111,12 @@ def test_a_restarted_process_knows_that_it_is_one():
 
 
 def test_a_log_that_has_grown_large_begins_anew_and_its_process_writes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "MOST_LOG_BYTES", 1000)
+    monkeypatch.setattr(logs, "MOST_BYTES", 1000)
     (tmp_path / "logs").mkdir()
-    supervisor = run.Supervisor(SystemConfig(), tmp_path, [], "/")
     with open(tmp_path / "logs" / "actor.log", "ab", buffering=0) as log:
         for number in range(100):
             log.write(b"line %d of a hundred\n" % number)
-            supervisor._bound_logs()
+            logs.rotate(tmp_path)
     kept = [tmp_path / "logs" / "actor.log.old", tmp_path / "logs" / "actor.log"]
     lines = b"".join(file.read_bytes() for file in kept).splitlines()
     assert all(0 < file.stat().st_size < 1030 for file in kept)

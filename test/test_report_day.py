@@ -9,7 +9,7 @@ import domains
 import pytest
 import rclpy
 
-from jsac_ros import run
+from jsac_ros import logs
 from jsac_ros.config import RobotParameters, RunConfig, SystemConfig
 from jsac_ros.msg import ControlStatus, Episode, ReplayStatus, SafetyStatus, TrainingStatus
 from jsac_ros.nodes import reporter
@@ -122,12 +122,11 @@ def test_a_day_is_as_large_in_memory_as_its_first_hours(tmp_path, node, clock):
 
 def test_a_days_logs_are_bounded(tmp_path):
     (tmp_path / "logs").mkdir()
-    supervisor = SimpleNamespace(folder=tmp_path)
     with open(tmp_path / "logs" / "actor.log", "ab", buffering=0) as log:
         for k in range(60):
             log.write(b"%d " % k * (MB // 3))
-            run.Supervisor._bound_logs(supervisor)
-            assert size_of(tmp_path) < 2 * run.MOST_LOG_BYTES + 2 * MB
+            logs.rotate(tmp_path)
+            assert size_of(tmp_path) < 2 * logs.MOST_BYTES + 2 * MB
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["actor.log", "actor.log.old"]
     assert (
         b"59 "

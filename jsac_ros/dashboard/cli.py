@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -78,7 +77,7 @@ def _start(folder: Path, namespace: str, fields: dict[str, object]) -> subproces
     (process,) = [process for process in system.processes(config) if process.name == PROCESS]
     given = [word for name, value in fields.items() if value is not None for word in ("-p", f"dashboard.{name}:={value}")]
     return subprocess.Popen(
-        [sys.executable, "-m", process.module, "--ros-args", *system.ros_arguments(folder, namespace, PROCESS), *given],
+        [*system.command(process), "--ros-args", *system.ros_arguments(folder, namespace, PROCESS), *given],
         env=os.environ | process.environment | system.shared_environment(folder) | {"JSAC_STARTER_PID": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         process_group=0,

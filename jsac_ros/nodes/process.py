@@ -208,13 +208,9 @@ def run_node(make_node, args=None) -> int:
 
 
 def _endings() -> list[int]:
-    """The signals that end the process. Under a launch file, Ctrl-C and a closing terminal would reach all processes at once;
-    they are ignored, and launch stops the processes in turn."""
-    if not os.environ.get("JSAC_ENDS_IN_TURN"):
-        return [STOP, *endings()]
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    return [STOP, signal.SIGTERM]
+    """The signals that end the process. The launch file starts it with SIGINT and SIGHUP ignored, since Ctrl-C and a closing
+    terminal would reach all processes at once, and stops the processes in turn."""
+    return [STOP, *(number for number in endings() if signal.getsignal(number) != signal.SIG_IGN)]
 
 
 def _die_of(number: int) -> None:
