@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
@@ -33,6 +34,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
+from jsac_ros.files import write_text
 from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
 
 PACKAGE = "jsac_ros"
@@ -117,9 +119,8 @@ class System:
         names = {action: name for name, action in self.running.items()}
         if event.action in names:
             self.pids[names[event.action]] = event.pid
-            partial = self.folder / "processes.json.partial"
-            partial.write_text(json.dumps(self.pids))
-            partial.replace(self.folder / "processes.json")
+            with suppress(OSError):  # on a full disk; nothing depends on it
+                write_text(self.folder / "processes.json", json.dumps(self.pids))
 
     def on_exit(self, name, status, is_shutdown):
         """What follows the exit of a process: its restart, or the end of the system."""

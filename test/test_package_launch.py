@@ -1,15 +1,18 @@
 """The launch file, where ROS 2's launch is installed: its arguments, and that it starts what the command starts."""
 
 import importlib.util
+import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("launch_ros", reason="ROS 2's launch and launch_ros are not installed here (there are no wheels)")
 
 import launch
+from full_disk import files_of_at_most
 
 from jsac_ros import parameters, system
 
@@ -177,3 +180,17 @@ def test_a_line_of_the_log_begins_with_the_name_of_its_process(launch_file, tmp_
     }  # fmt: skip
     launch_file.System(description, use_sim_time=False).start("actor")
     assert made[0]["exec_name"] == "actor"
+
+
+def test_a_full_disk_does_not_end_the_launch(launch_file, tmp_path):
+    description = {
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "stop_order": [],
+        "processes": [{"name": "actor"}], "max_restarts": 0,
+    }  # fmt: skip
+    started = launch_file.System(description, use_sim_time=False)
+    begun = SimpleNamespace(action=started.start("actor"), pid=7)
+    with files_of_at_most(1):
+        started.on_start(begun, None)
+    assert not list(tmp_path.iterdir())
+    started.on_start(begun, None)
+    assert json.loads((tmp_path / "processes.json").read_text()) == {"actor": 7}
