@@ -84,7 +84,7 @@ def from_parameters(values: dict[str, Any], kinds: Collection[str] = ALL) -> Sys
     try:
         config = model.model_validate(tree)
     except ValidationError as error:
-        problems += [_line(problem, model) for problem in error.errors()]
+        problems += _lines(error.errors(), model)
     if problems:
         more = [f"and {len(problems) - _MOST_LINES} more"] if len(problems) > _MOST_LINES else []
         raise ConfigError("\n".join(problems[:_MOST_LINES] + more)) from None
@@ -138,6 +138,18 @@ def _system_model(types: tuple[tuple[str, type], ...], actions: tuple[tuple[str,
         default = PLUGINS[kind].model_fields["type"].default
         fields[kind] = (model, Field(default_factory=lambda model=model, default=default: model(type=default)))
     return create_model("SystemConfig", __base__=SystemConfig, **fields)
+
+
+def _lines(problems: list[Any], model: type[BaseModel]) -> list[str]:
+    """One line for each problem; the known keys of a section only once."""
+    lines, listed = [], set()
+    for problem in problems:
+        line, section = _line(problem, model), problem["loc"][:-1]
+        head, known, _ = line.partition("; known are ")
+        lines.append(head if known and section in listed else line)
+        if known:
+            listed.add(section)
+    return lines
 
 
 def _line(problem: Any, model: type[BaseModel]) -> str:

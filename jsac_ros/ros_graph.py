@@ -14,3 +14,8 @@ def publishers_of(node: Any, topic: str) -> list[str]:
     """
     ends = node.get_publishers_info_by_topic(topic)
     return [UNNAMED if "UNKNOWN_" in end.node_name else f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in ends]
+
+
+def sender_of(node: Any, topic: str) -> str:
+    """The nodes that may have sent a message which has just arrived, for the log: a message does not name its sender."""
+    return ", ".join(publishers_of(node, topic)) or "a publisher that has gone"

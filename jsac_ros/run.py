@@ -31,6 +31,7 @@ from jsac_ros.config import ConfigError, SystemConfig
 from jsac_ros.dashboard.opening import open_when_served
 from jsac_ros.documents import did_you_mean
 from jsac_ros.files import write_text
+from jsac_ros.output import drop_what_is_not_read
 from jsac_ros.signals import endings
 from jsac_ros.spaces import Spaces
 from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
@@ -55,6 +56,7 @@ class Supervisor:
         """Runs until the run is complete, is interrupted or cannot continue. Returns the exit status."""
         logs_due_s = 0.0
         previous = {n: signal.signal(n, lambda number, _: self.asked.append(number)) for n in endings()}
+        drop_what_is_not_read()
         try:
             with terminal.Terminal(self._on_key):
                 while not self.asked and time.monotonic() < self.end_s:

@@ -19,6 +19,7 @@ NO_ROOM = 75  # exit status (EX_TEMPFAIL) of a process that cannot start because
 # The starter asks a process to end with this signal, and the process exits with status 0. If any other terminating
 # signal arrives, from a person or a process manager, the process dies of it, which counts as a crash.
 STOP = signal.SIGUSR1
+HANGS = signal.SIGALRM  # of which a process dies that hangs, see `watchdog`
 _ASKS_TO_END = (STOP, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -118,6 +119,8 @@ def how(status: int) -> str:
     """An exit status in words."""
     if status >= 0:
         return f"exit status {status}"
+    if -status == HANGS:
+        return "it hung; the stacks of its threads are in its log"
     try:
         return f"signal {signal.Signals(-status).name}"
     except ValueError:  # a real-time signal

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
@@ -32,6 +33,7 @@ from launch_ros.actions import Node
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from jsac_ros import logs
+from jsac_ros.files import write_text
 from jsac_ros.launching import ARGUMENTS, end_on_signals, expect_known
 from jsac_ros.supervision import STOP, End, GiveUp, Process, Restart, Supervision
 
@@ -50,7 +52,8 @@ class System:
         self.parameters = [{"use_sim_time": use_sim_time}]
         self.prefix, self.prefix_filter = prefix, prefix_filter
         # By this variable a process notices that its starter has died; with a prefix, such as a debugger, that is its parent.
-        self.starter = {} if prefix else {"JSAC_STARTER_PID": str(os.getpid())}
+        # Each process writes to a pipe of its own.
+        self.starter = {} if prefix else {"JSAC_STARTER_PID": str(os.getpid()), "JSAC_OWN_OUTPUT": "1"}
         self.processes = {entry["name"]: Process(**entry) for entry in description["processes"]}
         self.supervision = Supervision(self.processes.values(), description["max_restarts"])
         self.running = {}  # name -> its Node action
@@ -89,9 +92,8 @@ class System:
         """Writes the process ids for the reporter, and asks a process to end that started while the system ended."""
         if name := self.names.get(event.action):
             self.pids[name] = event.pid
-            partial = self.folder / "processes.json.partial"
-            partial.write_text(json.dumps(self.pids))
-            partial.replace(self.folder / "processes.json")
+            with suppress(OSError):  # on a full disk; nothing depends on it
+                write_text(self.folder / "processes.json", json.dumps(self.pids))
             return self.ask(name) if context.is_shutdown else []
         return []
 

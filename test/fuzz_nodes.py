@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from jsac_ros.nodes.refusals import Refusals
 from jsac_ros.nodes.transitions import to_time
 from jsac_ros.parameters import dump, from_parameters, load
 from jsac_ros.rig import JOINTS, Rig, write_spaces
+from jsac_ros.spaces import Spaces
 
 CONFIG = Path(__file__).parents[1] / "config"
 PERIOD_NS = 40_000_000
@@ -80,6 +81,7 @@ class Case(NamedTuple):
     begin: Callable[[Any], None] = lambda node: None
     arguments: tuple[str, ...] = ()
     file: str = ""  # shipped configuration that `values` change
+    spaces: Spaces | None = None  # default: the rig's
 
 
 def _act(node, tick) -> None:
@@ -148,8 +150,8 @@ CASES = {
     "safety": Case("safety:Safety", EVERYTHING, _watch),
     "safety of velocities": Case("safety:Safety", EVERYTHING | {"robot.interface": "velocity"}, _watch),
     "safety of a base": Case("safety:Safety", BASE, _watch),
-    "replay": Case("replay:Replay", {"agent.n_step": 3, "replay.capacity": 400, "replay.batch_size": 8}, _sample),
-    "reporter": Case("reporter:Reporter", {"robot.driver": "external", "run.report": False}),
+    "replay": Case("replay:Replay", {"agent.n_step": 3, "replay.capacity": 400, "replay.batch_size": 8}, _sample, spaces=SPACES),
+    "reporter": Case("reporter:Reporter", {"robot.driver": "external", "run.report": False}, spaces=SPACES),
     "dashboard": Case("dashboard:Dashboard", EVERYTHING | {"dashboard.port": 0}, _show, _look),
     "scripted person": Case("scripted_person:ScriptedPerson", {"person.by": "intervener"}, file="push.yaml"),
     "gamepad": _teleop("gamepad"),
@@ -283,19 +285,19 @@ def _domain() -> int:
 
 
 @contextmanager
-def started(name: str, folder: Path) -> Iterator[Any]:
-    """The node of a case, not spinning."""
+def started(name: str, folder: Path, disk: AbstractContextManager | None = None) -> Iterator[Any]:
+    """The node of a case, not spinning. disk: as it finds it at its start."""
     case = CASES[name]
     config = config_of(case, folder)
     dump(config, folder / "config.yaml")
-    spaces = SPACES if name in ("replay", "reporter") else Rig.of(config).spaces
-    write_spaces(folder, spaces)
+    write_spaces(folder, case.spaces or Rig.of(config).spaces)
     domain = _domain()
     os.environ |= {"ROS_DOMAIN_ID": str(domain), "JSAC_RUN_FOLDER": str(folder), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     rclpy.init(args=["--ros-args", "--params-file", str(folder / "config.yaml"), *case.arguments], domain_id=domain)
     module, made = case.node.split(":")
     try:
-        node = getattr(__import__(f"jsac_ros.nodes.{module}", fromlist=[made]), made)()
+        with disk or nullcontext():
+            node = getattr(__import__(f"jsac_ros.nodes.{module}", fromlist=[made]), made)()
         try:
             case.begin(node)
             yield node

@@ -175,15 +175,19 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(tmp_path, capsys, info
     assert re.search(message, error) and error.count("\n") == 1 and not list(tmp_path.glob("b*"))
 
 
-def test_an_action_beyond_ours_is_named(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "row, named",
+    [([1.7] * 6, "action 'arm' is 1.7; expected -1 to 1"), ([0.1] * 5, "action has 5 values; expected 6, as meta")],
+)
+def test_an_action_that_is_not_ours_is_named(tmp_path, capsys, row, named):
     config, _ = config_file(tmp_path, TINY)
     folder = tmp_path / "set"
     theirs(folder)
     path = folder / "data/chunk-000/file-000.parquet"
     table = parquet.read_table(path)
-    parquet.write_table(table.set_column(3, "action", pa.array([[1.7] * 6] * 5)), path)
+    parquet.write_table(table.set_column(3, "action", pa.array([row] * 5)), path)
     assert main(["demo", "import", str(folder), config, "--to", str(tmp_path / "b"), *MAPPED]) == 2
-    assert "episode 0: action 'arm' is 1.7; expected -1 to 1" in capsys.readouterr().err and not list(tmp_path.glob("b*"))
+    assert f"episode 0: {named}" in capsys.readouterr().err and not list(tmp_path.glob("b*"))
 
 
 def test_an_image_of_another_size_is_what_the_camera_makes_of_it(tmp_path):

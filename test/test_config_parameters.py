@@ -96,6 +96,12 @@ def test_an_unknown_key_is_named_with_what_was_meant(name, known):
     assert line.startswith(f"{name.partition('.')[0] if name.startswith('camera.') else name}: unknown key; {known}"), line
 
 
+def test_the_known_keys_of_a_section_are_listed_once():
+    third, first, second = lines_of({"safety.xyzzy": 1, "safety.plugh": 2, "run.frotz": 3})
+    assert first.startswith("safety.xyzzy: unknown key; known are rate_hz, ") and second == "safety.plugh: unknown key"
+    assert third.startswith("run.frotz: unknown key; known are name, ")
+
+
 @pytest.mark.parametrize("section", ["run", "cameras", "actions", "task", "robot", "sensors"])
 @pytest.mark.parametrize("value", [3, "text", [1, 2]])
 def test_a_value_in_the_place_of_a_section_is_named(section, value):

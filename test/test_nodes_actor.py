@@ -12,7 +12,9 @@ pytest.importorskip("jsac_ros.msg", reason="messages are not built; `make setup`
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from fuzz_nodes import started
 from shadow_cases import CONFIG, MS_NS, SECOND_NS
+from std_msgs.msg import Float64MultiArray
 
 from jsac_ros.control.rate import SteadyClock, Tick
 from jsac_ros.control.session import Choice, Outcome, View
@@ -172,3 +174,14 @@ def test_a_policy_that_cannot_be_taken_is_said_and_tried_again(monkeypatch):
     finally:
         made.close()
         mailbox.close()
+
+
+def test_who_takes_over_from_the_policy_is_written_to_the_log(tmp_path, monkeypatch, capfd):
+    for name in ("ROS_DOMAIN_ID", "JSAC_RUN_FOLDER", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.setenv(name, "0")  # is put back
+    with started("actor", tmp_path) as node:
+        node.create_publisher(Float64MultiArray, "human_action", 1)
+        for _ in range(2):
+            node._on_human(Float64MultiArray(data=[0.0] * 6))
+    said = [line.partition("a person ")[2] for line in capfd.readouterr().err.splitlines() if "a person " in line]
+    assert said == ["takes over by human_action (/actor)"]

@@ -250,6 +250,21 @@ def test_safety_writes_to_the_log_who_asked(ros, capfd, verb, said):
         panel.destroy_node()
 
 
+def test_every_verb_that_a_node_serves_is_written_to_the_log_with_who_asked():
+    """By `answered`, of which the test above sees what it writes."""
+    served = []
+    for file in Path(process.__file__).parent.glob("*.py"):
+        tree = ast.parse(file.read_text())
+        functions = {item.name: ast.unparse(item) for item in ast.walk(tree) if isinstance(item, ast.FunctionDef)}
+        for call in (item for item in ast.walk(tree) if isinstance(item, ast.Call)):
+            kind, name, handler = [ast.unparse(argument) for argument in call.args[:3]] if len(call.args) > 2 else ("", "", "")
+            if ast.unparse(call.func).endswith("create_service") and kind == "Trigger":
+                (method,) = re.findall(r"self\.(\w+)", handler)
+                assert ".answered(" in functions[method], f"{file.name}: {name}"
+                served.append(f"{file.stem}: {name}")
+    assert len(served) == 6, served
+
+
 @pytest.mark.parametrize("values", [(), (("tip", (0.0, 0.0, 0.0)),), (("tip", (float("nan"),) * 3),)])
 def test_a_scripted_person_survives_a_truth_that_is_no_scene_of_ours(monkeypatch, tmp_path, values):
     from jsac_ros.nodes.scripted_person import ScriptedPerson

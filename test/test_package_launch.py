@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("launch_ros", reason="ROS 2's launch and launch_ros are not installed here (there are no wheels)")
 
 import launch
+from full_disk import files_of_at_most
 
 from jsac_ros import parameters, system
 
@@ -269,3 +271,15 @@ def test_a_misspelt_argument_starts_nothing(launch_file, monkeypatch, words, is_
                 check.execute(context)
         else:
             check.execute(context)
+def test_a_full_disk_does_not_end_the_launch(launch_file, tmp_path):
+    description = {
+        "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "stop_order": [],
+        "processes": [{"name": "actor"}], "max_restarts": 0,
+    }  # fmt: skip
+    started = launch_file.System(description, use_sim_time=False)
+    begun = SimpleNamespace(action=started.start("actor"), pid=7)
+    with files_of_at_most(1):
+        started.on_start(begun, None)
+    assert not list(tmp_path.iterdir())
+    started.on_start(begun, None)
+    assert json.loads((tmp_path / "processes.json").read_text()) == {"actor": 7}

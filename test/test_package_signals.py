@@ -112,7 +112,7 @@ drop_what_is_lost()
 print("up", flush=True)
 sys.stdin.readline()
 for _ in range(100):
-    print("a line " * 1000)
+    print("a line " * 777)
     print("another", file=sys.stderr, flush=True)
 sys.exit(7)
 """
@@ -136,6 +136,34 @@ def test_output_that_is_lost_ends_nobody():
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", PRINTS], input="\n", stdout=full, stderr=full, text=True)
     assert done.returncode in (7, 120), "120: Python's, for what was still buffered at exit"
+
+
+# Prints more than a pipe holds, and waits for nobody who reads it.
+PAUSED = PRINTS.replace("import drop_what_is_lost", "import drop_what_is_lost, drop_what_is_not_read").replace(
+    "drop_what_is_lost()\n", "drop_what_is_lost()\ndrop_what_is_not_read(is_ours=IS_OURS)\n"
+)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_a_reader_that_pauses_holds_no_process_up(is_ours):
+    """A terminal with Ctrl-S, and a pipe that nobody reads for the moment."""
+    command = [sys.executable, "-c", PAUSED.replace("IS_OURS", str(is_ours))]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, text=True)
+    assert os.read(master, 2) == b"up"
+    os.write(master, b"\x13")
+    process.communicate("\n", timeout=20)
+    assert process.returncode == 7
+    os.close(slave)
+    os.close(master)
+    piped = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert piped.stdout.readline() == "up\n"
+    piped.stdin.write("\n")
+    piped.stdin.close()
+    assert piped.wait(20) == 7
+    assert piped.stdout.readline().startswith("a line a line")
+    piped.stdout.close()
 
 
 INTERRUPTED = """

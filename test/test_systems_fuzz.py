@@ -12,14 +12,16 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from live_system import System, leftovers, tiny_config
+from live_system import DEMO, TINY, System, leftovers, tiny_config
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, String
 
 pytestmark = pytest.mark.timeout(300)
 SECONDS = float(os.environ.get("JSAC_FUZZ_S", "20"))
-SYSTEMS = {  # name -> what is set beside the tiny configuration; between them every subscription
+BASE = {name: TINY[name] for name in TINY if name.startswith(("run", "agent", "replay", "learner", "realtime"))}
+SYSTEMS = {  # name -> what is set beside the tiny configuration; only the first one in the test
     "arm": {"learner__policy_topic": True, "bag__record": True},
+    "base": {"base": DEMO.with_name("create_reacher.yaml"), "values": BASE, "task__episode_s": 1.0},
     "velocity": {"robot__interface": "velocity"},
 }
 

@@ -50,6 +50,7 @@ class _Place(NamedTuple):
 
     key: str
     values: list[int]  # indices into the values of the key; empty for an image
+    size: int = 0  # number of values of the key
 
 
 class Dataset:
@@ -120,7 +121,7 @@ class Dataset:
             self._found.append(f"{given} for {apart} {part.name!r}: {key} has {size} values; expected some of them")
         elif len(values) != part.size:
             self._found.append(f"{given or key} has {len(values)} values; expected {part.size} for {apart} {part.name!r}")
-        return _Place(key, list(values[: part.size]))
+        return _Place(key, list(values[: part.size]), size)
 
     def _holds_previous(self, part: Any, keys: Mapping[str, str]) -> bool:
         return part.name in keys or f"observation.{part.name}" in self._features or self._named(part, STATE) is not None
@@ -317,8 +318,10 @@ def _by_episode(file: parquet.ParquetFile, wanted: list[str]) -> Iterator[tuple[
 
 
 def _taken(table: pa.Table, place: _Place) -> np.ndarray:
-    """The values of one part, float32 [T, n]."""
+    """The values of one part, float32 [T, n]. Raises ValueError if the rows differ from what meta/info.json says."""
     values = np.array(table[place.key].to_pylist(), np.float32).reshape(len(table), -1)
+    if values.shape[1] != place.size:
+        raise ValueError(f"{place.key} has {values.shape[1]} values; expected {place.size}, as meta/info.json says")
     return np.ascontiguousarray(values[:, place.values])
 
 

@@ -23,6 +23,9 @@ class RunConfig(Section):
     duration_s: NonNegative = 0.0  # duration of the run from the first tick; 0: until stopped
     report: bool = True  # write report.html, the learning curve and the policy's card at the end; else use `jsac-ros report`
     max_restarts: Annotated[int, Field(ge=0)] = 3  # restarts of one process within ten minutes; after more the system ends
+    # longest time in which a thread of a process may do nothing: then the process is ended and restarted (safety: at most 5 s);
+    # 0: never
+    max_hang_s: Between(1.0, 3600.0, off=True) = 120.0
 
 
 class ControlConfig(Section):

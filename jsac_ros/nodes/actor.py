@@ -46,6 +46,7 @@ from jsac_ros.nodes.reset_services import ResetServices
 from jsac_ros.nodes.transitions import CLASSES, TransitionSender
 from jsac_ros.report.demonstrations import demonstrations_left, is_demonstration
 from jsac_ros.rig import Rig
+from jsac_ros.ros_graph import sender_of
 from jsac_ros.run_key import RunKey
 from jsac_ros.tasks.reset import Then
 from jsac_ros.types import Command, Observation
@@ -161,7 +162,9 @@ class Actor(WorkingNode):
             clock = FixedRate(config.control.period_s, self.clock, self.stop)
         ends_s = None
         while not self.stop.is_set() and (tick := clock.wait()) is not None:
+            self.watchdog.beat()
             view, outcome = self._act_on(tick, clock.frame if by_frame else None)
+            self.watchdog.rest()  # a recording may stand still
             if config.run.duration_s and ends_s is None and outcome.acted:
                 ends_s = view.time_s + config.run.duration_s - self._acted_for_s()
             if (ends_s is not None and view.time_s >= ends_s) or self._demonstrations == 0:
@@ -286,18 +289,22 @@ class Actor(WorkingNode):
         if message.emergency_stop and self.config.robot.driver == "external" and self.session.state != "stopped":
             self._requests.add("stop")  # after a release, a person must start it again
 
-    # While a person has taken over, an unusable message makes the robot rest; the policy does not continue.
+    def _take_over(self, topic: str) -> None:
+        """The robot rests until the message of a person turns out to be usable; the policy does not continue."""
+        if not self.person.holds(time.monotonic()):
+            self.get_logger().info(f"a person takes over by {topic} ({sender_of(self, topic)})", throttle_duration_sec=1.0)
+        self.person.says(lambda _: {}, time.monotonic())
 
     def _on_person(self, message: PersonAction) -> None:
         if not message.holds:
             self.person.says(None, time.monotonic())
             return
-        self.person.says(lambda _: {}, time.monotonic())
+        self._take_over("person_action")
         action = from_action("person_action", message.action, self.rig.spaces)
         self.person.says(lambda _: action, time.monotonic())
 
     def _on_human(self, message: Float64MultiArray) -> None:
-        self.person.says(lambda _: {}, time.monotonic())
+        self._take_over("human_action")
         motion = from_velocity(message.data, self.rig.robot.motion_size)
         self.person.says(lambda sensed: self.rig.actions.of_motion(motion, sensed), time.monotonic())
 

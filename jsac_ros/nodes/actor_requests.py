@@ -48,4 +48,4 @@ class ActorRequests:
         success, message = answer(verb, self._situation())
         if success:
             self._queue.put(verb)
-        return self._node.answered(verb, response, success, message)
+        return self._node.answered(f"~/{verb}", response, success, message)

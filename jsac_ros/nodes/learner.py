@@ -128,6 +128,7 @@ class Learner(WorkingNode):
     def _batches(self) -> Iterator[Batch | None]:
         """Batches from the ring until stopped; None if none is ready. Blocks only while no update is running."""
         while not self.stop.is_set():
+            self.watchdog.beat()
             if self._ring is None:
                 self._ring = self._attach()
             taken = self._take(0.0 if self._taken else TAKE_TIMEOUT_S)
@@ -206,10 +207,10 @@ class Learner(WorkingNode):
         if self.state_name != "learning":
             latest = self.checkpoints.latest()
             newest = "there is none yet" if latest is None else f"the newest is update {latest}"
-            return self.answered("checkpoint", response, False, f"checkpoint: the learner is {self.state_name}; {newest}")
+            return self.answered("~/checkpoint", response, False, f"checkpoint: the learner is {self.state_name}; {newest}")
         self._checkpoint_asked.set()
         message = f"checkpoint: written after update {self.learner.updates}, in {self.folder / 'checkpoints'}"
-        return self.answered("checkpoint", response, True, message)
+        return self.answered("~/checkpoint", response, True, message)
 
     def _open_checkpoints(self, folder: Path, keep: int | None) -> Checkpoints:
         return Checkpoints(folder / "checkpoints", self.agent, keep)
@@ -248,6 +249,7 @@ class Learner(WorkingNode):
 
     def _checkpoint(self) -> None:
         self.problem = ""
+        self.watchdog.rest()  # it may wait long for a slow disk
         self._keep(lambda: self.checkpoints.save(self.learner.state, {"batches": self._sequence, "session": self.session}))
 
     def _keep(self, write: Callable[[], None]) -> None:

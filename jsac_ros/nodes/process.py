@@ -3,7 +3,7 @@
 A node is a class with `run()` (blocks until `stop` is set; by default it spins) and `close()` (always called; stops
 everything that moves). The starter's signal, SIGTERM, SIGINT and SIGHUP set `stop`, and so does the death of the starter. After
 the starter's own signal the process exits with status 0. After any other signal it shuts down in the same order but dies of the
-signal, so that its starter restarts it.
+signal, so that its starter restarts it. A process that hangs dies too (`watchdog`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from jsac_ros.nodes.parameters import load_config, refuse_changes
 from jsac_ros.nodes.refusals import Refusals
 from jsac_ros.nodes.steady_logger import SteadyLogger
 from jsac_ros.nodes.written import Written
-from jsac_ros.output import drop_what_is_lost
+from jsac_ros.output import drop_what_is_lost, drop_what_is_not_read
 from jsac_ros.signals import endings, on_signals
 from jsac_ros.supervision import NO_ROOM, STOP, WRONG_CONFIGURATION
+from jsac_ros.watchdog import END_S, START_S, Watchdog
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 3.5  # a lost datagram is resent with the writer's next heartbeat: after 0.2 s, or 3 s without our DDS profile
@@ -47,9 +48,10 @@ sys.modules.setdefault("rosidl_generator_py.generate_py_impl", None)
 class JsacNode(Node):
     """A node with the shared configuration in `config`, and an event `stop` that asks it to end. Only one process of a name
     may run per namespace and host. Messages that its callbacks cannot use are refused (`refusals`); files in the run folder may
-    wait for space on a full disk (`written`)."""
+    wait for space on a full disk (`written`). `watchdog` ends the process if the executor, or a thread that calls it, hangs."""
 
     kinds: tuple[str, ...] = ("robot", "action", "task")  # kinds of plug-ins that it needs
+    max_hang_s = float("inf")  # limits `run.max_hang_s`
     _steady_logger: SteadyLogger | None = None
 
     def __init__(self, name: str, **options):
@@ -59,6 +61,9 @@ class JsacNode(Node):
         self.exit_code = 0
         self._claim = claim(self.get_namespace(), name)
         self.config = load_config(self, self.kinds)
+        is_supervised = "JSAC_STARTER_PID" in os.environ  # only a starter starts it again
+        self.watchdog = Watchdog(min(self.config.run.max_hang_s, self.max_hang_s) if is_supervised else 0.0)
+        self.watchdog.beat(START_S)
         self.add_on_set_parameters_callback(refuse_changes)
 
     def get_logger(self) -> SteadyLogger:
@@ -82,16 +87,16 @@ class JsacNode(Node):
         guarded = self.refusals.guarded_service(srv_name, callback, srv_type.Response)
         return super().create_service(srv_type, srv_name, guarded, **options)
 
-    def answered(self, verb: str, response, success: bool, message: str):
+    def answered(self, service: str, response, success: bool, message: str):
         """Fills the response of an operator's service, and logs it with the nodes that may have called the service."""
         response.success, response.message = success, message
         log = self.get_logger().info if success else self.get_logger().warning
-        log(f"{message} (called by {', '.join(self._clients_of(verb)) or 'a client that has gone'})")
+        log(f"{message} (called by {', '.join(self._clients_of(service)) or 'a client that has gone'})")
         return response
 
-    def _clients_of(self, verb: str) -> list[str]:
-        """Names of the nodes with a client of the service `~/verb`; a request does not identify its sender."""
-        service, found = self.resolve_service_name(f"~/{verb}"), []
+    def _clients_of(self, service: str) -> list[str]:
+        """Names of the nodes with a client of the service; a request does not identify its sender."""
+        service, found = self.resolve_service_name(service), []
         for name, namespace in self.get_node_names_and_namespaces():
             try:
                 clients = self.get_client_names_and_types_by_node(name, namespace)
@@ -111,10 +116,12 @@ class JsacNode(Node):
         executor.add_node(self)
         try:
             while condition():
+                self.watchdog.beat()
                 executor.spin_once(timeout_sec=look_s)
         except ExternalShutdownException:
             pass
         finally:
+            self.watchdog.rest()
             executor.remove_node(self)
 
     def close(self) -> None:
@@ -130,6 +137,8 @@ class JsacNode(Node):
                 if not isinstance(error, ConfigError):  # else one line tells all
                     self.get_logger().error(traceback.format_exc())
                 self.fail(f"{doing} stopped: {error}")
+            finally:
+                self.watchdog.rest()
 
         return threading.Thread(target=guarded, name=doing, daemon=daemon)
 
@@ -169,6 +178,7 @@ class WorkingNode(JsacNode):
 def run_node(make_node, args=None) -> int:
     """Starts ROS, creates the node and runs it to its end. Returns the exit status, see `supervision`."""
     drop_what_is_lost()
+    drop_what_is_not_read(is_ours="JSAC_OWN_OUTPUT" in os.environ)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ.get("JSAC_STARTER_PID", str(os.getppid())) != str(os.getppid()):
         print("error: the parent process has exited; not starting", file=sys.stderr, flush=True)
@@ -179,12 +189,14 @@ def run_node(make_node, args=None) -> int:
     def end(number: int) -> None:
         asked.append(number)
         if node is not None:
+            node.watchdog.beat(END_S)
             node.stop.set()
 
     on_signals(_endings(), end)
     try:
         rclpy.init(args=args, domain_id=domain.domain_id(), signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
+        node.watchdog.rest()  # watched again while it spins
         if not asked:
             node.run()
         status = node.exit_code
@@ -198,6 +210,7 @@ def run_node(make_node, args=None) -> int:
         status = NO_ROOM
     finally:
         if node is not None:
+            node.watchdog.beat(END_S)
             node.close()
             _be_heard(node)
             node.destroy_node()

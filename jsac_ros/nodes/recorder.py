@@ -80,6 +80,7 @@ class Recorder(JsacNode):
         self.get_logger().info(f"recording to {self._writer.folder}")
         told_s = 0.0
         while not self.stop.wait(TAKE_PERIOD_S):
+            self.watchdog.beat()
             self._take()
             if time.monotonic() - told_s >= TELL_PERIOD_S:
                 told_s = time.monotonic()

@@ -161,6 +161,7 @@ class Replay(WorkingNode):
         config, store, ring = self.config, self.store, self.ring
         rng = np.random.default_rng([config.run.seed, store.count])
         while not self.stop.is_set():
+            self.watchdog.beat()
             self._grown.clear()
             self.waiting_for = sampling_waits_for(config.replay, store.count, store.counters["batches"])
             if not self.waiting_for and not store.valid_count:

@@ -43,7 +43,7 @@ from jsac_ros.nodes.measurements import Measurements, steady_s
 from jsac_ros.nodes.parameters import PolledParameters
 from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.nodes.qos import HEARS_QUIETLY, LATCHED, SAYS_QUIETLY
-from jsac_ros.ros_graph import publishers_of
+from jsac_ros.ros_graph import sender_of
 
 _STATUS_HZ = 10
 _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
@@ -51,6 +51,7 @@ _REST_TIMEOUT_S = 9.0  # its starter kills it after ten
 
 class Safety(JsacNode):
     kinds = ("robot",)  # runs no code of tasks or algorithms
+    max_hang_s = 5.0  # it never waits for a disk, and `interface: velocity` keeps the robot moving until it is started again
 
     def __init__(self):
         super().__init__("safety", start_parameter_services=False)
@@ -151,12 +152,11 @@ class Safety(JsacNode):
             is_first = not self._gate.stopped
             self._stop_now("topic emergency_stop")
             if is_first:
-                publishers = ", ".join(publishers_of(self, "emergency_stop")) or "a publisher that has gone"
-                self.get_logger().warning(f"stopped (by {publishers})")
+                self.get_logger().warning(f"stopped (by {sender_of(self, 'emergency_stop')})")
 
     def _on_stop_service(self, _, response: Trigger.Response) -> Trigger.Response:
         self._stop_now("service emergency_stop")
-        return self.answered("emergency_stop", response, True, "emergency-stop: stopped; jsac-ros release lets it move again")
+        return self.answered("~/emergency_stop", response, True, "emergency-stop: stopped; jsac-ros release lets it move again")
 
     def _stop_now(self, why: str) -> None:
         self._await_cycle()
@@ -171,7 +171,7 @@ class Safety(JsacNode):
                 self._measurements.forget_sources()
                 self._gate.release()
         said = "the safety node is ending" if ending else f"released ({why or 'it was not stopped'})"
-        return self.answered("release", response, not ending, f"release: {said}")
+        return self.answered("~/release", response, not ending, f"release: {said}")
 
     def _on_program(self, message: Bool) -> None:
         with self._lock:
@@ -193,6 +193,7 @@ class Safety(JsacNode):
             self._take_rights()
             while (tick := self._rate.wait()) is not None:
                 self._ticks += 1
+                self.watchdog.beat()
                 self._timings["lateness"].add((tick.begun_ns - tick.due_ns) * 1e-6)
                 self._await_cycle()
                 with self._lock:
@@ -204,6 +205,7 @@ class Safety(JsacNode):
             raise
         finally:
             self._come_to_rest()
+            self.watchdog.rest()
 
     def _take_rights(self) -> None:
         measures = (
@@ -232,6 +234,7 @@ class Safety(JsacNode):
                 self._ending = True
                 self._gate.emergency_stop("the safety node is ending")
             while rate.wait() is not None:
+                self.watchdog.beat()
                 self._await_cycle()
                 now_s = time.monotonic()
                 with self._lock:

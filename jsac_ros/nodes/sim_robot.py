@@ -39,6 +39,7 @@ from jsac_ros.nodes.sim_modes import SimModes
 from jsac_ros.plugins import FAULTS, where
 from jsac_ros.rig import Rig
 from jsac_ros.robots.rotations import HALF_TURN, rotation_of
+from jsac_ros.ros_graph import sender_of
 from jsac_ros.ros_types import message_class
 from jsac_ros.sim.faults import Faults
 from jsac_ros.sim.sim import Sim, check_sim, rendered
@@ -177,13 +178,12 @@ class SimRobot(JsacNode):
     def _on_fault(self, message: String) -> None:
         """Raises ValueError if there is no such fault."""
         self._faults.request(message.data, time.monotonic())
-        self.get_logger().warning(f"fault: {message.data}")
+        self.get_logger().warning(f"fault: {message.data} (by {sender_of(self, 'sim_fault')})")
 
     def _on_new_target(self, _, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            response.message = self._sim.new_target()
-        response.success = True
-        return response
+            message = self._sim.new_target()
+        return self.answered("new_target", response, True, message)
 
     # -- the robot ------------------------------------------------------------------------------------------------
 

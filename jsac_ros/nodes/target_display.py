@@ -16,6 +16,7 @@ from jsac_ros.nodes.process import JsacNode, run_node
 from jsac_ros.tasks.ur5_reacher.screen import DISC_RADIUS, SCREEN, random_disc
 
 _POLL_MS = 20
+_DRAWN_S = 1.0
 
 
 class TargetDisplay(JsacNode):
@@ -44,9 +45,9 @@ class TargetDisplay(JsacNode):
         """Answers once the new disc is on the screen."""
         self._shown.clear()
         self._disc = random_disc(self._random)
-        response.success = self._shown.wait(timeout=1.0)
-        response.message = f"disc at {self._disc[0]:.1f}, {self._disc[1]:.1f} of 160x90"
-        return response
+        shown, (x, y) = self._shown.wait(_DRAWN_S), self._disc
+        message = f"disc at {x:.1f}, {y:.1f} of 160x90" if shown else f"the window did not draw the disc within {_DRAWN_S:g} s"
+        return self.answered("new_target", response, shown, message)
 
     def _draw(self) -> None:
         """Draws every 20 ms in the window's thread; the disc is round at any aspect ratio of the monitor."""

@@ -21,6 +21,7 @@ from jsac_ros.report.processes import Processes
 from jsac_ros.report.summary import WINDOW, read_totals, write_summary
 from jsac_ros.report.tables import MOST_EPISODES, ROW_PERIOD_S, Row, Table, number, read_rows, row_period_s
 from jsac_ros.report.write import write as write_report
+from jsac_ros.training.disk import Disk
 from jsac_ros.training.evaluation import Episode
 
 SUMMARY_PERIOD_S = 10.0
@@ -43,6 +44,7 @@ class TrainingLog:
     def __init__(
         self, folder: Path, config: SystemConfig, robot: str, session: int, begin_steps: int = 0, begin_s: float = 0.0,
         clock: Callable[[], float] | None = None, say: Callable[[str], None] = print,
+        disk: Disk | None = None,
     ):  # fmt: skip
         """begin_steps, begin_s: of the checkpoint from which this process continues; later rows of the tables are dropped,
         because they will be written again. clock: replaces the process's own. say: reports the error of a logger.
@@ -54,7 +56,7 @@ class TrainingLog:
         _cut(folder / METRICS, "time_s", begin_s)
         self._episodes, self._metrics = Table(folder / EPISODES), Table(folder / METRICS)
         self.totals = read_totals(folder, MOST_EPISODES)
-        self._events, self._say = Events.of(config, folder), say
+        self._events, self._say, self._disk = Events.of(config, folder), say, disk or Disk(say)
         write_text(folder / PROCESSES, json.dumps({"train": os.getpid()}))
         self._processes = Processes(folder)
         self.time_s = clock or Clock(begin_s)
@@ -101,7 +103,7 @@ class TrainingLog:
             self._say(f"{problem}; the training continues without it")
         if time.monotonic() >= self._summary_due_s:  # so that a killed training has one
             self._summary_due_s = time.monotonic() + SUMMARY_PERIOD_S
-            write_summary(self._folder, self.totals)
+            self._disk.tries("summary.json", lambda: write_summary(self._folder, self.totals))
 
     def _times(self) -> dict[str, str]:
         return {"time_s": f"{self.time_s():.2f}", "unix_s": f"{time.time():.3f}"}

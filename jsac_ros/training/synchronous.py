@@ -8,7 +8,7 @@ events, summary, curve and report; and demonstrations/, if a scripted expert rec
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from jsac_ros.replay.store import FrameStore
 from jsac_ros.rig import with_copies, write_spaces
 from jsac_ros.spaces import Spaces
 from jsac_ros.training.demonstrations import record
+from jsac_ros.training.disk import Disk
 from jsac_ros.training.episodic import Choose, Places
 from jsac_ros.training.evaluation import SEED, Episode, episode_of, evaluate
 from jsac_ros.training.log import TrainingLog
@@ -56,6 +57,7 @@ class Training:
         self.config, self.spaces, self.folder = config, spaces, folder
         self.agent = algorithms.build(config.agent, spaces)
         self._act = make_act(self.agent)
+        self.disk = Disk(lambda line: self.bar.say(line))
         with ExitStack() as opened:
             self._open(opened, places)
             state, self._begin, begin_s = self._first_state()
@@ -68,7 +70,7 @@ class Training:
         self._alone, self._evaluation_due = places.alone, False
         self.bar = ProgressBar(config.train.environment, self._begin, config.train.steps, shown)
         robot, session = self.environment.robot, self._session
-        self.log = TrainingLog(folder, config, robot, session, self._begin, begin_s, say=self.bar.say)
+        self.log = TrainingLog(folder, config, robot, session, self._begin, begin_s, say=self.bar.say, disk=self.disk)
         self.done = self._begin  # steps of the environment
         self._is_enough = False  # an evaluation reached `train.stop_at_success`
         self._candidates: deque[tuple[int, Params]] = deque(maxlen=config.train.candidates)  # steps of the training, policy
@@ -83,7 +85,8 @@ class Training:
         self.store = FrameStore.open(place, self.spaces, replay.capacity)
         opened.callback(self.store.close)
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.agent, config.learner.keep_checkpoints)
-        opened.callback(self.checkpoints.close)
+        # It waits for the last one, which is written in the background
+        opened.callback(lambda: self.disk.tries("the last checkpoint", self.checkpoints.close))
         self._session = 1 + int(self.store.rows["session"][self.store.live_slots()].max(initial=0))
         seed = config.run.seed + self._session
         self.environment, self._test = places.learning(seed, self._session), places.test(seed + SEED, self._session)
@@ -141,7 +144,7 @@ class Training:
         while self.done < config.train.steps and not self._is_enough:
             observation = environment.reset() if over else environment.observation
             transitions, over = self._step(observation)
-            self._keep_steps(transitions)
+            self._keep_steps(transitions, self.disk.waits)
             self.done += 1
             owed += per_step if self.done > config.replay.warmup_steps else 0.0
             while owed >= 1.0 and self._sampler.sample_into(self._random, turn[0]):
@@ -160,10 +163,10 @@ class Training:
             return self.environment.act(action, version=-1, intervened=True)
         return self.environment.act(self._explore(observation), self.learner.updates)
 
-    def _keep_steps(self, transitions: list[Transition]) -> None:
+    def _keep_steps(self, transitions: list[Transition], written: Callable[[str, Callable[[], None]], object]) -> None:
         for transition in transitions:
-            self._interventions.add(transition)
-            self.store.append(transition)
+            written("replay", lambda: self._interventions.add(transition))
+            written("replay", lambda: self.store.append(transition))
 
     def _explore(self, observation: Observation) -> Action:
         key = action_key(self.config.run.seed, self._session, self.done)
@@ -242,7 +245,7 @@ class Training:
     def _stop_episode(self) -> None:
         """Closes the open episode, if there is one."""
         if transitions := self.environment.stop():
-            self._keep_steps(transitions)
+            self._keep_steps(transitions, self.disk.tries)
             self._write_episode(stopped=True)
 
     def _write_row(self) -> None:
@@ -266,10 +269,11 @@ class Training:
     def _keep(self) -> None:
         """Writes a checkpoint, if anything was learned."""
         if not self._is_interrupted and self.learner.updates:
-            self.checkpoints.save(self.learner.state, {"env_steps": self.done, "time_s": self.log.time_s()})
+            counters = {"env_steps": self.done, "time_s": self.log.time_s()}
+            self.disk.tries("checkpoints", lambda: self.checkpoints.save(self.learner.state, counters))
 
     def close(self) -> None:
-        """Saves the result, however the training ended."""
+        """Saves the result, however the training ended. Raises ConfigError if something has no room on the disk."""
         self.bar.close()
         with self._opened:
             self._stop_episode()
@@ -277,8 +281,10 @@ class Training:
             if not self._is_interrupted:
                 card = {"train": self.config.train.model_dump(mode="json"), "env_steps": self.done}
                 params, chosen = self._chosen or (self.learner.policy_params(), {})
-                export.save(self.folder / "policy", params, self.agent, card | chosen | self.environment.card)
-        self.log.close()
+                card |= chosen | self.environment.card
+                self.disk.tries("policy", lambda: export.save(self.folder / "policy", params, self.agent, card))
+        self.disk.tries("report", self.log.close)
+        self.disk.check()
 
 
 def _result(episodes: list[Episode]) -> str:
