@@ -271,6 +271,8 @@ def test_a_misspelt_argument_starts_nothing(launch_file, monkeypatch, words, is_
                 check.execute(context)
         else:
             check.execute(context)
+
+
 def test_a_full_disk_does_not_end_the_launch(launch_file, tmp_path):
     description = {
         "run_folder": str(tmp_path), "namespace": "/", "arguments": {"actor": []}, "environment": {}, "stop_order": [],
