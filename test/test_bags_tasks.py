@@ -28,7 +28,7 @@ def tree_of(task):
         tree["cameras"] = {name: camera | TINY_IMAGES for name, camera in tree["cameras"].items()}
         tree |= {"agent": {}, "replay": {}, "control": {"period_s": 0.04}}
         tree["safety"] |= {"command_max_age_s": 0.2}
-        tree["task"] |= {"reset_s": 0.2, "settle_s": 0.0, "tool_noise": (0.0,) * 4}
+        tree["task"] |= {"reset_s": 0.2, "reset_speed_m_s": 0.0, "settle_s": 0.0, "tool_noise": (0.0,) * 4}
     elif task == "create_reacher":
         tree = dict(BASE)
     else:
