@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 from typing import Any
 
 from pydantic import BaseModel
@@ -50,7 +50,7 @@ class PluginError(ConfigError):
 @lru_cache
 def names(kind: str) -> tuple[str, ...]:
     """Entry-point names of a kind, sorted."""
-    return tuple(sorted(entry_points(group=GROUPS[kind]).names))
+    return tuple(sorted(_entries(GROUPS[kind])))
 
 
 @lru_cache
@@ -122,10 +122,24 @@ def named(what: str) -> Iterator[None]:
 
 
 def _entry(kind: str, name: str) -> str:
-    for entry in entry_points(group=GROUPS[kind], name=name):
-        return entry.value
+    if value := _entries(GROUPS[kind]).get(name):
+        return value
     known = ", ".join(names(kind)) or "(none is installed)"
     raise PluginError(f"{name!r}: unknown{did_you_mean(name, names(kind))}; expected module:Class or one of {known}")
+
+
+@lru_cache
+def _entries(group: str) -> dict[str, str]:
+    """The entry points of a group: name -> value. The first one on the path counts.
+
+    Not `importlib.metadata.entry_points`, which reads one description of each package: colcon leaves two of ours in one folder,
+    ours and that of the messages, which has no entry points, and the file system decides which is listed first.
+    """
+    found: dict[str, str] = {}
+    for entry in (entry for distribution in distributions() for entry in distribution.entry_points):
+        if entry.group == group:
+            found.setdefault(entry.name, entry.value)
+    return found
 
 
 def where(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib import metadata
 
 import pytest
 from rig_cases import LINE, REACHER, config_of
@@ -210,3 +211,18 @@ def test_the_safety_process_imports_no_plugin_but_the_robot():
     assert config.robot.joints == ("a", "b", "c") and config.task.type == "nobody:Knows" and config.task.episode_s == 0.16
     assert config.actions.arm.scale == (0.2,), "an opaque section has its fields as the file has them"
     assert not {"nobody", "nor"} & (set(sys.modules) - before)
+
+
+@pytest.mark.parametrize("first", ["egg", "dist"])
+def test_a_second_description_of_a_package_hides_no_entry_point(tmp_path, monkeypatch, first):
+    """colcon leaves two of ours in one folder, in whichever order the file system lists them."""
+    described = {"dist": tmp_path / "lab-0.1.dist-info", "egg": tmp_path / "lab-0.1-py3.11.egg-info"}
+    for folder, file in ((described["dist"], "METADATA"), (described["egg"], "PKG-INFO")):
+        folder.mkdir()
+        (folder / file).write_text("Metadata-Version: 2.1\nName: lab\nVersion: 0.1\n")
+    (described["dist"] / "entry_points.txt").write_text("[lab.things]\nthing = lab:Thing\n")
+    order = sorted(described.values(), reverse=first == "egg", key=lambda folder: folder == described["egg"])
+    monkeypatch.setattr(plugins, "distributions", lambda: [metadata.PathDistribution(folder) for folder in order])
+    plugins._entries.cache_clear()
+    assert plugins._entries("lab.things") == {"thing": "lab:Thing"}
+    plugins._entries.cache_clear()
