@@ -9,7 +9,7 @@ from pathlib import Path
 from jsac_ros.nodes.process import JsacNode, WorkingNode, run_node
 from jsac_ros.nodes.safety import Safety
 
-LIMIT_S = 0.5
+LIMIT_S = 1.0  # a busy machine may keep a process waiting for some tenths of it
 
 
 def is_first() -> bool:
@@ -49,7 +49,7 @@ class Worker(WorkingNode):
 class Waiting(WorkingNode):
     """For what may take for ever; it ends after twice the limit."""
 
-    doing, max_hang_s = "working", LIMIT_S
+    doing, max_hang_s = "working", 2 * LIMIT_S
 
     def __init__(self):
         super().__init__("hanging")
@@ -57,7 +57,7 @@ class Waiting(WorkingNode):
     def work(self) -> None:
         self.watchdog.beat()
         self.watchdog.rest()
-        self.stop.wait(2 * LIMIT_S)
+        self.stop.wait(2 * self.max_hang_s)
         self.stop.set()
 
 

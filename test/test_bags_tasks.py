@@ -29,6 +29,8 @@ def tree_of(task):
         tree |= {"agent": {}, "replay": {}, "control": {"period_s": 0.04}}
         tree["safety"] |= {"command_max_age_s": 0.2}
         tree["task"] |= {"reset_s": 0.2, "reset_speed_m_s": 0.0, "settle_s": 0.0, "tool_noise": (0.0,) * 4}
+        if "retract" in tree["task"]["reset"]:
+            tree["task"]["retract_m"] = (0.0, 0.0, 0.001)
     elif task == "create_reacher":
         tree = dict(BASE)
     else:

@@ -78,7 +78,7 @@ def test_a_days_updates_leave_nothing_in_memory_and_a_bounded_folder(tmp_path, m
         ring = BatchRing.create(names.batches("day"), batch_layout(node.spaces, 4), 2)
         try:
             node._worker.start()
-            for number in range(601):
+            for number in range(1001):
                 slot = ring.fill(30.0)
                 for field in slot.batch.fields.values():
                     field[...] = rng.random(field.shape).astype(field.dtype)
@@ -92,8 +92,8 @@ def test_a_days_updates_leave_nothing_in_memory_and_a_bounded_folder(tmp_path, m
             ring.close()
             node.close = lambda: None  # once
         (objects, arrays), (objects_later, arrays_later) = (map(min, zip(*part)) for part in (held[1:4], held[-3:]))
-        assert node.learner.updates > 500 and objects_later - objects < 200 and arrays_later - arrays < 100
-        assert node.checkpoints.latest() > 500 and len(list((tmp_path / "checkpoints").glob("[0-9]*"))) == 2
+        assert node.learner.updates > 900 and objects_later - objects < 400 and arrays_later - arrays < 100  # over 600 updates
+        assert node.checkpoints.latest() > 900 and len(list((tmp_path / "checkpoints").glob("[0-9]*"))) == 2
 
 
 def test_a_days_steps_of_an_environment_leave_nothing_in_memory(tmp_path, monkeypatch):
