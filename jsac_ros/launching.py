@@ -1,5 +1,5 @@
-"""What launch files share: those of one configuration, which are `launch/system.launch.py` with another default of its argument
-`config`, and a system that starts only from known arguments and ends in order on every signal."""
+"""Shared code of the launch files: their arguments, the launch file of one configuration, the refusal of unknown arguments, and
+an orderly shutdown on signals."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def system_with(package: str, config: str) -> Callable[[], LaunchDescription]:
 
 
 def expect_known(package: str) -> OpaqueFunction:
-    """The action that ends a launch with unknown arguments before anything starts: launch itself ignores them, so that with
-    `simm:=true` the real robot would move. A launch file that includes ours may have arguments of its own."""
+    """The action that stops a launch with unknown arguments before any process starts. launch ignores unknown arguments, so the
+    misspelt `simm:=true` would start the real robot. A launch file that includes ours may declare more arguments."""
 
     def check(context: LaunchContext) -> None:
         file = Path(context.get_locals_as_dict().get("current_launch_file_path", ""))
@@ -110,7 +110,8 @@ def end_on_signals(context: LaunchContext) -> Callable[[], object]:
     def end(number: int, _: object) -> None:
         loop.call_soon_threadsafe(context.emit_event_sync, Shutdown(reason=signal.Signals(number).name))
 
-    # launch handles SIGINT beside this; the KeyboardInterrupt would cut short what it is doing, and an event would be lost.
+    # launch has its own handler of SIGINT. Python's default one would also raise KeyboardInterrupt, which interrupts launch's
+    # event loop and loses an event.
     handlers = {signal.SIGINT: lambda *_: None, signal.SIGHUP: end}
     # On SIGTERM launch cancels its own work, and its handlers can be reached in no other way.
     if manager := getattr(AsyncSafeSignalManager, "_AsyncSafeSignalManager__current", None):

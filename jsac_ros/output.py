@@ -74,9 +74,9 @@ def drop_what_is_lost() -> None:
 
 
 def drop_what_is_not_read(is_ours: bool = False) -> None:
-    """For a process that must not wait for whoever reads it: what is printed while its reader has paused is dropped.
+    """Makes printing non-blocking: output is dropped while its reader is paused (Ctrl-S, a pager).
 
-    is_ours: no other process writes to the same pipe; this then holds for what is printed in C, too."""
+    is_ours: no other process writes to the same pipe, so the pipe itself can be made non-blocking, also for output from C."""
     Output.awaits_reader = False
     for number in (1, 2) if is_ours else ():
         os.set_blocking(number, False)

@@ -1,7 +1,7 @@
-"""Ends this process if one of its threads hangs, so that its starter starts it again.
+"""Ends this process if one of its threads hangs, so that its starter restarts it.
 
-A timer of the kernel, which threads wind again while they work, sends a signal. Its handler, in C, writes the stacks of all
-threads to standard error, and the process dies of the signal. Neither waits for the interpreter, which may hang too.
+Threads rearm a kernel timer while they work. When it expires, a signal handler in C writes the stacks of all threads to
+standard error, and the process dies of the signal. Neither needs the interpreter, which may hang too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Watchdog:
             faulthandler.register(HANGS, all_threads=True, chain=True)
 
     def beat(self, within_s: float | None = None) -> None:
-        """The calling thread works, and calls again within `within_s` (default: the limit)."""
+        """Reports that the calling thread is alive; it must call again within `within_s` (default: the limit)."""
         if not self._limit_s:
             return
         due_s, thread = time.monotonic() + (within_s or self._limit_s), threading.get_ident()
@@ -38,7 +38,7 @@ class Watchdog:
                 self._wind()
 
     def rest(self) -> None:
-        """The calling thread waits for something that may take for ever."""
+        """Stops watching the calling thread until its next `beat`: it is about to wait without a time limit."""
         with self._lock:
             if self._due_s.pop(threading.get_ident(), None) is not None:
                 self._wind()

@@ -290,7 +290,13 @@ def pickled(name: bytes, shape: bytes) -> bytes:
     return b"\x80\x04}X" + len(name).to_bytes(4, "little") + name + array + b"s."
 
 
+# A tuple of two references to a tuple, and so on: 60 levels, a text of 2^60 characters. Memo 0 holds the innermost.
+SHARED = b")\x94" + b"".join(b"h%c" % k * 2 + b"\x86\x94" for k in range(60))
+ARRAY_OF_SHARED = b"cnumpy\n_frombuffer\n(C\x04abcdcnumpy\ndtype\n" + SHARED + b"\x85RK\x01\x85tR"
+
 BOMBS = {
+    "a global with a name of shared parts": (b"\x80\x04}\x8c\x01a" + SHARED + b"\x8c\x01b\x93s.", "a global has no name"),
+    "a type of shared parts": (b"\x80\x04}\x8c\x01a" + ARRAY_OF_SHARED + b"s.", "an array is of type none"),
     "keys that are hashed": (b"\x80\x04})" + b"\x85" * 1_000_000 + ONE + b"s.", "it holds no named array"),
     "axes": (pickled(b"a", ONE * 300_000), "expected a tuple of at most 8 numbers"),
     "large numbers": (pickled(b"a", LARGE * 3), "expected whole numbers from 0 to 4294967296"),
@@ -307,9 +313,9 @@ def test_what_would_take_forever_is_refused(tmp_path, data, message):
         weights.read(tmp_path / "a.pkl")
 
 
-def torch_file(path, compression, axes: int = 1, tensors: int = 1):
+def torch_file(path, compression, axes: int = 1, tensors: int = 1, kind: bytes = b"ctorch\nFloatStorage\n"):
     """As torch.save writes it: tensors that share a storage of 4 MB."""
-    storage = b"(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpuK\x01tQ"
+    storage = b"(\x8c\x07storage" + kind + b"\x8c\x010\x8c\x03cpuK\x01tQ"
     tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00(" + ONE * axes + b"t(" + ONE * axes + b"ttR"
     named = b"".join(b"\x8c\x04%04d" % number + tensor for number in range(tensors))
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -326,4 +332,7 @@ def test_a_storage_is_read_once_and_as_large_as_it_is_in_the_file(tmp_path):
         weights.read(tmp_path / "a.pth")
     torch_file(tmp_path / "a.pth", zipfile.ZIP_DEFLATED)
     with pytest.raises(ConfigError, match="expected them uncompressed, as torch.save writes them"):
+        weights.read(tmp_path / "a.pth")
+    torch_file(tmp_path / "a.pth", zipfile.ZIP_STORED, kind=SHARED)
+    with pytest.raises(ConfigError, match="a tensor is of no storage type"):
         weights.read(tmp_path / "a.pth")

@@ -170,8 +170,8 @@ class SimParameters(Section):
 class PersonConfig(Section):
     """Who may take over from the policy, and how."""
 
-    # Who can override the policy. device: a person, by teleoperation. Scripted, only if the simulator publishes `sim_truth`:
-    # expert acts at every step, intervener takes over when the policy makes no progress
+    # who may take over from the policy. device: a person with a teleoperation device; expert: a script that acts at every
+    # step; intervener: a script that takes over when the policy makes no progress. Scripts need a simulator with `sim_truth`
     by: Literal["nobody", "device", "expert", "intervener"] = "nobody"
     mapping: str = "gamepad"  # mapping of the person's device: gamepad, spacemouse, keyboard, leader, or the path of a file
     direct: bool = False  # read the device without a ROS driver, with the library that the mapping's `reader` names

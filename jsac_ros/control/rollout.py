@@ -95,7 +95,8 @@ class Rollout:
 
 
 def _read_only(sensed: Sensed) -> Sensed:
-    """So that a task that writes into what it is given fails, in its line, and changes nothing stored. Frames are already."""
+    """Makes the arrays read-only: a task that modifies its input raises an error there and cannot change stored data. Frames
+    are read-only already."""
     for array in (sensed.position, sensed.velocity, sensed.effort, *sensed.sensors.values(), *sensed.outputs.values()):
         array.setflags(write=False)
     return sensed

@@ -127,6 +127,8 @@ class _Machine:
 
     def _stack_global(self, _) -> None:
         name, module = self.stack.pop(), self.stack.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):  # the text of tuples that share parts can grow without end
+            raise ValueError("a global has no name")
         self.stack.append(Global(f"{module} {name}"))
 
     def _binpersid(self, _) -> None:

@@ -73,7 +73,8 @@ def _torch(archive: zipfile.ZipFile) -> Arrays:
         _, kind, key, *_ = storage.id
         dtype = _TORCH_TYPES.get(kind.name.rpartition(" ")[2]) if isinstance(kind, Global) else None
         if dtype is None:
-            raise ValueError(f"a tensor is of {getattr(kind, 'name', kind)}; expected {', '.join(_TORCH_TYPES)}")
+            given = kind.name if isinstance(kind, Global) else "no storage type"
+            raise ValueError(f"a tensor is of {given}; expected {', '.join(_TORCH_TYPES)}")
         file = f"{folder}data/{_checked(key)}"
         if file not in storages:
             storages[file] = archive.read(file)
@@ -107,7 +108,8 @@ def _numpy(call: Call) -> np.ndarray | None:
 def _dtype(call: Any) -> np.dtype:
     kind = call.arguments[0] if isinstance(call, Call) and call.name == "numpy dtype" else None
     if kind not in ("f2", "f4", "f8", "i4", "i8", "u1", "b1"):
-        raise ValueError(f"an array is of type {kind!r}; expected numbers")
+        given = repr(kind) if isinstance(kind, str) else "none"
+        raise ValueError(f"an array is of type {given}; expected numbers")
     order = call.state[1] if call.state else "<"
     return np.dtype(kind).newbyteorder(order if order in "<>" else "=")
 

@@ -36,7 +36,7 @@ class Episodes:
         self._frames = Frames(Path(folder), self.spaces, capacity, True)
 
     def rows(self, key: Key) -> np.ndarray:
-        """A copy of the intact records of an episode in the order of its steps, structured [T]; empty if there are none."""
+        """Copies of the undamaged records of an episode, structured [T], ordered by step; empty if there are none."""
         return self._rows[self.slots(key)]
 
     def slots(self, key: Key) -> np.ndarray:

@@ -20,7 +20,7 @@ class Commands:
         self.failed = False
 
     def trajectory(self, names: Sequence[str], trajectory: Trajectory, starts_in_s: float) -> Trajectory | None:
-        """The points in the robot's order of joints; None if there are none, which ends the trajectory being executed.
+        """The trajectory with its joints in the robot's order; None for an empty one, which stops the current trajectory.
 
         Raises CommandRefused.
         """
